@@ -1,0 +1,5 @@
+"""`python -m mlfolio` is `mlfolio`."""
+
+from mlfolio.cli import main
+
+main()

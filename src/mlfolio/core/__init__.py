@@ -1,0 +1,1 @@
+"""What everything else is made of: systems, models, runs, scores, errors, the catalog."""

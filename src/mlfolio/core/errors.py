@@ -1,0 +1,110 @@
+"""One tree of errors. Each tells the value, the rule, the fix and, for names, the nearest one.
+
+The command line prints them without a traceback and exits with `exit_code`, so scripts can tell a
+typing error (2) from data that are not there (3) and from a failure (1).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class MlfolioError(Exception):
+    """Something went wrong that the user should read about: what, and what to do.
+
+    Args:
+        message: What is wrong, with the offending value.
+        fix: What to do about it.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        self.message = message
+        self.fix = fix
+        super().__init__(f"{message}\n  fix: {fix}" if fix else message)
+
+
+class UserError(MlfolioError):
+    """The request cannot be met as it was made: a wrong name, value, file or column."""
+
+    exit_code = 2
+
+
+class UnknownNameError(UserError):
+    """A name that does not exist, with the nearest one that does.
+
+    Args:
+        what: The kind of thing that was named ("system", "knob", "column").
+        name: The name as given.
+        known: The names that exist.
+    """
+
+    def __init__(self, what: str, name: str, known: Iterable[str]) -> None:
+        names = sorted(known)
+        near = nearest(name, names)
+        hint = f"did you mean {near!r}? " if near else ""
+        super().__init__(
+            f"there is no {what} {name!r}", f"{hint}{what}s: {', '.join(names) or 'none'}"
+        )
+
+
+class KnobError(UserError):
+    """One or more knobs with a wrong name or value; all of them at once."""
+
+
+class InputError(UserError):
+    """Rows that the model refuses; each problem with its row, field, value and rule.
+
+    Args:
+        problems: One line a problem.
+    """
+
+    def __init__(self, problems: list[str], fix: str = "") -> None:
+        self.problems = problems
+        shown = problems[:20] + (
+            [f"... and {len(problems) - 20} more"] if len(problems) > 20 else []
+        )
+        super().__init__(
+            "\n".join(["the input was refused:", *(f"  {line}" for line in shown)]), fix
+        )
+
+
+class FileError(UserError):
+    """A file of the user's that cannot be read as what it should be."""
+
+
+class MissingExtraError(UserError):
+    """An optional part of the package is needed and not installed."""
+
+    def __init__(self, what: str, extra: str, module: str = "") -> None:
+        reason = f" (no module {module!r})" if module else ""
+        super().__init__(
+            f"{what} needs the extra {extra!r}, which is not installed{reason}",
+            f"pip install 'mlfolio[{extra}]'",
+        )
+
+
+class LeakError(UserError):
+    """The data doctor found that the test data are known to the training data."""
+
+
+class NotTrainedError(UserError):
+    """A system was asked for an answer before it had a model."""
+
+    def __init__(self, system: str) -> None:
+        super().__init__(f"{system} has no trained model yet", f"mlfolio run {system}")
+
+
+class DataUnavailableError(MlfolioError):
+    """Official data that are neither placed on this machine nor obtainable."""
+
+    exit_code = 3
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """The known name that `name` most likely stands for, ignoring case; None if none is near."""
+    by_lower = {candidate.lower(): candidate for candidate in known}
+    matches = get_close_matches(name.lower(), by_lower, n=1, cutoff=0.6)
+    return by_lower[matches[0]] if matches else None

@@ -1,0 +1,125 @@
+"""What a fit returns and what is saved, served and watched."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self, runtime_checkable
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Input(BaseModel):
+    """One question to a model. Unknown fields, NaN and infinities are refused."""
+
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False, frozen=True)
+
+
+class Output(BaseModel):
+    """One answer of a model. Subclasses narrow the type of `answer` and add what they know.
+
+    Attributes:
+        answer: The prediction itself.
+        confidence: Calibrated probability that the answer is right, in [0, 1]; None where no such
+            number makes sense.
+        warnings: What the caller should know before trusting the answer: input cut, value outside
+            the training range, category never seen.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    answer: Any
+    confidence: float | None = Field(None, ge=0, le=1)
+    warnings: list[str] = []
+
+
+class Reason(BaseModel):
+    """One share in an answer.
+
+    Attributes:
+        feature: What of the input it is about, as the user would say it.
+        value: The input's value, as text.
+        effect: Its share, signed; the unit is named by the model's `explain`.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    feature: str
+    value: str
+    effect: float
+
+
+@runtime_checkable
+class Model(Protocol):
+    """Answers questions, alone: without the training data or the training code.
+
+    The types of a question and of an answer are pydantic models. They belong to the instance,
+    because a model of the user's own table has the columns of that table.
+    """
+
+    @property
+    def input_type(self) -> type[Input]:
+        """What one question must look like."""
+        ...
+
+    @property
+    def output_type(self) -> type[Output]:
+        """What one answer looks like."""
+        ...
+
+    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+        """Answers a batch: one output for each input, in order."""
+        ...
+
+    def save(self, folder: Path) -> None:
+        """Writes the model into an existing empty folder, without pickle."""
+        ...
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads back what `save` wrote; runs no code from the files."""
+        ...
+
+
+@runtime_checkable
+class HasExamples(Protocol):
+    """A model that can show what its inputs look like."""
+
+    def examples(self) -> list[Any]:
+        """A few valid inputs, taken from the training data or made up."""
+        ...
+
+
+@runtime_checkable
+class Explains(Protocol):
+    """A model that can say why."""
+
+    def explain(self, inputs: Sequence[Any]) -> list[list[Reason]]:
+        """For each input its reasons, the strongest first."""
+        ...
+
+
+@runtime_checkable
+class Indexes(Protocol):
+    """A model over documents that can be changed while it serves."""
+
+    def add(self, path: Path, name: str | None = None) -> int:
+        """Adds or replaces a document; returns its number of chunks once they are on disk."""
+        ...
+
+    def delete(self, name: str) -> bool:
+        """Removes a document from every later answer; False if there was none."""
+        ...
+
+    def documents(self) -> list[str]:
+        """The names of all documents."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A model that can give its answer piece by piece."""
+
+    def stream(self, input: Any) -> Iterator[str]:
+        """The answer's text in pieces, as they come."""
+        ...

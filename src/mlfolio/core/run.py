@@ -1,0 +1,219 @@
+"""A run: one dated attempt and its visible folder `runs/<system>/<time>/`."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from pandas import DataFrame
+
+T = TypeVar("T")
+
+Status = Literal["running", "done", "failed", "interrupted"]
+
+
+class Exhibit(BaseModel):
+    """Something a report shows: a figure, a table, or a sentence.
+
+    Attributes:
+        kind: What it is.
+        stage: When it was made: `data`, `fit` or `evaluate`.
+        title: Its heading; for a note the sentence itself.
+        caption: What to see in it.
+        file: Path relative to the run's folder; empty for a note.
+    """
+
+    kind: Literal["figure", "table", "note"]
+    stage: str
+    title: str
+    caption: str = ""
+    file: str = ""
+
+
+def runs_folder() -> Path:
+    """Where runs are kept: `$MLFOLIO_RUNS`, or `runs/` in the working folder."""
+    return Path(os.environ.get("MLFOLIO_RUNS", "runs")).expanduser().resolve()
+
+
+class Run:
+    """One attempt at fitting a system: its folder, its seed, and what it says on the way.
+
+    Everything a run says (`log`, `note`, `table`, `figure`) is on disk at once, so an interrupted
+    run can still be read. Use `Run.start` to make one; the folder is locked while it lives, which
+    is how others see that it is running, and that it was killed.
+
+    Attributes:
+        system: The system's name.
+        folder: The run's own folder.
+        seed: Seed for everything random.
+        previous: Folder of the current champion's model, for systems that build on it.
+        stage: Which part of its life the run is in; exhibits are filed under it.
+    """
+
+    def __init__(self, system: str, folder: Path, seed: int = 0, quiet: bool = True) -> None:
+        self.system = system
+        self.folder = folder
+        self.seed = seed
+        self.quiet = quiet
+        self.previous: Path | None = None
+        self.stage = "data"
+
+    @property
+    def name(self) -> str:
+        """The folder's name, its time of start."""
+        return self.folder.name
+
+    @classmethod
+    @contextmanager
+    def start(cls, system: str, seed: int = 0, quiet: bool = True) -> Iterator[Run]:
+        """Makes a new folder and keeps `run.json` true: running, then done, failed or interrupted.
+
+        Two runs that start in the same second get folders of their own.
+        """
+        run = cls(system, _new_folder(runs_folder() / system), seed, quiet)
+        with FileLock(run.folder / ".lock"):
+            run._set_status("running", started=_now())
+            try:
+                yield run
+            except BaseException as error:
+                interrupted = isinstance(error, KeyboardInterrupt)
+                status: Status = "interrupted" if interrupted else "failed"
+                run._set_status(status, finished=_now(), error=str(error) or type(error).__name__)
+                raise
+            run._set_status("done", finished=_now())
+
+    def log(self, step: int, **metrics: float) -> None:
+        """Appends metrics of one step (epoch, fold) to `log.jsonl`."""
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
+
+    def note(self, text: str) -> None:
+        """Says a sentence that the report repeats."""
+        self._exhibit(Exhibit(kind="note", stage=self.stage, title=text))
+
+    def table(self, title: str, frame: DataFrame, caption: str = "") -> None:
+        """Keeps a table as CSV; the report shows it."""
+        path = self._path("tables", title, ".csv")
+        frame.to_csv(path)
+        self._show("table", title, caption, path)
+
+    def figure(self, title: str, figure: Figure, caption: str = "") -> None:
+        """Keeps a figure as PNG; the report shows it, with the caption as its alternative text."""
+        path = self._path("figures", title, ".png")
+        figure.savefig(path, dpi=110, bbox_inches="tight")
+        self._show("figure", title, caption, path)
+
+    def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+        """Goes through `items` under a progress bar with the time left.
+
+        Nothing is drawn where standard error is no terminal, and nothing in the first half second.
+        """
+        from tqdm import tqdm
+
+        disable = True if self.quiet else None  # None: off unless standard error is a terminal
+        yield from tqdm(items, desc=what, total=total, disable=disable, delay=0.5, leave=False)
+
+    def write(self, name: str, content: Any) -> None:
+        """Writes a JSON file into the folder, whole or not at all."""
+        write_json(self.folder / name, content)
+
+    def exhibits(self) -> list[Exhibit]:
+        """Everything kept for the report, in the order it was made."""
+        return read_exhibits(self.folder)
+
+    def _set_status(self, status: Status, **facts: str) -> None:
+        path = self.folder / "run.json"
+        known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        known |= {"system": self.system, "seed": self.seed, "status": status, **facts}
+        write_json(path, known)
+
+    def _path(self, kind: str, title: str, suffix: str) -> Path:
+        folder = self.folder / kind
+        folder.mkdir(exist_ok=True)
+        words = "".join(c if c.isalnum() else "-" for c in title.lower()).strip("-")[:60]
+        return folder / f"{len(list(folder.iterdir())) + 1:02d}-{words}{suffix}"
+
+    def _show(self, kind: Literal["figure", "table"], title: str, caption: str, path: Path) -> None:
+        file = path.relative_to(self.folder).as_posix()
+        self._exhibit(Exhibit(kind=kind, stage=self.stage, title=title, caption=caption, file=file))
+
+    def _exhibit(self, exhibit: Exhibit) -> None:
+        with (self.folder / "exhibits.jsonl").open("a", encoding="utf-8") as file:
+            file.write(exhibit.model_dump_json() + "\n")
+
+
+def status(folder: Path) -> Status:
+    """What became of the run in `folder`; a run whose process is gone was interrupted."""
+    path = folder / "run.json"
+    if not path.exists():
+        return "interrupted"
+    said: Status = json.loads(path.read_text("utf-8"))["status"]
+    if said != "running":
+        return said
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            # Whoever wrote "running" holds no lock any more. Read again: it may just have ended.
+            said = json.loads(path.read_text("utf-8"))["status"]
+            return "interrupted" if said == "running" else said
+    except Timeout:
+        return "running"
+
+
+def finished_runs(system: str) -> list[Path]:
+    """Folders of the system's runs that ended well, oldest first."""
+    folder = runs_folder() / system
+    runs = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return sorted(path for path in runs if status(path) == "done")
+
+
+def read_exhibits(folder: Path) -> list[Exhibit]:
+    """Everything the run in `folder` kept for its report, in the order it was made."""
+    path = folder / "exhibits.jsonl"
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    return [Exhibit.model_validate_json(line) for line in lines]
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Writes JSON whole or not at all: to a file beside it, then renamed over it."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
+    temporary.write_text(text + "\n", encoding="utf-8")
+    temporary.replace(path)
+
+
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: pydantic models, paths, NumPy numbers."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if hasattr(value, "item"):
+        return value.item()
+    return str(value)
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _new_folder(parent: Path) -> Path:
+    """A folder that nobody has, named by the time."""
+    stem = datetime.now().astimezone().strftime("%Y-%m-%dT%H-%M-%S")
+    parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(1, 1000):
+        folder = parent / (stem if attempt == 1 else f"{stem}-{attempt}")
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            continue
+        return folder
+    raise RuntimeError(f"a thousand runs of {parent.name} in one second")

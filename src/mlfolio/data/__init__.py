@@ -1,0 +1,1 @@
+"""Data: records of data sets, reading, splitting, fingerprints and the data doctor."""

@@ -1,0 +1,227 @@
+"""The record of each official data set: its home, licence and files, and how it gets here.
+
+A data set lies in `$MLFOLIO_DATA/<name>/` (default `data/<name>/` in the working folder), where it
+was downloaded, or placed by hand where its publisher asks for a login.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from pathlib import Path
+
+from filelock import FileLock
+from pydantic import BaseModel, ConfigDict
+
+from mlfolio.core.errors import DataUnavailableError, FileError, UnknownNameError
+
+
+class DataFile(BaseModel):
+    """One file of a data set.
+
+    Attributes:
+        name: File name inside the data set's folder.
+        url: Where it can be downloaded; None where it has to be placed by hand.
+        download_hash: `md5:...` or `sha256:...` of the file as downloaded.
+        sha256: Hash of the content, unpacked if the name ends in `.gz`; None where not published.
+        optional: Whether the data set is usable without it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    url: str | None = None
+    download_hash: str | None = None
+    sha256: str | None = None
+    optional: bool = False
+
+
+class Dataset(BaseModel):
+    """The record of an official data set.
+
+    Attributes:
+        name: Its folder's name.
+        title: Its full name.
+        home: Where it is published.
+        licence: As its publisher states it.
+        citation: Whom to cite.
+        bundled: The library that carries it, if one does; then there are no files.
+        files: Its files.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    title: str
+    home: str
+    licence: str
+    citation: str
+    bundled: str | None = None
+    files: tuple[DataFile, ...] = ()
+
+    @property
+    def folder(self) -> Path:
+        """Where its files lie, or would lie."""
+        return data_folder() / self.name
+
+    @property
+    def missing(self) -> list[DataFile]:
+        """The needed files that are not there."""
+        return [f for f in self.files if not f.optional and not (self.folder / f.name).is_file()]
+
+
+_MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
+
+DATASETS: dict[str, Dataset] = {
+    record.name: record
+    for record in (
+        Dataset(
+            name="iris",
+            title="Iris plants",
+            home="https://archive.ics.uci.edu/dataset/53/iris",
+            licence="CC BY 4.0",
+            citation="Fisher (1936), The use of multiple measurements in taxonomic problems",
+            bundled="scikit-learn",
+        ),
+        Dataset(
+            name="titanic",
+            title="Titanic: machine learning from disaster",
+            home="https://www.kaggle.com/c/titanic",
+            licence="Kaggle competition rules",
+            citation="Kaggle (2012), Titanic: machine learning from disaster",
+            files=(DataFile(name="train.csv"), DataFile(name="test.csv", optional=True)),
+        ),
+        Dataset(
+            name="mnist",
+            title="MNIST handwritten digits",
+            home="http://yann.lecun.com/exdb/mnist/",
+            licence="not stated (commonly given as CC BY-SA 3.0)",
+            citation="LeCun et al. (1998), Gradient-based learning applied to document recognition",
+            files=(
+                DataFile(
+                    name="train-images-idx3-ubyte.gz",
+                    url=f"{_MNIST}/train-images-idx3-ubyte.gz",
+                    download_hash="md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+                    sha256="ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+                ),
+                DataFile(
+                    name="train-labels-idx1-ubyte.gz",
+                    url=f"{_MNIST}/train-labels-idx1-ubyte.gz",
+                    download_hash="md5:d53e105ee54ea40749a09fcbcd1e9432",
+                    sha256="65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+                ),
+                DataFile(
+                    name="t10k-images-idx3-ubyte.gz",
+                    url=f"{_MNIST}/t10k-images-idx3-ubyte.gz",
+                    download_hash="md5:9fb629c4189551a2d022fa330f9573f3",
+                    sha256="0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+                ),
+                DataFile(
+                    name="t10k-labels-idx1-ubyte.gz",
+                    url=f"{_MNIST}/t10k-labels-idx1-ubyte.gz",
+                    download_hash="md5:ec29112dd5afa0611ce80d1b7f02629c",
+                    sha256="ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+                ),
+            ),
+        ),
+        Dataset(
+            name="scifact",
+            title="SciFact, in the BEIR retrieval form",
+            home="https://github.com/allenai/scifact",
+            licence="claims CC BY 4.0, abstracts ODC-By 1.0",
+            citation="Wadden et al. (2020), Fact or fiction; Thakur et al. (2021), BEIR",
+            files=(
+                DataFile(
+                    name="scifact.zip",
+                    url="https://public.ukp.informatik.tu-darmstadt.de/thakur/BEIR/datasets/scifact.zip",
+                    download_hash="md5:5f7d1de60b170fc8027bb7898e2efca1",
+                ),
+            ),
+        ),
+    )
+}
+
+
+def data_folder() -> Path:
+    """Where official data lie: `$MLFOLIO_DATA`, or `data/` in the working folder."""
+    return Path(os.environ.get("MLFOLIO_DATA", "data")).expanduser().resolve()
+
+
+def get_dataset(name: str) -> Dataset:
+    """The record called `name`.
+
+    Raises:
+        UnknownNameError: There is no such data set.
+    """
+    if name not in DATASETS:
+        raise UnknownNameError("data set", name, DATASETS)
+    return DATASETS[name]
+
+
+def place(name: str, quiet: bool = True) -> Path:
+    """The folder of a data set with all its files in it, downloading those that are missing.
+
+    A download is checked against its hash and appears whole or not at all; two processes that
+    want the same file wait for each other.
+
+    Raises:
+        DataUnavailableError: A file is missing and cannot be downloaded.
+        FileError: A file that was placed by hand is not the published one.
+    """
+    record = get_dataset(name)
+    by_hand = [file for file in record.missing if file.url is None]
+    if by_hand:
+        raise DataUnavailableError(
+            f"{record.title} is not on this machine and cannot be fetched without a login",
+            f"get {', '.join(file.name for file in by_hand)} from {record.home} and put into "
+            f"{record.folder}; or use --data sample",
+        )
+    if record.missing:
+        record.folder.mkdir(parents=True, exist_ok=True)
+        with FileLock(record.folder / ".lock"):
+            for file in record.missing:
+                _download(record, file, quiet)
+    for file in record.files:
+        _verify(record, file)
+    return record.folder
+
+
+def _download(record: Dataset, file: DataFile, quiet: bool) -> None:
+    """Fetches one file; it appears in the folder only once its hash was found right."""
+    import logging
+
+    import pooch
+
+    pooch.get_logger().setLevel(logging.WARNING)
+    downloader = pooch.HTTPDownloader(progressbar=not quiet, timeout=20)
+    try:
+        pooch.retrieve(
+            file.url, file.download_hash, fname=file.name, path=record.folder, downloader=downloader
+        )
+    except ValueError as error:  # pooch's word for a hash that does not match
+        raise DataUnavailableError(
+            f"{file.url} is not the published file: {error}", f"get it from {record.home} by hand"
+        ) from None
+    except OSError as error:  # requests' errors are OSErrors too
+        raise DataUnavailableError(
+            f"{file.name} of {record.title} could not be downloaded ({type(error).__name__})",
+            f"connect to the network, or put it into {record.folder}; or use --data sample",
+        ) from None
+
+
+def _verify(record: Dataset, file: DataFile) -> None:
+    """Compares a file's content with its published hash."""
+    path = record.folder / file.name
+    if file.sha256 is None or not path.is_file():
+        return
+    try:
+        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+            found = hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError) as error:
+        found = f"unreadable ({error})"
+    if found != file.sha256:
+        raise FileError(
+            f"{path} is not the published file (sha256 {found[:16]}..., not {file.sha256[:16]}...)",
+            f"delete it and run again, or get it from {record.home}",
+        )

@@ -1,0 +1,183 @@
+"""The data doctor: what is wrong with the data, said before any fit.
+
+Each check takes plain frames or arrays and returns findings; systems put together the checks that
+fit their data. A finding of level `leak` stops the run unless it is forced.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlfolio.core.system import Finding
+
+MANY_COPIES = 0.01  # share of test rows that are training rows, beyond which scores mean nothing
+MOSTLY_MISSING = 0.5
+RARE_CLASS = 0.1
+
+
+def check_table(
+    train: pd.DataFrame, test: pd.DataFrame | None, target: str, features: Sequence[str]
+) -> list[Finding]:
+    """All checks for a table with a class to predict.
+
+    Args:
+        train: Training rows, the target among the columns.
+        test: Test rows with the same columns; None where there is no fixed test part.
+        target: Name of the column to predict.
+        features: Names of the columns that the model will use.
+    """
+    findings = [*find_copies(train[list(features)], what="training rows")]
+    if test is not None and len(test):
+        findings += find_shared(train[list(features)], test[list(features)])
+        findings += find_new_columns(train, test)
+    findings += find_leaks(train[list(features)], train[target])
+    findings += find_empty_columns(train[list(features)])
+    findings += find_imbalance(train[target])
+    return findings
+
+
+def find_copies(rows: pd.DataFrame, what: str) -> list[Finding]:
+    """Identical rows inside one part."""
+    count = int(rows.duplicated().sum())
+    if not count:
+        return []
+    return [
+        Finding(
+            level="note",
+            check="copies",
+            message=f"{count:,} of {len(rows):,} {what} are copies of another one",
+            fix="splits keep copies on one side; drop them if they are mistakes",
+        )
+    ]
+
+
+def find_shared(train: pd.DataFrame, test: pd.DataFrame) -> list[Finding]:
+    """Test rows that the training part has too: the model has seen their answers."""
+    seen = set(pd.util.hash_pandas_object(train.astype(str), index=False))
+    shared = int(pd.util.hash_pandas_object(test.astype(str), index=False).isin(seen).sum())
+    return shared_finding(shared, len(test))
+
+
+def shared_finding(shared: int, n_test: int) -> list[Finding]:
+    """The finding for `shared` of `n_test` test items that also occur in the training part."""
+    if not shared:
+        return []
+    return [
+        Finding(
+            level="leak" if shared / n_test > MANY_COPIES else "warning",
+            check="shared items",
+            message=f"{shared:,} of {n_test:,} test items are also in the training part",
+            fix="remove them from one of the two, or split anew",
+        )
+    ]
+
+
+def find_leaks(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
+    """Columns that give the answer away alone: copies of the target, or known only afterwards."""
+    if target.nunique() < 2 or len(target) < 20:
+        return []
+    findings = []
+    for column in features:
+        skill = _alone(features[column], target)
+        if skill > 0.999:
+            findings.append(
+                Finding(
+                    level="leak",
+                    check="target leak",
+                    message=f"column {column!r} alone predicts {target.name!r} "
+                    f"(balanced accuracy {skill:.3f})",
+                    fix=f"drop {column!r} if it is not known when the prediction is made",
+                )
+            )
+    return findings
+
+
+def _alone(column: pd.Series, target: pd.Series) -> float:
+    """Balanced accuracy of a shallow tree on one column, cross-validated.
+
+    A column with a different value in nearly every row can only be remembered, not learned from,
+    so text counts by its values only where they repeat.
+    """
+    from sklearn.model_selection import cross_val_score
+    from sklearn.preprocessing import TargetEncoder
+    from sklearn.tree import DecisionTreeClassifier
+
+    smallest = int(target.value_counts().min())
+    if smallest < 2:
+        return 0.0
+    if pd.api.types.is_numeric_dtype(column):
+        X = column.astype(float).fillna(column.astype(float).min() - 1).to_numpy().reshape(-1, 1)
+    elif column.nunique() > len(column) / 2:
+        return 0.0
+    else:
+        encoder = TargetEncoder(random_state=0, target_type="auto")
+        X = encoder.fit_transform(column.astype(str).to_frame().to_numpy(dtype=object), target)
+    tree = DecisionTreeClassifier(max_leaf_nodes=2 * target.nunique(), random_state=0)
+    scores = cross_val_score(tree, X, target, cv=min(3, smallest), scoring="balanced_accuracy")
+    return float(scores.mean())
+
+
+def find_empty_columns(features: pd.DataFrame) -> list[Finding]:
+    """Columns that say nothing, or are mostly missing."""
+    findings = []
+    for column in features:
+        values = features[column]
+        missing = float(values.isna().mean())
+        if values.dropna().nunique() < 2:
+            message, fix = f"column {column!r} has one value only", "it can be dropped"
+        elif missing > MOSTLY_MISSING:
+            message = f"column {column!r} is missing in {missing:.0%} of the rows"
+            fix = "whether it is known may itself be the information"
+        else:
+            continue
+        findings.append(Finding(level="note", check="empty column", message=message, fix=fix))
+    return findings
+
+
+def find_imbalance(target: pd.Series | NDArray[np.int64]) -> list[Finding]:
+    """Classes too rare for accuracy to mean much."""
+    shares = pd.Series(target).value_counts(normalize=True)
+    fair = 1 / max(len(shares), 1)
+    rare = shares[shares < RARE_CLASS * min(1.0, 2 * fair)]
+    if rare.empty:
+        return []
+    named = ", ".join(f"{name!r} {share:.1%}" for name, share in list(rare.items())[:5])
+    return [
+        Finding(
+            level="warning",
+            check="imbalance",
+            message=f"rare classes: {named}",
+            fix="read balanced accuracy and the confusion matrix beside accuracy",
+        )
+    ]
+
+
+def find_new_columns(train: pd.DataFrame, test: pd.DataFrame) -> list[Finding]:
+    """Columns whose type differs between training and test part, or that one of them lacks."""
+    findings = []
+    for column in sorted(set(train) ^ set(test), key=str):
+        side = "training" if column in train else "test"
+        findings.append(_schema_finding(f"column {column!r} is in the {side} part only"))
+    for column in set(train) & set(test):
+        kinds = [pd.api.types.is_numeric_dtype(part[column]) for part in (train, test)]
+        if kinds[0] != kinds[1] and not test[column].isna().all():
+            findings.append(
+                _schema_finding(
+                    f"column {column!r} holds numbers in one part and text in the other"
+                )
+            )
+    return findings
+
+
+def _schema_finding(message: str) -> Finding:
+    return Finding(level="warning", check="schema", message=message, fix="make both parts alike")
+
+
+def worst(findings: Iterable[Finding]) -> list[Finding]:
+    """The findings, the gravest first."""
+    order = {"leak": 0, "warning": 1, "note": 2}
+    return sorted(findings, key=lambda finding: order[finding.level])

@@ -1,0 +1,53 @@
+"""Splits that keep copies together: the same row is never on both sides."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+
+def copies(features: pd.DataFrame) -> NDArray[np.int64]:
+    """For each row the number of its group of identical rows, shape (n,)."""
+    groups = features.groupby(list(features.columns), dropna=False, sort=False).ngroup()
+    return np.asarray(groups, dtype=np.int64)
+
+
+def folds(
+    features: pd.DataFrame, target: pd.Series, n_folds: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Stratified, shuffled folds in which identical rows stay in one fold.
+
+    Args:
+        features: What makes rows identical, shape (n, columns).
+        target: Class of each row, shape (n,).
+        n_folds: Number of folds, at least 2.
+        seed: Seed of the shuffle.
+
+    Returns:
+        For each fold the positions of its training and of its test rows.
+    """
+    groups = copies(features)
+    if len(np.unique(groups)) == len(groups):
+        plain = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+        return list(plain.split(features, target))
+    grouped = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
+    return list(grouped.split(features, target, groups))
+
+
+def holdout(
+    features: pd.DataFrame, target: pd.Series, fraction: float, seed: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """One stratified split in which identical rows stay on one side.
+
+    Args:
+        features: What makes rows identical, shape (n, columns).
+        target: Class of each row, shape (n,).
+        fraction: Share of the test part, in (0, 0.5]; rounded to one fold of `1 / fraction`.
+        seed: Seed of the shuffle.
+
+    Returns:
+        Positions of the training rows and of the test rows.
+    """
+    return folds(features, target, max(2, round(1 / fraction)), seed)[0]

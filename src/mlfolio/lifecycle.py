@@ -1,0 +1,339 @@
+"""The life of a system, from data to a registered model, and back to answers.
+
+`run` is what `mlfolio run` does; `load` is what `mlfolio predict` and `mlfolio serve` answer with.
+Both read from top to bottom; nothing here knows a particular system.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, overload
+
+from pydantic import BaseModel
+
+from mlfolio.core.card import Card
+from mlfolio.core.catalog import get_system
+from mlfolio.core.errors import DataUnavailableError, LeakError, NotTrainedError
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.model import HasExamples, Input, Model, Output
+from mlfolio.core.run import Run, runs_folder, write_json
+from mlfolio.core.score import Evaluation, Score
+from mlfolio.core.source import OFFICIAL, SAMPLE, Source
+from mlfolio.core.system import Data, Finding, System
+from mlfolio.track import registry
+from mlfolio.track.loader import HEADER, load_folder
+
+Say = Callable[[str], None]
+
+
+class Cost(BaseModel):
+    """What a model costs.
+
+    Attributes:
+        fit_seconds: Wall time of `fit`.
+        evaluate_seconds: Wall time of `evaluate`.
+        model_bytes: Size of the stored model.
+        predict_ms: Median time of one answer to one input, in this process.
+    """
+
+    fit_seconds: float
+    evaluate_seconds: float
+    model_bytes: int
+    predict_ms: float | None
+
+
+class Result(BaseModel):
+    """What a run ends with."""
+
+    system: str
+    run: str
+    folder: Path
+    source: Source
+    seed: int
+    knobs: dict[str, Any]
+    fingerprint: str
+    scores: list[Score]
+    cost: Cost
+    findings: list[Finding]
+    version: int | None
+    champion: bool
+    reason: str
+
+    def summary(self) -> dict[str, Any]:
+        """The form that `mlfolio run --json` prints."""
+        return {
+            "system": self.system,
+            "run": str(self.folder),
+            "source": self.source.kind,
+            "sample": self.source.is_sample,
+            "seed": self.seed,
+            "knobs": self.knobs,
+            "fingerprint": self.fingerprint,
+            "scores": [score.summary() for score in self.scores],
+            "cost": self.cost.model_dump(),
+            "findings": [finding.model_dump() for finding in self.findings],
+            "version": self.version,
+            "champion": self.champion,
+            "reason": self.reason,
+        }
+
+
+class Predictor:
+    """A loaded model behind the door that validates.
+
+    Attributes:
+        system: Name of the system.
+        card: Its card.
+        model: The model itself.
+        version: Its number in the registry; None for a model that was never registered.
+    """
+
+    def __init__(self, card: Card, model: Model, version: int | None = None) -> None:
+        self.system = card.slug
+        self.card = card
+        self.model = model
+        self.version = version
+
+    @overload
+    def predict(self, rows: Mapping[str, Any] | Input) -> Output: ...
+    @overload
+    def predict(self, rows: Sequence[Mapping[str, Any] | Input]) -> list[Output]: ...
+    def predict(
+        self, rows: Mapping[str, Any] | Input | Sequence[Mapping[str, Any] | Input]
+    ) -> Output | list[Output]:
+        """Answers one row or a list of rows.
+
+        Raises:
+            InputError: Rows that the model refuses, all problems at once.
+        """
+        if isinstance(rows, Mapping | Input):
+            return self.predict([rows])[0]
+        inputs = parse_inputs(self.model, rows)
+        outputs: list[Output] = self.model.predict(inputs) if inputs else []
+        return outputs
+
+
+def run(
+    system: str | type[System],
+    *,
+    data: str | Path | Source | None = None,
+    seed: int = 0,
+    force: bool = False,
+    register: bool = True,
+    quiet: bool = True,
+    say: Say = lambda text: None,
+    **knobs: Any,
+) -> Result:
+    """Loads, checks, fits, evaluates, reports and registers.
+
+    Args:
+        system: Name in the catalog, or a system's class.
+        data: Path of the user's own data, `"official"`, `"sample"`, or None for official data
+            where they can be had and else the sample.
+        seed: Seed for everything random.
+        force: Go on although the data doctor found a leak.
+        register: Whether to log and register the model with MLflow.
+        quiet: No progress bars.
+        say: Is told in a sentence what happens.
+        **knobs: The system's knobs to change.
+
+    Raises:
+        MlfolioError: A wrong name, knob, file; data that are not there; a leak. A run that was
+            started says so in its folder, and nothing is registered.
+    """
+    kind = get_system(system) if isinstance(system, str) else system
+    made = kind.with_knobs(knobs)
+    with Run.start(kind.card.slug, seed, quiet) as attempt:
+        champion = registry.champion(kind.card.slug) if register else None
+        attempt.previous = registry.local_folder(champion) if champion else None
+        loaded = load_data(made, data, say)
+        findings = examine(loaded, attempt, force, say)
+        model, fit_seconds = _fit(made, loaded, attempt, say)
+        evaluation, evaluate_seconds = _evaluate(made, model, loaded, attempt, say)
+        cost = Cost(
+            fit_seconds=round(fit_seconds, 2),
+            evaluate_seconds=round(evaluate_seconds, 2),
+            model_bytes=sum(
+                f.stat().st_size for f in (attempt.folder / "model").rglob("*") if f.is_file()
+            ),
+            predict_ms=_predict_ms(model),
+        )
+        result = Result(
+            system=kind.card.slug,
+            run=attempt.name,
+            folder=attempt.folder,
+            source=loaded.info.source,
+            seed=seed,
+            knobs=made.model_dump(mode="json"),
+            fingerprint=loaded.info.fingerprint,
+            scores=list(evaluation.scores),
+            cost=cost,
+            findings=findings,
+            version=None,
+            champion=False,
+            reason="not registered",
+        )
+        _describe(kind.card, result, attempt)
+        if register:
+            version, verdict = registry.register(
+                kind.card.slug, attempt.folder, evaluation, loaded.info, result.knobs
+            )
+            result = result.model_copy(
+                update={
+                    "version": version.number,
+                    "champion": verdict.champion,
+                    "reason": verdict.reason,
+                }
+            )
+            attempt.write("scores.json", result.summary())
+    return result
+
+
+def load(system: str | type[System]) -> Predictor:
+    """The champion of a system, ready to answer.
+
+    Raises:
+        NotTrainedError: It has none yet.
+    """
+    kind = get_system(system) if isinstance(system, str) else system
+    champion = registry.champion(kind.card.slug)
+    if champion is None:
+        raise NotTrainedError(kind.card.slug)
+    model = kind.model.load(registry.local_folder(champion))
+    return Predictor(kind.card, model, champion.number)
+
+
+def load_data(system: System, data: str | Path | Source | None, say: Say) -> Data:
+    """The data of a run, from the source that was asked for or the best that can be had."""
+    if data is None:
+        try:
+            loaded: Data = system.load(OFFICIAL)
+        except DataUnavailableError as error:
+            say(f"{error}\n  going on with the embedded SAMPLE: its scores say little")
+            loaded = system.load(SAMPLE)
+        return loaded
+    own: Data = system.load(as_source(data))
+    return own
+
+
+def as_source(data: str | Path | Source) -> Source:
+    """What the user named: one of the words `sample` and `official`, or a path."""
+    if isinstance(data, Source):
+        return data
+    return {"sample": SAMPLE, "official": OFFICIAL}.get(str(data)) or Source.own(data)
+
+
+def examine(data: Data, attempt: Run, force: bool, say: Say) -> list[Finding]:
+    """Lets the data doctor look at the data and keeps what it says.
+
+    Raises:
+        LeakError: It found a leak, and `force` is off.
+    """
+    attempt.stage = "data"
+    attempt.write("data.json", data.info)
+    findings = data.check()
+    for finding in findings:
+        say(f"{finding.level}: {finding.message}" + (f" ({finding.fix})" if finding.fix else ""))
+        attempt.note(f"{finding.level}: {finding.message}. {finding.fix}".strip())
+    leaks = [finding for finding in findings if finding.level == "leak"]
+    if leaks and not force:
+        raise LeakError(
+            "; ".join(leak.message for leak in leaks),
+            " ".join(dict.fromkeys(leak.fix for leak in leaks)) + "; or go on with --force",
+        )
+    return findings
+
+
+def _fit(system: System, data: Data, attempt: Run, say: Say) -> tuple[Model, float]:
+    """Fits and stores the model; it appears in the run's folder whole."""
+    attempt.stage = "fit"
+    attempt.write("knobs.json", system.model_dump(mode="json"))
+    say(f"{system.card.title}: fitting on {data.info.source}, {_sizes(data)}")
+    started = time.perf_counter()
+    model: Model = system.fit(data, attempt)
+    seconds = time.perf_counter() - started
+    save_model(model, system.card.slug, attempt.folder / "model")
+    return model, seconds
+
+
+def save_model(model: Model, system: str, folder: Path) -> None:
+    """Stores a model with the header that says which system it belongs to."""
+    temporary = folder.with_name(f".{folder.name}")
+    temporary.mkdir()
+    model.save(temporary)
+    write_json(temporary / HEADER, {"system": system, "format": 1})
+    temporary.rename(folder)
+
+
+def _evaluate(
+    system: System, model: Model, data: Data, attempt: Run, say: Say
+) -> tuple[Evaluation, float]:
+    """Measures; targets are left out where the data are not the official ones."""
+    attempt.stage = "evaluate"
+    say("evaluating")
+    started = time.perf_counter()
+    evaluation: Evaluation = system.evaluate(model, data, attempt)
+    seconds = time.perf_counter() - started
+    targets = {promise.metric: promise.target for promise in system.card.promises}
+    official = data.info.source.kind == "official"
+    scores = tuple(
+        score.model_copy(update={"target": targets.get(score.name) if official else None})
+        for score in evaluation.scores
+    )
+    return Evaluation(scores=scores), seconds
+
+
+def _describe(card: Card, result: Result, attempt: Run) -> None:
+    """Writes what a person reads afterwards: scores, environment, report, model card."""
+    from mlfolio.report.card import write_model_card
+    from mlfolio.report.environment import environment
+    from mlfolio.report.html import write_report
+
+    attempt.write("scores.json", result.summary())
+    attempt.write("environment.json", environment())
+    write_report(attempt.folder, card)
+    write_model_card(attempt.folder, card)
+
+
+def _predict_ms(model: Model) -> float | None:
+    """Median time of one answer, for a model that knows what its inputs look like."""
+    if not isinstance(model, HasExamples):
+        return None
+    example = model.examples()[:1]
+    model.predict(example)
+    times = []
+    for _ in range(20):
+        started = time.perf_counter()
+        model.predict(example)
+        times.append(time.perf_counter() - started)
+    return round(sorted(times)[len(times) // 2] * 1000, 3)
+
+
+def _sizes(data: Data) -> str:
+    return ", ".join(f"{count:,} {part}" for part, count in data.info.rows.items() if count)
+
+
+def scores_of(folder: Path) -> dict[str, Any]:
+    """What a finished run wrote down of its result."""
+    import json
+
+    found: dict[str, Any] = json.loads((folder / "scores.json").read_text("utf-8"))
+    return found
+
+
+__all__ = [
+    "Cost",
+    "Predictor",
+    "Result",
+    "as_source",
+    "examine",
+    "load",
+    "load_data",
+    "load_folder",
+    "run",
+    "runs_folder",
+    "save_model",
+    "scores_of",
+]

@@ -1,0 +1,148 @@
+"""A classifier over a table, stored without pickle and answering row by row."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.model import Input, Output, Reason
+from mlfolio.core.run import write_json
+from mlfolio.parts.tabular.explain import explain_rows
+from mlfolio.parts.tabular.schema import Schema
+
+
+class ClassOutput(Output):
+    """The class of a row.
+
+    Attributes:
+        answer: The class, as it is written in the table.
+        probabilities: Of each class, by its name; they sum to one.
+    """
+
+    answer: int | str
+    probabilities: dict[str, float]
+
+
+class TabularModel:
+    """A fitted scikit-learn classifier and the schema of its table.
+
+    Attributes:
+        schema: The columns it was fitted on.
+        estimator: Takes `schema.frame(...)`, gives `predict_proba`.
+        classes: The classes in the order of the probabilities.
+        threshold: For two classes, the probability of the second from which it is the answer.
+        ignored: Columns of the table that it does not use (ids, the target); allowed in files.
+        typical: For each column the value an explanation compares with.
+        trusted: Classes of the estimator's parts beyond scikit-learn's own; only these are ever
+            made when a stored model is read.
+    """
+
+    output_type: ClassVar[type[Output]] = ClassOutput
+    trusted: ClassVar[tuple[type, ...]] = ()
+
+    def __init__(
+        self,
+        schema: Schema,
+        estimator: BaseEstimator,
+        classes: Sequence[int | str],
+        threshold: float = 0.5,
+        ignored: Sequence[str] = (),
+        typical: dict[str, Any] | None = None,
+    ) -> None:
+        self.schema = schema
+        self.estimator = estimator
+        self.classes = list(classes)
+        self.threshold = threshold
+        self.ignored = tuple(ignored)
+        self.typical = typical or {}
+
+    @cached_property
+    def input_type(self) -> type[Input]:
+        """A row of the table."""
+        return self.schema.row_type()
+
+    def probabilities(self, inputs: Sequence[Input]) -> NDArray[np.float64]:
+        """Probability of each class, shape (n, classes)."""
+        found: NDArray[np.float64] = self.estimator.predict_proba(self.schema.frame(inputs))
+        return found
+
+    def predict(self, inputs: Sequence[Input]) -> list[Output]:
+        """Answers each row."""
+        if not inputs:
+            return []
+        outputs: list[Output] = []
+        names = [str(label) for label in self.classes]
+        for row, chances in zip(inputs, self.probabilities(inputs).tolist(), strict=True):
+            best = self.decide(chances)
+            outputs.append(
+                ClassOutput(
+                    answer=self.classes[best],
+                    confidence=min(1.0, chances[best]),
+                    probabilities=dict(zip(names, chances, strict=True)),
+                    warnings=self.schema.warnings(row),
+                )
+            )
+        return outputs
+
+    def decide(self, chances: Sequence[float]) -> int:
+        """Position of the answer among the classes."""
+        if len(self.classes) == 2:
+            return int(chances[1] >= self.threshold)
+        return int(np.argmax(chances))
+
+    def explain(self, inputs: Sequence[Input]) -> list[list[Reason]]:
+        """For each row what each column adds to the log-odds of its answer."""
+        return explain_rows(self, inputs)
+
+    def examples(self) -> list[Input]:
+        """A few rows of the training table."""
+        return [self.input_type.model_validate(row) for row in self.schema.example]
+
+    def save(self, folder: Path) -> None:
+        """Writes `model.skops` and `model.json`."""
+        import skops.io
+
+        skops.io.dump(self.estimator, folder / "model.skops")
+        facts = {
+            "schema": self.schema,
+            "classes": self.classes,
+            "threshold": self.threshold,
+            "ignored": self.ignored,
+            "typical": self.typical,
+        }
+        write_json(folder / "model.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads a stored model.
+
+        Raises:
+            FileError: The file holds types that this model is not made of.
+        """
+        import skops.io
+
+        path = folder / "model.skops"
+        allowed = {f"{kind.__module__}.{kind.__qualname__}" for kind in cls.trusted}
+        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - allowed)
+        if strange:
+            raise FileError(
+                f"{path} holds types that {cls.__name__} is not made of: {', '.join(strange)}",
+                "do not load models from people you do not trust",
+            )
+        facts = json.loads((folder / "model.json").read_text("utf-8"))
+        return cls(
+            schema=Schema.model_validate(facts["schema"]),
+            estimator=skops.io.load(path, trusted=sorted(allowed)),
+            classes=facts["classes"],
+            threshold=facts["threshold"],
+            ignored=facts["ignored"],
+            typical=facts["typical"],
+        )

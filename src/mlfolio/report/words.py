@@ -1,0 +1,48 @@
+"""Numbers and scores in words, the same on the screen, in reports and in cards."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def number(value: Any, digits: int = 4) -> str:
+    """A number as people write it: 0.8316, 12,345, or a dash where there is none."""
+    if value is None or value == "":
+        return "–"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        return str(value)
+    if number.is_integer() and abs(number) >= 10:
+        return f"{number:,.0f}"
+    return f"{number:.{digits}g}" if abs(number) < 0.01 else f"{number:.{digits}f}"
+
+
+def interval(bounds: Any) -> str:
+    """A 95 % interval, or a dash."""
+    return f"{number(bounds[0], 3)} to {number(bounds[1], 3)}" if bounds else "–"
+
+
+def verdict(score: dict[str, Any]) -> str:
+    """What a score means, in a sentence: against its target and against the cheap baseline."""
+    parts = []
+    if score["target"] is not None:
+        word = "reaches" if score["met"] else "falls short of"
+        parts.append(f"{word} its target of {number(score['target'], 3)}")
+    gain = score["gain_ci95"]
+    if gain is not None:
+        name = score["strong_baseline_name"]
+        if gain[0] <= 0 <= gain[1]:
+            parts.append(f"difference to {name} not significant ({interval(gain)})")
+        else:
+            better = (gain[0] > 0) == (score["direction"] == "higher")
+            word = "better" if better else "worse"
+            parts.append(
+                f"{word} than {name} by {interval([abs(g) for g in sorted(gain, key=abs)])}"
+            )
+    return "; ".join(parts)
+
+
+def megabytes(count: int) -> str:
+    """A size in bytes as people say it."""
+    return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 1024:.0f} kB"

@@ -1,0 +1,1 @@
+"""The systems: the only place that knows a task."""

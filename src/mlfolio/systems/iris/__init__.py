@@ -1,0 +1,5 @@
+"""Iris: three species of flowers told apart by four measurements."""
+
+from .card import CARD
+
+__all__ = ["CARD"]

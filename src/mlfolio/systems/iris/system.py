@@ -1,0 +1,167 @@
+"""Iris: three simple classifiers compete; the winner is measured in two ways."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.base import BaseEstimator
+from sklearn.dummy import DummyClassifier
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import cross_val_score
+from sklearn.naive_bayes import GaussianNB
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.tree import DecisionTreeClassifier
+from threadpoolctl import threadpool_limits
+
+from mlfolio.core.card import Card
+from mlfolio.core.model import Model
+from mlfolio.core.run import Run
+from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.source import Source
+from mlfolio.core.system import System
+from mlfolio.data.splits import folds
+from mlfolio.data.tables import TableSplit
+from mlfolio.parts.stats import mean_ci95, proportion_ci95, resampled_ci95
+from mlfolio.parts.tabular.explain import typical_row
+from mlfolio.parts.tabular.model import TabularModel
+from mlfolio.parts.tabular.schema import Schema
+
+from . import figures
+from .card import CARD
+from .data import load_flowers
+
+INNER_FOLDS = 5
+
+
+class Iris(System):
+    """Which of a few species a flower belongs to, from measurements in centimetres."""
+
+    card: ClassVar[Card] = CARD
+    model: ClassVar[type[Model]] = TabularModel
+
+    target: str = Field("species", description="column with the class, in your own data")
+    neighbors: int = Field(11, ge=1, le=50, description="how many neighbours KNN asks")
+    depth: int = Field(4, ge=1, le=20, description="depth of the decision tree")
+    C: float = Field(
+        10.0, gt=0, le=1e6, description="inverse regularisation of logistic regression"
+    )
+    folds: int = Field(5, ge=2, le=10, description="folds of the outer cross-validation")
+    repeats: int = Field(10, ge=1, le=100, description="repetitions of it, each shuffled anew")
+
+    def load(self, source: Source) -> TableSplit:
+        """The flowers, split once into 80 % training and 20 % test rows."""
+        return load_flowers(source, self.target)
+
+    def fit(self, data: TableSplit, run: Run) -> TabularModel:
+        """Chooses among the candidates by cross-validation inside the training part."""
+        figures.describe(data, run)
+        with threadpool_limits(1):  # tables this small lose more to threads than they gain
+            name, estimator, means = self._choose(data.X, data.y, run.seed)
+        table = pd.DataFrame({"accuracy in the training part": means})
+        run.table("Candidates", table, f"{INNER_FOLDS}-fold cross-validation; chosen: {name}.")
+        schema = Schema.learn(data.X, complete=True)
+        estimator.fit(schema.conform(data.X), data.y)
+        return TabularModel(
+            schema, estimator, sorted(data.y.unique()), ignored=[data.target],
+            typical=typical_row(schema, data.X),
+        )  # fmt: skip
+
+    def evaluate(self, model: TabularModel, data: TableSplit, run: Run) -> Evaluation:
+        """Repeated cross-validation for the claim, the hold-out for the story."""
+        figures.held_out(model, data, run)
+        with threadpool_limits(1):
+            claim = self._cross_validated(data, run)
+        return Evaluation(scores=(claim, self._held_out(model, data)))
+
+    def _candidates(self, seed: int) -> dict[str, BaseEstimator]:
+        return {
+            "k nearest neighbours": make_pipeline(
+                StandardScaler(), KNeighborsClassifier(self.neighbors)
+            ),
+            "decision tree": DecisionTreeClassifier(max_depth=self.depth, random_state=seed),
+            "logistic regression": make_pipeline(
+                StandardScaler(), LogisticRegression(C=self.C, max_iter=1000)
+            ),
+        }
+
+    def _choose(
+        self, X: pd.DataFrame, y: pd.Series, seed: int
+    ) -> tuple[str, BaseEstimator, dict[str, float]]:
+        """The best candidate by cross-validation on these rows alone, not yet fitted."""
+        candidates = self._candidates(seed)
+        splits = folds(X, y, INNER_FOLDS, seed)
+        means = {
+            name: float(cross_val_score(candidate, X, y, cv=splits).mean())
+            for name, candidate in candidates.items()
+        }
+        best = max(means, key=lambda name: means[name])
+        return best, candidates[best], means
+
+    def _cross_validated(self, data: TableSplit, run: Run) -> Score:
+        """Mean accuracy of the whole procedure, choice included, over repeated folds."""
+        table = data.everything()
+        X, y = table[list(data.features)], table[data.target]
+        right: dict[str, NDArray[np.float64]] = {}
+        per_fold: list[float] = []
+        splits = [s for r in range(self.repeats) for s in folds(X, y, self.folds, run.seed + r)]
+        for number, (train, test) in enumerate(run.progress(splits, "folds")):
+            X_train, y_train = X.iloc[train], y.iloc[train]
+            chosen, winner, _ = self._choose(X_train, y_train, run.seed)
+            rivals = {**self._candidates(run.seed), "Gaussian naive Bayes": GaussianNB(),
+                      "majority class": DummyClassifier()}  # fmt: skip
+            for name, rival in {"the chosen one": winner, **rivals}.items():
+                hits = rival.fit(X_train, y_train).predict(X.iloc[test]) == y.iloc[test]
+                right.setdefault(name, np.zeros(len(y)))[test] += hits / self.repeats
+            per_fold.append(float((winner.predict(X.iloc[test]) == y.iloc[test]).mean()))
+            run.log(number, accuracy=per_fold[-1], chosen=list(rivals).index(chosen))
+        protocol = f"{self.repeats} x {self.folds}-fold stratified cross-validation, choice inside"
+        means = pd.DataFrame({"accuracy": {name: hits.mean() for name, hits in right.items()}})
+        run.table("All candidates, cross-validated", means, protocol)
+        trivial, strong = (
+            Baseline(
+                name=name,
+                value=float(right[name].mean()),
+                gain_ci95=mean_ci95(right["the chosen one"] - right[name], run.seed),
+            )
+            for name in ("majority class", "Gaussian naive Bayes")
+        )
+        return Score(
+            name="accuracy",
+            value=float(np.mean(per_fold)),
+            n=len(y),
+            ci95=resampled_ci95(per_fold, 1 / (self.folds - 1)),
+            protocol=protocol,
+            trivial=trivial,
+            strong=strong,
+        )
+
+    def _held_out(self, model: TabularModel, data: TableSplit) -> Score:
+        """Accuracy of the model itself on the test part."""
+        answers = [model.classes[i] for i in _best(model, data.test)]
+        right = np.asarray(answers) == data.test[data.target].to_numpy()
+        trivial = DummyClassifier().fit(data.X, data.y).predict(data.test)
+        strong = GaussianNB().fit(data.X, data.y).predict(data.test[list(data.features)])
+        truth = data.test[data.target]
+        return Score(
+            name="hold-out accuracy",
+            value=float(right.mean()),
+            n=len(right),
+            ci95=proportion_ci95(right),
+            protocol="20 % stratified hold-out",
+            trivial=Baseline(name="majority class", value=accuracy_score(truth, trivial)),
+            strong=Baseline(name="Gaussian naive Bayes", value=accuracy_score(truth, strong)),
+        )
+
+
+def _best(model: TabularModel, rows: pd.DataFrame) -> NDArray[np.int64]:
+    """Positions of the most probable classes, shape (n,)."""
+    chances = model.estimator.predict_proba(model.schema.conform(rows))
+    best: NDArray[np.int64] = chances.argmax(axis=1)
+    return best
