@@ -17,7 +17,7 @@ from mlfolio.core.card import Card
 from mlfolio.core.catalog import get_system
 from mlfolio.core.errors import DataUnavailableError, LeakError, NotTrainedError
 from mlfolio.core.inputs import parse_inputs
-from mlfolio.core.model import HasExamples, Input, Model, Output
+from mlfolio.core.model import Input, Model, Output
 from mlfolio.core.run import Run, runs_folder, write_json
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
@@ -41,7 +41,7 @@ class Cost(BaseModel):
     fit_seconds: float
     evaluate_seconds: float
     model_bytes: int
-    predict_ms: float | None
+    predict_ms: float
 
 
 class Result(BaseModel):
@@ -297,10 +297,8 @@ def _describe(card: Card, result: Result, attempt: Run) -> None:
     write_model_card(attempt.folder, card)
 
 
-def _predict_ms(model: Model) -> float | None:
-    """Median time of one answer, for a model that knows what its inputs look like."""
-    if not isinstance(model, HasExamples):
-        return None
+def _predict_ms(model: Model) -> float:
+    """Median time of one answer."""
     example = model.examples()[:1]
     model.predict(example)
     times = []

@@ -35,6 +35,8 @@ packages = ["$package"]
 testpaths = ["tests"]
 """)
 
+_ENTRY_POINT = '\n[project.entry-points."' + ENTRY_POINTS + '"]\n{} = "{}:{}"\n'
+
 _MAIN = Template('''\
 """`python -m $package VERB` is `mlfolio VERB $slug`, with this package's system."""
 
@@ -103,9 +105,7 @@ def copy_system(name: str, folder: Path, slug: str, plugin: bool) -> Path:
         "class_name": class_name,
         "title": card.title,
         "extra": f"[{card.extra}]" if card.extra else "",
-        "entry_point": f'\n[project.entry-points."{ENTRY_POINTS}"]\n{slug} = "{package}:{class_name}"\n'
-        if plugin
-        else "",
+        "entry_point": _ENTRY_POINT.format(slug, package, class_name) if plugin else "",
     }
     temporary = folder.with_name(f".{folder.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)

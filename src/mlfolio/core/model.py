@@ -71,6 +71,10 @@ class Model(Protocol):
         """Answers a batch: one output for each input, in order."""
         ...
 
+    def examples(self) -> list[Any]:
+        """A few valid inputs, taken from the training data: for pages, docs and tests."""
+        ...
+
     def save(self, folder: Path) -> None:
         """Writes the model into an existing empty folder, without pickle."""
         ...
@@ -78,15 +82,6 @@ class Model(Protocol):
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote; runs no code from the files."""
-        ...
-
-
-@runtime_checkable
-class HasExamples(Protocol):
-    """A model that can show what its inputs look like."""
-
-    def examples(self) -> list[Any]:
-        """A few valid inputs, taken from the training data or made up."""
         ...
 
 

@@ -216,7 +216,7 @@ def _verify(record: Dataset, file: DataFile) -> None:
     if file.sha256 is None or not path.is_file():
         return
     try:
-        with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as stream:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as stream:
             found = hashlib.file_digest(stream, "sha256").hexdigest()
     except (OSError, EOFError) as error:
         found = f"unreadable ({error})"

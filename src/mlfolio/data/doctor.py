@@ -102,22 +102,26 @@ def _alone(column: pd.Series, target: pd.Series) -> float:
     A column with a different value in nearly every row can only be remembered, not learned from,
     so text counts by its values only where they repeat.
     """
-    from sklearn.model_selection import cross_val_score
-    from sklearn.preprocessing import TargetEncoder
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.tree import DecisionTreeClassifier
 
+    answers = target.astype(str).to_numpy(dtype=object)
     smallest = int(target.value_counts().min())
     if smallest < 2:
         return 0.0
+    leaves = None
     if pd.api.types.is_numeric_dtype(column):
-        X = column.astype(float).fillna(column.astype(float).min() - 1).to_numpy().reshape(-1, 1)
+        values = column.astype(float).to_numpy()
+        leaves = 2 * target.nunique()
     elif column.nunique() > len(column) / 2:
         return 0.0
     else:
-        encoder = TargetEncoder(random_state=0, target_type="auto")
-        X = encoder.fit_transform(column.astype(str).to_frame().to_numpy(dtype=object), target)
-    tree = DecisionTreeClassifier(max_leaf_nodes=2 * target.nunique(), random_state=0)
-    scores = cross_val_score(tree, X, target, cv=min(3, smallest), scoring="balanced_accuracy")
+        values = pd.factorize(column)[0].astype(float)
+    tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0)
+    folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
+    scores = cross_val_score(
+        tree, values.reshape(-1, 1), answers, cv=folds, scoring="balanced_accuracy"
+    )
     return float(scores.mean())
 
 

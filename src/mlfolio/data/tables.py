@@ -202,6 +202,7 @@ def _check_lengths(rows: Any, path: Path) -> None:
             continue
         if not width:
             width = len(row)
+            _check_names(row, path.name)
             continue
         n_rows += 1
         last = len(row)
@@ -215,12 +216,16 @@ def _check_lengths(rows: Any, path: Path) -> None:
         raise FileError(f"{path.name} has column names and no rows", "add rows")
 
 
+def _check_names(names: list[str], file: str) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise FileError(f"{file} has columns of the same name: {', '.join(twice)}", "rename them")
+
+
 def _tidy(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Names as text, and truth values as text: they are categories, not numbers."""
     names = [str(column).strip() for column in table.columns]
-    twice = {column for column in names if names.count(column) > 1}
-    if twice:
-        raise FileError(f"{name} has columns of the same name: {', '.join(sorted(twice))}")
+    _check_names(names, name)
     table.columns = pd.Index(names)
     truths = table.select_dtypes("bool").columns
     return table.astype(dict.fromkeys(truths, str)) if len(truths) else table

@@ -37,7 +37,7 @@ def held_out(model: TabularModel, data: TableSplit, run: Run) -> None:
     """Confusion matrix on the test part, and the regions of the model in two measurements."""
     figure = Figure(figsize=(4.5, 4))
     chances = model.estimator.predict_proba(model.schema.conform(data.test))
-    answers = np.asarray(model.classes, dtype=object)[chances.argmax(axis=1)]
+    answers = np.asarray(model.classes)[chances.argmax(axis=1)]
     ConfusionMatrixDisplay.from_predictions(
         data.test[data.target], answers, ax=figure.subplots(), colorbar=False, cmap="Blues"
     )
@@ -66,7 +66,7 @@ def _regions(model: TabularModel, data: TableSplit) -> Figure:
     ]
     x, y = np.meshgrid(*grid)
     labels = flat.predict(np.column_stack([x.ravel(), y.ravel()]))
-    codes = np.searchsorted(np.asarray(model.classes, dtype=object), labels).reshape(x.shape)
+    codes = np.searchsorted(np.asarray(model.classes), labels).reshape(x.shape)
     figure = Figure(figsize=(5.5, 4))
     axis = figure.subplots()
     levels = np.arange(-0.5, len(model.classes))

@@ -1,0 +1,57 @@
+# What there is to do. Each target sets up what it needs; nothing has to be installed before
+# but Python 3.11, 3.12 or 3.13.
+PYTHON ?= python3
+BIN := .venv/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.PHONY: demo test check docs real constraints clean
+
+demo: .venv/base  ## iris and titanic on what is there, the scores, and what to type next
+	$(BIN)/mlfolio run iris
+	$(BIN)/mlfolio run titanic
+	@$(BIN)/mlfolio list
+	@echo "Next:"
+	@echo "  . .venv/bin/activate"
+	@echo "  mlfolio predict titanic sex=female age=29 pclass=1"
+	@echo "  mlfolio report titanic --open"
+	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
+
+test: .venv/all lint types  ## everything that needs no network
+	COVERAGE_CORE=sysmon $(BIN)/pytest -n 2 --dist loadgroup -m "not real" --cov --cov-report=term:skip-covered
+
+check: .venv/all lint types  ## under a minute: lint, types, fast tests
+	$(BIN)/pytest -q -n 2 -m "not slow and not real"
+
+.PHONY: lint types
+lint:
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types:
+	$(BIN)/mypy
+
+docs: .venv/all
+	$(BIN)/mkdocs build --strict
+
+real: .venv/all  ## the slow runs on real data in $MLFOLIO_DATA; writes every results.json
+	$(BIN)/python tools/results.py iris titanic digits documents
+	$(BIN)/python tools/readme.py
+	$(BIN)/pytest -m real
+
+constraints: .venv/all  ## pins every package of every extra anew
+	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate \
+		--no-emit-options --output-file constraints.txt pyproject.toml
+	sed -i 's/+cpu//' constraints.txt
+
+.venv/base: pyproject.toml constraints.txt
+	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(f'mlfolio needs Python 3.11, 3.12 or 3.13; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12' if not (3, 11) <= v <= (3, 13) else 0)"
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+.venv/all: .venv/base
+	$(BIN)/python -m pip install -q --disable-pip-version-check -c constraints.txt -e '.[all,dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* site dist

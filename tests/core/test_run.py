@@ -1,0 +1,125 @@
+"""Runs: their folders tell the truth, also of those that were killed."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from mlfolio.core.run import Run, finished_runs, runs_folder, status, write_json
+
+
+def test_a_run_that_ends_is_done(home: Path) -> None:
+    with Run.start("demo", seed=4) as run:
+        assert status(run.folder) == "running"
+
+    facts = json.loads((run.folder / "run.json").read_text("utf-8"))
+    assert facts["status"] == "done"
+    assert facts["seed"] == 4
+    assert facts["started"] <= facts["finished"]
+    assert finished_runs("demo") == [run.folder]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"), [(ValueError, "failed"), (KeyboardInterrupt, "interrupted")]
+)
+def test_a_run_that_breaks_says_so(home: Path, error: type[BaseException], expected: str) -> None:
+    with pytest.raises(error), Run.start("demo") as run:
+        raise error("because")
+
+    assert status(run.folder) == expected
+    assert json.loads((run.folder / "run.json").read_text("utf-8"))["error"] == "because"
+    assert finished_runs("demo") == []
+
+
+def test_a_killed_run_is_seen_as_interrupted(home: Path) -> None:
+    program = (
+        "import time\nfrom mlfolio.core.run import Run\n"
+        "with Run.start('demo') as run:\n    print(run.folder, flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, text=True, env=dict(os.environ)
+    ) as child:
+        assert child.stdout is not None
+        folder = Path(child.stdout.readline().strip())
+        assert status(folder) == "running"
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+
+        assert status(folder) == "interrupted"
+    assert finished_runs("demo") == []
+
+
+def test_a_folder_without_a_word_was_interrupted(tmp_path: Path) -> None:
+    assert status(tmp_path) == "interrupted"
+
+
+def test_runs_that_start_together_have_folders_of_their_own(home: Path) -> None:
+    def start(number: int) -> Path:
+        with Run.start("demo", seed=number) as run:
+            time.sleep(0.01)
+            return run.folder
+
+    with ThreadPoolExecutor(8) as pool:
+        folders = list(pool.map(start, range(16)))
+
+    assert len(set(folders)) == 16
+    assert {json.loads((f / "run.json").read_text("utf-8"))["seed"] for f in folders} == set(
+        range(16)
+    )
+
+
+def test_exhibits_are_on_disk_at_once(tmp_path: Path) -> None:
+    run = Run("demo", tmp_path)
+    run.note("a sentence")
+    run.stage = "fit"
+    run.table("Some numbers", pd.DataFrame({"a": [1]}), "one number")
+    run.figure("A picture / of nothing", Figure(), "nothing")
+    run.log(3, loss=0.5)
+
+    kinds = [(e.kind, e.stage, e.title) for e in run.exhibits()]
+
+    assert kinds == [
+        ("note", "data", "a sentence"),
+        ("table", "fit", "Some numbers"),
+        ("figure", "fit", "A picture / of nothing"),
+    ]
+    assert all((tmp_path / e.file).is_file() for e in run.exhibits() if e.file)
+    line = json.loads((tmp_path / "log.jsonl").read_text("utf-8"))
+    assert (line["step"], line["loss"]) == (3, 0.5)
+
+
+def test_progress_passes_everything_on(tmp_path: Path) -> None:
+    assert list(Run("demo", tmp_path).progress(range(5), "counting")) == [0, 1, 2, 3, 4]
+
+
+def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "facts.json"
+    write_json(path, {"old": 1})
+
+    circle: list[object] = []
+    circle.append(circle)
+    with pytest.raises(ValueError, match="Circular"):
+        write_json(path, circle)
+
+    assert json.loads(path.read_text("utf-8")) == {"old": 1}
+    assert [p.name for p in tmp_path.iterdir()] == ["facts.json"]
+
+
+def test_runs_folder_is_where_the_user_says(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "elsewhere"))
+    assert runs_folder() == tmp_path / "elsewhere"
+    monkeypatch.delenv("MLFOLIO_RUNS")
+    monkeypatch.chdir(tmp_path)
+    assert runs_folder() == tmp_path / "runs"
