@@ -22,10 +22,12 @@ from pydantic import BaseModel
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
+from mlfolio.track.loader import HEADER
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
+URI = "MLFLOW_TRACKING_URI"
 CHAMPION, CHALLENGER = "champion", "challenger"
 
 
@@ -194,7 +196,7 @@ def local_folder(version: Version) -> Path:
         if not target.is_dir():
             target.mkdir(parents=True)
             mlflow.artifacts.download_artifacts(uri, dst_path=str(target))
-    return next(target.rglob("MLmodel")).parent / "model"
+    return next(target.rglob(HEADER)).parent
 
 
 @contextmanager
@@ -209,17 +211,21 @@ def _client() -> Iterator[MlflowClient]:
 
         for name in ("mlflow", "alembic", "sqlalchemy"):
             logging.getLogger(name).setLevel(logging.ERROR)
-        uri = os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_database()}"
-        mlflow.set_tracking_uri(uri)
+        theirs = os.environ.get(URI)
         runs_folder().mkdir(parents=True, exist_ok=True)
-        # Two processes that make the same new database at once would trip over each other.
-        with FileLock(runs_folder() / ".database.lock"):
-            client = mlflow.MlflowClient()
-        yield client
+        mlflow.set_tracking_uri(theirs or f"sqlite:///{_database()}")
+        try:
+            # Two processes that make the same new database at once would trip over each other.
+            with FileLock(runs_folder() / ".database.lock"):
+                client = mlflow.MlflowClient()
+            yield client
+        finally:  # MLflow keeps its address in the environment, where it would look like the user's
+            if theirs is None:
+                os.environ.pop(URI, None)
 
 
 def _is_remote() -> bool:
-    return bool(os.environ.get("MLFLOW_TRACKING_URI"))
+    return bool(os.environ.get(URI))
 
 
 def _database() -> Path:

@@ -1,0 +1,253 @@
+"""Every verb, with what people type right and wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mlfolio.core.run import runs_folder, status
+from tests.conftest import Cli
+
+FLOWER = ["sepal_length=5", "sepal_width=3.4", "petal_length=1.5", "petal_width=0.2"]
+
+
+@pytest.fixture
+def trained(cli: Cli) -> Cli:
+    """The command line, in a folder where iris has run."""
+    assert cli("run", "iris", "repeats=1").code == 0
+    return cli
+
+
+def test_list_shows_what_has_run_and_what_not(trained: Cli) -> None:
+    rows = {row["system"]: row for row in json.loads(trained("list", "--json").out)}
+    assert rows["iris"]["best"] > 0.9
+    assert rows["titanic"]["best"] is None
+    assert rows["digits"]["needs"] == "[deep]"
+    shown = trained("list").out
+    assert "accuracy 0.9" in shown
+    assert "not run yet" in shown
+
+
+def test_info_tells_knobs_with_their_bounds(cli: Cli) -> None:
+    outcome = cli("info", "iris")
+    assert outcome.code == 0
+    for part in ("neighbors", "1 .. 50", "scikit-learn", "accuracy >= 0.96"):
+        assert part in outcome.out
+    assert json.loads(cli("info", "iris", "--json").out)["knobs"]["folds"]["maximum"] == 10
+
+
+def test_run_prints_scores_and_where_the_report_is(cli: Cli) -> None:
+    outcome = cli("run", "iris", "repeats=1", "neighbors=5")
+    assert outcome.code == 0
+    assert "version 1 is champion" in outcome.out
+    assert "report.html" in outcome.out
+
+
+def test_run_json_is_only_json(cli: Cli) -> None:
+    result = json.loads(cli("run", "iris", "repeats=1", "--json").out)
+    assert (result["system"], result["source"], result["champion"]) == ("iris", "official", True)
+    score = result["scores"][0]
+    assert {"name", "value", "ci95", "n", "protocol", "baseline", "target"} <= score.keys()
+    assert Path(result["run"]).is_dir()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["run", "irsi"], 2, "did you mean 'iris'"),
+        (["run", "iris", "fold=3", "depth=99"], 2, "did you mean 'folds'"),
+        (["run", "iris", "folds"], 2, "'folds' is no name=value"),
+        (["run", "iris", "folds=3", "folds=4"], 2, "given twice"),
+        (["run", "iris", "--data", "nowhere.csv"], 2, "no file or folder 'nowhere.csv'"),
+        (["run", "titanic", "--data", "official"], 3, "kaggle.com"),
+        (["predict", "iris", *FLOWER], 2, "mlfolio run iris"),
+        (["predict", "iris"], 2, "give fields or --input"),
+        (["report", "iris"], 2, "no trained model"),
+        (["compare", "iris"], 2, "no trained model"),
+        (["data", "get", "mnits"], 2, "did you mean 'mnist'"),
+        (["data", "get", "titanic"], 3, "login"),
+        (["eject", "nothing", "x"], 2, "there is no system"),
+        (["new", "iris", "--from", "titanic"], 2, "already"),
+        (["new", "Ärger", "--from", "iris"], 2, "cannot name"),
+    ],
+)
+def test_mistakes_are_explained(cli: Cli, arguments: list[str], code: int, said: str) -> None:
+    outcome = cli(*arguments)
+    assert outcome.code == code
+    assert said in outcome.err
+    assert "Traceback" not in outcome.err
+
+
+def test_debug_shows_where_it_happened(cli: Cli) -> None:
+    from mlfolio.core.errors import UnknownNameError
+
+    with pytest.raises(UnknownNameError):
+        cli("run", "irsi", "--debug")
+
+
+def test_unexpected_errors_are_short_too(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*args: object) -> None:
+        raise ZeroDivisionError("by chance")
+
+    monkeypatch.setattr("mlfolio.core.catalog.catalog", broken)
+    outcome = cli("list")
+    assert outcome.code == 1
+    assert "ZeroDivisionError: by chance" in outcome.err
+    assert "--debug" in outcome.err
+
+
+def test_predict_one_flower(trained: Cli) -> None:
+    outcome = trained("predict", "iris", *FLOWER)
+    assert outcome.out.startswith("setosa")
+    assert "petal_length" in outcome.out
+    answer = json.loads(trained("predict", "iris", *FLOWER, "--json").out)
+    assert answer["answer"] == "setosa"
+    assert answer["reasons"]
+
+
+def test_predict_says_when_a_flower_is_unlike_any_seen(trained: Cli) -> None:
+    outcome = trained("predict", "iris", *FLOWER[:3], "petal_width=9")
+    assert "petal_width = 9 is outside the training range 0.1 to 2.5" in outcome.out
+
+
+def test_predict_refuses_bad_fields_by_name(trained: Cli) -> None:
+    outcome = trained("predict", "iris", *FLOWER[:3], "petal_wdth=1")
+    assert outcome.code == 2
+    assert "did you mean 'petal_width'" in outcome.err
+    assert "petal_width: required" in outcome.err
+    assert "petal_width = 'wide'" in trained("predict", "iris", *FLOWER[:3], "petal_width=wide").err
+
+
+def test_predict_files_in_and_out(trained: Cli, home: Path) -> None:
+    header = "sepal_length,sepal_width,petal_length,petal_width,species\n"
+    (home / "rows.csv").write_text(header + "5,3.4,1.5,.2,?\n6.5,3,5.5,2,?\n", "utf-8")
+    lines = trained("predict", "iris", "--input", "rows.csv").out.splitlines()
+    assert lines[0].startswith("answer,confidence,warnings")
+    assert [line.split(",")[0] for line in lines[1:]] == ["setosa", "virginica"]
+
+    rows = [{"sepal_length": 5, "sepal_width": 3.4, "petal_length": 1.5, "petal_width": 0.2}] * 2
+    (home / "rows.json").write_text(json.dumps(rows), "utf-8")
+    (home / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    assert len(json.loads(trained("predict", "iris", "--input", "rows.json").out)) == 2
+    out = trained("predict", "iris", "--input", "rows.jsonl").out
+    assert [json.loads(line)["answer"] for line in out.splitlines()] == ["setosa"] * 2
+
+    outcome = trained("predict", "iris", "--input", "rows.csv", "--output", "answers.jsonl")
+    assert "2 answers" in outcome.err
+    assert len((home / "answers.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"sepal_length":5,"sepal_width":3.4,"petal_length":1.5,"petal_width":0.2}]',
+        '{"sepal_length":5,"sepal_width":3.4,"petal_length":1.5,"petal_width":0.2}\n',
+        "sepal_length,sepal_width,petal_length,petal_width\n5,3.4,1.5,0.2\n",
+    ],
+    ids=["json", "jsonl", "csv"],
+)
+def test_predict_reads_standard_input(
+    trained: Cli, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    outcome = trained("predict", "iris", "--input", "-")
+    assert outcome.code == 0
+    assert "setosa" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.json", "[{", "is no JSON"),
+        ("a.jsonl", "", "is empty"),
+        ("a.csv", "", "is empty"),
+        ("a.json", "\xff\xfe", "no JSON"),
+        ("b.json", None, "no file 'b.json'"),
+    ],
+)
+def test_predict_explains_bad_files(
+    trained: Cli, home: Path, name: str, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (home / name).write_text(content, "utf-8")
+    outcome = trained("predict", "iris", "--input", name)
+    assert outcome.code == 2
+    assert said in outcome.err
+
+
+def test_report_and_compare(trained: Cli) -> None:
+    assert trained("run", "iris", "repeats=1", "neighbors=3").code == 0
+    path = Path(trained("report", "iris").out.strip())
+    assert path.name == "report.html"
+    runs = sorted(f.name for f in (runs_folder() / "iris").iterdir())
+    assert json.loads(trained("report", "iris", runs[0], "--json").out)["run"] == runs[0]
+    shown = trained("compare", "iris").out
+    assert "neighbors=3" in shown
+    assert "neighbors=11" in shown
+    assert len(json.loads(trained("compare", "iris", runs[1], "--json").out)) == 1
+    assert "there is no run" in trained("report", "iris", "1912-04-14").err
+
+
+def test_data_verbs(cli: Cli, home: Path) -> None:
+    names = {row["name"]: row for row in json.loads(cli("data", "list", "--json").out)}
+    assert names["iris"]["here"] is True
+    assert names["titanic"]["here"] is False
+    assert "by hand" in cli("data", "list").out
+    assert str(home / "data" / "mnist") in cli("data", "where", "digits").out
+    assert json.loads(cli("data", "where", "titanic", "--json").out)["missing"] == ["train.csv"]
+    assert "bundled" in cli("data", "where", "iris").out
+
+
+def test_data_check_before_any_training(cli: Cli, home: Path) -> None:
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    (home / "own.csv").write_text("x,y,species\n" + rows + "\n", "utf-8")
+    outcome = cli("data", "check", "iris", "--data", "own.csv")
+    assert outcome.code == 0
+    assert "own.csv" in outcome.out
+    leaky = "\n".join(f"{i % 2},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    (home / "leaky.csv").write_text("x,y,species\n" + leaky + "\n", "utf-8")
+    outcome = cli("data", "check", "iris", "--data", "leaky.csv")
+    assert outcome.code == 2
+    assert "'x' alone predicts" in outcome.out
+    findings = json.loads(cli("data", "check", "iris", "--data", "leaky.csv", "--json").out)
+    assert findings["findings"][0]["level"] == "leak"
+    assert not runs_folder().exists()
+
+
+def test_doctor_checks_the_installation(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFOLIO_LLM", "http://user:secret@localhost:8000/v1")
+    checks = {row["what"]: row for row in json.loads(cli("doctor", "--json").out)}
+    assert checks["extra deep"]["ok"]
+    assert "secret" not in json.dumps(checks)
+    assert "language model" in cli("doctor").out
+
+
+def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:
+    command = [sys.executable, "-m", "mlfolio", "run", "iris", "repeats=100"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
+        folder = home / "runs" / "iris"
+        while not list(folder.glob("*/knobs.json")):
+            time.sleep(0.1)
+        run.send_signal(signal.SIGINT)
+        _, err = run.communicate(timeout=60)
+
+    assert run.returncode == 130
+    assert "Traceback" not in err
+    (attempt,) = folder.iterdir()
+    assert status(attempt) == "interrupted"
+
+
+def test_the_module_runs_too() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "mlfolio", "info", "iris"],
+        capture_output=True, text=True, check=True, env=dict(os.environ),
+    )  # fmt: skip
+    assert "Iris flower classification" in done.stdout

@@ -1,0 +1,90 @@
+"""Reports and cards: whole, readable by others, and safe with hostile names in the data."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+import mlfolio
+from mlfolio.core.catalog import get_card
+from mlfolio.report.html import write_report
+from mlfolio.report.words import interval, megabytes, number, verdict
+
+
+class Links(HTMLParser):
+    """Collects tags, and what they point at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.targets: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.targets += [value or "" for name, value in attrs if name in ("src", "href")]
+        if tag == "img":
+            assert dict(attrs)["alt"], "every picture says what it shows"
+
+
+def test_a_report_needs_nothing_from_outside(home: Path) -> None:
+    result = mlfolio.run("iris", repeats=1, register=False)
+    page = Links()
+    page.feed((result.folder / "report.html").read_text("utf-8"))
+
+    assert page.tags.count("img") >= 3
+    assert all(target.startswith("data:image/png;base64,") for target in page.targets)
+
+
+def test_names_from_the_data_are_text_in_the_report(home: Path) -> None:
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    evil = "<script>alert(1)</script>"
+    (home / "own.csv").write_text(f"{evil},y,species\n{rows}\n", "utf-8")
+
+    result = mlfolio.run("iris", data="own.csv", repeats=1, register=False)
+
+    page = Links()
+    page.feed((result.folder / "report.html").read_text("utf-8"))
+    assert "script" not in page.tags
+
+
+def test_a_report_can_be_made_again_from_its_folder(home: Path) -> None:
+    result = mlfolio.run("iris", repeats=1, register=False)
+    path = result.folder / "report.html"
+    before = path.read_text("utf-8")
+    path.unlink()
+    assert write_report(result.folder, get_card("iris")).read_text("utf-8") == before
+
+
+def test_the_model_card_is_what_hubs_read(home: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    result = mlfolio.run("iris", repeats=1, register=False)
+
+    card = hub.ModelCard.load(result.folder / "MODEL_CARD.md")
+
+    assert card.data.library_name == "mlfolio"
+    (metric, *_) = card.data.eval_results
+    assert metric.metric_value == pytest.approx(result.scores[0].value)
+    assert metric.dataset_name == "Iris plants"
+
+
+def test_numbers_in_words() -> None:
+    assert [number(x) for x in (None, 0.83157, 12345.0, "x", 3, 0.00012345)] == [
+        "–", "0.8316", "12,345", "x", "3.0000", "0.0001234",
+    ]  # fmt: skip
+    assert interval(None) == "–"
+    assert interval((0.1, 0.25)) == "0.100 to 0.250"
+    assert [megabytes(2048), megabytes(3 * 2**20)] == ["2 kB", "3.0 MB"]
+
+
+def test_verdicts_do_not_claim_what_is_not_significant() -> None:
+    score = {
+        "target": 0.9, "met": True, "direction": "higher",
+        "gain_ci95": (-0.01, 0.02), "strong_baseline_name": "Bayes",
+    }  # fmt: skip
+    assert "not significant" in verdict(score)
+    assert "reaches its target of 0.900" in verdict(score)
+    assert "better than Bayes by 0.010 to 0.020" in verdict({**score, "gain_ci95": (0.01, 0.02)})
+    assert "worse than Bayes by 0.010 to 0.020" in verdict({**score, "gain_ci95": (-0.02, -0.01)})
+    assert verdict({**score, "target": None, "gain_ci95": None}) == ""
