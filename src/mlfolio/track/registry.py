@@ -214,14 +214,12 @@ def _client() -> Iterator[MlflowClient]:
         theirs = os.environ.get(URI)
         runs_folder().mkdir(parents=True, exist_ok=True)
         mlflow.set_tracking_uri(theirs or f"sqlite:///{_database()}")
-        try:
-            # Two processes that make the same new database at once would trip over each other.
-            with FileLock(runs_folder() / ".database.lock"):
-                client = mlflow.MlflowClient()
-            yield client
-        finally:  # MLflow keeps its address in the environment, where it would look like the user's
-            if theirs is None:
-                os.environ.pop(URI, None)
+        if theirs is None:  # MLflow writes its address there, where it would look like the user's
+            os.environ.pop(URI, None)
+        # Two processes that make the same new database at once would trip over each other.
+        with FileLock(runs_folder() / ".database.lock"):
+            client = mlflow.MlflowClient()
+        yield client
 
 
 def _is_remote() -> bool:
