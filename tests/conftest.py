@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -25,9 +26,25 @@ class Outcome(NamedTuple):
 Cli = Callable[..., Outcome]
 
 
+@pytest.fixture(scope="session")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tracking database with nothing in it: making one takes MLflow seconds."""
+    from mlfolio.track import registry
+
+    folder = tmp_path_factory.mktemp("database")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(folder))
+        patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+        with registry._client() as client:
+            client.search_experiments()
+    return folder / "mlflow.db"
+
+
 @pytest.fixture
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, database: Path) -> Path:
     """An empty working folder with its own runs and no official data."""
+    (tmp_path / "runs").mkdir()
+    shutil.copy(database, tmp_path / "runs" / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("MLFOLIO_DATA", str(tmp_path / "data"))

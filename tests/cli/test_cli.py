@@ -219,7 +219,7 @@ def test_data_check_before_any_training(cli: Cli, home: Path) -> None:
     assert "'x' alone predicts" in outcome.out
     findings = json.loads(cli("data", "check", "iris", "--data", "leaky.csv", "--json").out)
     assert findings["findings"][0]["level"] == "leak"
-    assert not runs_folder().exists()
+    assert not (runs_folder() / "iris").exists()
 
 
 def test_doctor_checks_the_installation(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 import json
@@ -27,7 +28,8 @@ def add_to(app: typer.Typer) -> None:
 def predict(
     name: SystemName,
     fields: Annotated[
-        list[str] | None, typer.Argument(metavar="[FIELD=VALUE]...", help="One input.")
+        list[str] | None,
+        typer.Argument(metavar="[FIELD=VALUE]...", help="One input; @PATH is a file."),
     ] = None,
     file: Annotated[
         str | None,
@@ -46,12 +48,13 @@ def predict(
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
     given = pairs(fields or [])
     rows, form = ([given], "") if file is None else read_rows(file)
+    rows = [{field: _content(value) for field, value in row.items()} for row in rows]
     predictor = mlfolio.load(name)
     if file is not None:
         rows = _known_fields(predictor, rows)
     answers = predictor.predict(rows)
     if file is None and output is None:
-        show(predictor, given, answers[0], as_json)
+        show(predictor, rows[0], answers[0], as_json)
         return
     text = _written(answers, "json" if as_json else (output.suffix[1:] if output else form))
     if output is None:
@@ -128,6 +131,16 @@ def _parse(text: str, name: str, form: str) -> tuple[list[dict[str, Any]], str]:
         raise FileError(f"{name} is no JSON: {error}", "check that line") from None
     rows = csv.DictReader(io.StringIO(text))
     return [{k: v for k, v in row.items() if k and v} for row in rows], "csv"
+
+
+def _content(value: Any) -> Any:
+    """What a value stands for: `@PATH` is that file's content in base64, for pictures.
+
+    Only the command line reads files; a served model never opens a path that a client names.
+    """
+    if isinstance(value, str) and value.startswith("@") and Path(value[1:]).is_file():
+        return base64.b64encode(Path(value[1:]).read_bytes()).decode()
+    return value
 
 
 def _known_fields(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar, Self
+from zipfile import ZIP_DEFLATED
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from sklearn.base import BaseEstimator
 from mlfolio.core.errors import FileError
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import write_json
+from mlfolio.parts.tabular.encoder import TabularEncoder
 from mlfolio.parts.tabular.explain import explain_rows
 from mlfolio.parts.tabular.schema import Schema
 
@@ -46,7 +48,18 @@ class TabularModel:
     """
 
     output_type: ClassVar[type[Output]] = ClassOutput
-    trusted: ClassVar[tuple[type, ...]] = ()
+    trusted: ClassVar[tuple[type | str, ...]] = (
+        TabularEncoder,
+        # What scikit-learn's and LightGBM's own classifiers are made of.
+        "collections.OrderedDict",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "sklearn.calibration._CalibratedClassifier",
+        "sklearn.calibration._SigmoidCalibration",
+        "sklearn.model_selection._split.StratifiedKFold",
+        "sklearn.tree._tree.Tree",
+        "sklearn.utils._bunch.Bunch",
+    )
 
     def __init__(
         self,
@@ -110,7 +123,8 @@ class TabularModel:
         """Writes `model.skops` and `model.json`."""
         import skops.io
 
-        skops.io.dump(self.estimator, folder / "model.skops")
+        path = folder / "model.skops"
+        skops.io.dump(self.estimator, path, compression=ZIP_DEFLATED)
         facts = {
             "schema": self.schema,
             "classes": self.classes,
@@ -130,7 +144,10 @@ class TabularModel:
         import skops.io
 
         path = folder / "model.skops"
-        allowed = {f"{kind.__module__}.{kind.__qualname__}" for kind in cls.trusted}
+        allowed = {
+            kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+            for kind in cls.trusted
+        }
         strange = sorted(set(skops.io.get_untrusted_types(file=path)) - allowed)
         if strange:
             raise FileError(

@@ -30,6 +30,15 @@ def _as_text(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_as_text), Field(max_length=MAX_TEXT)]
 
 
+def as_numbers(values: pd.Series) -> pd.Series:
+    """A column of numbers some of whose cells are blank or dashes, as numbers; others unchanged."""
+    if pd.api.types.is_numeric_dtype(values):
+        return values
+    numbers = pd.to_numeric(values, errors="coerce")
+    known = int(values.notna().sum())
+    return numbers if known and numbers.notna().sum() >= 0.95 * known else values
+
+
 class Column(BaseModel):
     """What the training rows say of one column.
 
@@ -52,8 +61,9 @@ class Column(BaseModel):
     @classmethod
     def of(cls, values: pd.Series) -> Column:
         """Learns a column from its training values."""
-        name, missing = str(values.name), float(values.isna().mean())
-        known = values.dropna()
+        name = str(values.name)
+        values = as_numbers(values)
+        missing, known = float(values.isna().mean()), values.dropna()
         if pd.api.types.is_numeric_dtype(values):
             low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
             return cls(name=name, kind="number", minimum=low, maximum=high, missing=missing)
@@ -65,9 +75,7 @@ class Column(BaseModel):
     def warning(self, value: Any) -> str | None:
         """What to say of a value that training never saw; None if it is an ordinary one."""
         if value is None:
-            return (
-                None if self.missing else f"{self.name} was not given; a typical value is assumed"
-            )
+            return None
         if self.kind == "number" and self.minimum is not None and self.maximum is not None:
             if not self.minimum <= value <= self.maximum:
                 seen = f"{self.minimum:g} to {self.maximum:g}"
@@ -94,15 +102,12 @@ class Schema(BaseModel):
     @classmethod
     def learn(cls, features: pd.DataFrame, complete: bool = False) -> Schema:
         """Learns the schema from training features, shape (n, columns)."""
-        columns = [Column.of(features[name]) for name in features]
-        rows = features.head(5).astype(object).where(features.head(5).notna(), None)
-        example = [{str(k): _plain(v) for k, v in row.items()} for row in rows.to_dict("records")]
-        schema = cls(columns=columns, complete=complete, example=example)
-        for row in schema.example:
-            for column in columns:
-                if column.kind != "number" and row[column.name] is not None:
-                    row[column.name] = str(row[column.name])
-        return schema
+        schema = cls(columns=[Column.of(features[name]) for name in features], complete=complete)
+        rows = schema.conform(features.head(5)).astype(object)
+        known = rows.where(rows.notna(), None).to_dict("records")
+        return schema.model_copy(
+            update={"example": [{str(k): v for k, v in r.items()} for r in known]}
+        )
 
     @property
     def names(self) -> list[str]:
@@ -139,7 +144,7 @@ class Schema(BaseModel):
         for column in self.columns:
             values = features[column.name]
             if column.kind == "number":
-                cells[column.name] = values.to_numpy(dtype=float)
+                cells[column.name] = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
             else:
                 texts = values.map(_as_text, na_action="ignore").astype(object)
                 cells[column.name] = texts.where(values.notna(), None).to_numpy()
@@ -147,11 +152,13 @@ class Schema(BaseModel):
 
     def warnings(self, row: Input) -> list[str]:
         """What the caller should know of a row before trusting the answer."""
-        found = []
-        for number, column in enumerate(self.columns):
-            warning = column.warning(getattr(row, f"column_{number}"))
-            if warning:
-                found.append(warning)
+        values = [getattr(row, f"column_{number}") for number in range(len(self.columns))]
+        pairs = list(zip(self.columns, values, strict=True))
+        found = [warning for column, value in pairs if (warning := column.warning(value))]
+        # What was sometimes missing in training is nothing strange.
+        absent = [column.name for column, value in pairs if value is None and not column.missing]
+        if absent:
+            found.append(f"not given, so typical values are assumed: {', '.join(absent)}")
         return found
 
     def _describe(self, column: Column) -> str:
@@ -160,8 +167,3 @@ class Schema(BaseModel):
         if column.kind == "category":
             return f"one of {', '.join(column.categories[:20])}"
         return "text"
-
-
-def _plain(value: Any) -> Any:
-    """A NumPy number as a Python one."""
-    return value.item() if hasattr(value, "item") else value

@@ -1,0 +1,242 @@
+"""Titanic: its features, its honesty, and other people's tables."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import mlfolio
+from mlfolio.core.errors import FileError, UnknownNameError
+from mlfolio.core.source import SAMPLE, Source
+from mlfolio.systems.titanic.data import generate
+from mlfolio.systems.titanic.features import (
+    PartySurvival,
+    PassengerFeatures,
+    age_group,
+    family_of,
+    role_of,
+    title_of,
+)
+from mlfolio.systems.titanic.models import fit_best, make_pipeline, simplest_of_the_best
+from mlfolio.systems.titanic.system import Titanic
+from tests.conftest import Cli
+
+QUICK = {"folds": 2, "inner_folds": 2}
+
+
+@pytest.fixture(scope="module")
+def ship() -> pd.DataFrame:
+    return generate(300, seed=5)
+
+
+@pytest.mark.parametrize(
+    ("name", "sex", "title"),
+    [
+        ("Braund, Mr. Owen Harris", "male", "Mr"),
+        ("Rothes, the Countess. of (Lucy)", "female", "Mrs"),
+        ("Sagesser, Mlle. Emma", "female", "Miss"),
+        ("Byles, Rev. Thomas", "male", "Mr"),
+        ("Leader, Dr. Alice", "female", "Mrs"),
+        ("Palsson, Master. Gosta", "male", "Master"),
+        ("", "male", "Mr"),
+        ("no comma and no title", "", "Mr"),
+    ],
+)
+def test_titles(name: str, sex: str, title: str) -> None:
+    assert title_of(name, sex) == title
+
+
+def test_words_for_people() -> None:
+    assert role_of("male", "Master") == "boy"
+    assert [family_of(n) for n in (1, 2, 5)] == ["alone", "small", "large"]
+    assert [age_group(a) for a in (0.4, 5, 15, 30, 70, float("nan"))] == [
+        "baby", "child", "youth", "adult", "old", "unknown",
+    ]  # fmt: skip
+
+
+def test_a_passenger_never_sees_its_own_answer(ship: pd.DataFrame) -> None:
+    """Turning one answer over changes the others of the party, never the row itself."""
+    X, y = ship.drop(columns="Survived"), ship["Survived"].to_numpy()
+    party = X["Ticket"].duplicated(keep=False).to_numpy()
+    row = int(np.flatnonzero(party)[0])
+    other = y.copy()
+    other[row] = 1 - other[row]
+
+    # The rates per role and class move a little with one answer; hold them still.
+    before = PartySurvival().fit(X, y).transform(X)["PartySurvival"].to_numpy()
+    after = PartySurvival().fit(X, other).transform(X)["PartySurvival"].to_numpy()
+
+    mates = np.flatnonzero((X["Ticket"] == X["Ticket"].iloc[row]).to_numpy())
+    assert abs(after[row] - before[row]) < 0.1
+    assert all(abs(after[m] - before[m]) > 0.1 for m in mates if m != row)
+
+
+def test_random_answers_cannot_be_learned(ship: pd.DataFrame) -> None:
+    """The encoding of parties would show here if it leaked the label."""
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import StratifiedKFold, cross_val_score
+
+    X = ship.drop(columns="Survived")
+    y = np.random.default_rng(0).integers(0, 2, len(X))
+    pipeline = make_pipeline(list(X.columns), LogisticRegression())
+    scores = cross_val_score(pipeline, X, y, cv=StratifiedKFold(5, shuffle=True, random_state=0))
+    assert abs(scores.mean() - 0.5) < 0.09  # three standard errors
+
+
+def test_what_is_not_known_of_a_passenger_is_taken_as_usual(ship: pd.DataFrame) -> None:
+    X, y = ship.drop(columns="Survived"), ship["Survived"]
+    stranger = pd.DataFrame([dict.fromkeys(X.columns)])
+    for column in ("Pclass", "Age", "SibSp", "Parch", "Fare", "PassengerId"):
+        stranger[column] = np.nan
+
+    features = PassengerFeatures().fit(X, y).transform(stranger)
+
+    assert features["Family"].iloc[0] == "alone"
+    men = X["Name"].str.contains(", Mr.", regex=False)
+    assert features["Age"].iloc[0] == pytest.approx(X["Age"][men].mean())
+
+
+def test_the_simplest_within_one_standard_error_is_chosen() -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.svm import SVC
+
+    results = {
+        "split0_test_score": np.array([0.80, 0.82, 0.80]),
+        "split1_test_score": np.array([0.70, 0.80, 0.90]),
+        "split2_test_score": np.array([0.80, 0.80, 0.80]),
+        "params": [
+            {"model": LogisticRegression()},
+            {"model": LogisticRegression()},
+            {"model": SVC()},
+        ],
+    }
+    assert simplest_of_the_best(results) == 1
+
+
+@pytest.mark.slow
+def test_outer_folds_are_not_seen_by_the_search(ship: pd.DataFrame) -> None:
+    """Answers of held-out rows do not change what is predicted for them."""
+    X, y = ship.drop(columns=["Survived", "PassengerId"]), ship["Survived"].to_numpy()
+    train, test = np.arange(200), np.arange(200, 300)
+    honest, _ = fit_best(X.iloc[train], y[train], 2, seed=0)
+    turned = y.copy()
+    turned[test] = 1 - turned[test]
+    again, _ = fit_best(X.iloc[train], turned[train], 2, seed=0)
+    assert np.array_equal(honest.predict_proba(X.iloc[test]), again.predict_proba(X.iloc[test]))
+
+
+@pytest.fixture(scope="module")
+def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as Kaggle's download, with passengers of our own."""
+    folder = tmp_path_factory.mktemp("titanic")
+    table = generate(340, seed=9)
+    table[:240].to_csv(folder / "train.csv", index=False)
+    table[240:].drop(columns="Survived").to_csv(folder / "test.csv", index=False)
+    return folder
+
+
+@pytest.fixture
+def trained(cli: Cli, kaggle: Path) -> Cli:
+    outcome = cli("run", "titanic", "folds=2", "inner_folds=2", "--data", kaggle)
+    assert outcome.code == 0, outcome.err
+    return cli
+
+
+@pytest.mark.slow
+def test_kaggles_folder_gives_a_submission(trained: Cli, home: Path) -> None:
+    (folder,) = (home / "runs" / "titanic").iterdir()
+    with (folder / "submission.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0]) == ["PassengerId", "Survived"]
+    assert [int(row["PassengerId"]) for row in rows] == list(range(241, 341))
+    assert {row["Survived"] for row in rows} <= {"0", "1"}
+    report = (folder / "report.html").read_text("utf-8")
+    for part in ("By group", "Sex = female", "Thresholds", "women survive", "Importance"):
+        assert part in report
+
+
+@pytest.mark.slow
+def test_a_passenger_by_hand_and_a_file_of_them(trained: Cli, home: Path, kaggle: Path) -> None:
+    answer = json.loads(trained("predict", "titanic", "sex=female", "age=29", "--json").out)
+    assert answer["answer"] in (0, 1)
+    assert any("not given" in warning for warning in answer["warnings"])
+    assert answer["reasons"][0]["feature"] in {"Sex", "Age", "Pclass", "Name", "Fare"}
+    old = trained("predict", "titanic", "sex=male", "age=929", "embarked=Atlantis").out
+    assert "Age = 929 is outside the training range" in old
+    assert "Embarked = 'Atlantis' was never seen" in old
+    assert "Age = 'old'" in trained("predict", "titanic", "age=old").err
+
+    outcome = trained("predict", "titanic", "--input", kaggle / "test.csv", "--output", "a.csv")
+    assert outcome.code == 0, outcome.err
+    assert len((home / "a.csv").read_text("utf-8").splitlines()) == 101
+
+
+def churn(rows: int = 160) -> pd.DataFrame:
+    """A table that has nothing to do with ships."""
+    rng = np.random.default_rng(0)
+    months = rng.integers(1, 60, rows)
+    plan = rng.choice(["basic", "gold, with extras"], rows)
+    chance = 1 / (1 + np.exp(0.1 * (months - 20)))
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows) + 10_000,
+            "months": months,
+            "plan": plan,
+            "charge": [" " if i % 40 == 0 else f"{i * 0.7:.2f}" for i in range(rows)],
+            "note": [f"called on day {i}" for i in range(rows)],
+            "churned": np.where(rng.random(rows) < chance, "yes", "no"),
+        }
+    )
+
+
+@pytest.mark.slow
+def test_any_table_with_two_classes(home: Path) -> None:
+    churn().to_csv(home / "my.csv", index=False, sep=";")
+
+    result = mlfolio.run("titanic", data="my.csv", target="churned", **QUICK)
+
+    assert result.scores[0].value > result.scores[0].trivial.value  # type: ignore[union-attr]
+    model = mlfolio.load("titanic")
+    answer = model.predict({"months": 2, "plan": "basic"})
+    assert answer.answer in ("yes", "no")
+    assert set(answer.probabilities) == {"yes", "no"}  # type: ignore[attr-defined]
+    assert "customer_id" not in model.model.schema.names  # type: ignore[attr-defined]
+    charge = next(c for c in model.model.schema.columns if c.name == "charge")  # type: ignore[attr-defined]
+    assert charge.kind == "number"
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        (lambda t: t.drop(columns="churned"), UnknownNameError, "no column 'churned'"),
+        (lambda t: t.assign(churned="yes"), FileError, "1 different values"),
+        (lambda t: t.assign(churned=t["months"]), FileError, "predicts one of two"),
+        (lambda t: t[:30], FileError, "at least 20 of each class"),
+        (lambda t: t[["customer_id", "churned"]], FileError, "no column to predict"),
+    ],
+)
+def test_tables_that_cannot_be_used_are_explained(
+    home: Path, change: object, error: type[Exception], said: str
+) -> None:
+    change(churn()).to_csv(home / "my.csv", index=False)  # type: ignore[operator]
+    with pytest.raises(error) as caught:
+        Titanic(target="churned").load(Source.own("my.csv"))
+    assert said in str(caught.value)
+
+
+def test_a_folder_without_train_csv_is_explained(home: Path) -> None:
+    with pytest.raises(FileError, match=r"no train\.csv"):
+        Titanic().load(Source.own(home))
+
+
+def test_the_sample_is_like_the_ship() -> None:
+    data = Titanic().load(SAMPLE)
+    rates = data.train.groupby("Sex")["Survived"].mean()
+    assert rates["female"] > rates["male"] + 0.2
+    assert data.train["Cabin"].isna().mean() > 0.5
+    assert not data.train["Name"].duplicated().all()
