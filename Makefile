@@ -39,9 +39,10 @@ real: .venv/all  ## the slow runs on real data in $MLFOLIO_DATA; writes every re
 	$(BIN)/pytest -m real
 
 constraints: .venv/all  ## pins every package of every extra anew
-	$(BIN)/pip-compile --quiet --all-extras --strip-extras --no-header --no-annotate \
-		--no-emit-options --output-file constraints.txt pyproject.toml
-	sed -i 's/+cpu//' constraints.txt
+	echo "torch==2.13.0" > build-torch.txt
+	$(BIN)/pip-compile --quiet --upgrade --all-extras --strip-extras --no-header --no-annotate \
+		--no-emit-options --constraint build-torch.txt --output-file constraints.txt pyproject.toml
+	sed -i -e 's/+cpu//' -e '/^#/d' -e '/^mlfolio @/d' constraints.txt && rm build-torch.txt
 
 .venv/base: pyproject.toml constraints.txt
 	@$(PYTHON) -c "import sys; v = sys.version_info[:2]; sys.exit(f'mlfolio needs Python 3.11, 3.12 or 3.13; {sys.executable} is {v[0]}.{v[1]}. Try: make PYTHON=python3.12' if not (3, 11) <= v <= (3, 13) else 0)"

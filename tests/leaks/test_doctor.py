@@ -123,3 +123,23 @@ def test_a_leak_stops_the_run_unless_forced(home: Path, table: pd.DataFrame) -> 
     forced = mlfolio.run("iris", data=home / "leaky.csv", repeats=1, force=True)
     assert forced.scores[0].value > 0.99
     assert any(f.level == "leak" for f in forced.findings)
+
+
+def test_a_scaler_fitted_on_everything_is_caught() -> None:
+    """With more columns than rows, choosing columns before the folds invents skill from noise."""
+    from sklearn.feature_selection import SelectKBest
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.model_selection import cross_val_score
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(60, 2000)), np.arange(60) % 2
+    inside = make_pipeline(StandardScaler(), SelectKBest(k=20), LogisticRegression())
+    before = make_pipeline(StandardScaler(), SelectKBest(k=20)).fit_transform(X, y)
+
+    honest = cross_val_score(inside, X, y, cv=5).mean()
+    broken = cross_val_score(LogisticRegression(), before, y, cv=5).mean()
+
+    assert abs(honest - 0.5) < 0.15
+    assert broken > 0.85

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import StratifiedKFold
 
 
 def copies(features: pd.DataFrame) -> NDArray[np.int64]:
@@ -27,13 +27,20 @@ def folds(
 
     Returns:
         For each fold the positions of its training and of its test rows.
+
+    Raises:
+        ValueError: Every class has fewer different rows than there are folds.
     """
     groups = copies(features)
-    if len(np.unique(groups)) == len(groups):
-        plain = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
-        return list(plain.split(features, target))
-    grouped = StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed)
-    return list(grouped.split(features, target, groups))
+    _, first = np.unique(groups, return_index=True)
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
+    everywhere = np.arange(len(groups))
+    splits = []
+    # Each group is split as one row, the class of its first, and takes its copies along.
+    for _, test in splitter.split(first, np.asarray(target)[first]):
+        held_out = np.isin(groups, groups[first[test]])
+        splits.append((everywhere[~held_out], everywhere[held_out]))
+    return splits
 
 
 def holdout(

@@ -16,7 +16,7 @@ CARD = Card(
     ),
     method=(
         "K nearest neighbours, a decision tree and logistic regression compete in cross-validation "
-        "inside the training part; the best one is fitted on all of it."
+        "inside the training part; the one with the least log loss is fitted on all of it."
     ),
     intended_use="Learning how a classifier is chosen and measured; small tables of numbers.",
     limits=(

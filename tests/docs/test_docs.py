@@ -1,0 +1,135 @@
+"""The documentation is true: its tables, its tests, its links and its every code block."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlfolio.core.catalog import SYSTEMS
+from mlfolio.systems.titanic.data import generate
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted(
+    [
+        ROOT / "README.md",
+        *(ROOT / "docs").rglob("*.md"),
+        *ROOT.glob("src/mlfolio/systems/*/README.md"),
+    ]
+)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+
+
+def blocks(language: str) -> list[tuple[str, str]]:
+    """Name of the page and text of each block in a language."""
+    return [
+        (page.relative_to(ROOT).as_posix(), text)
+        for page in PAGES
+        for found, text in BLOCK.findall(page.read_text("utf-8"))
+        if found == language
+    ]
+
+
+def test_every_block_is_of_a_language_that_is_run() -> None:
+    found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text("utf-8"))}
+    assert found <= {"python", "sh"}
+
+
+def test_readme_tables_are_up_to_date() -> None:
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "tools" / "readme.py"), "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+
+
+def test_every_system_has_its_page_and_results() -> None:
+    for name in SYSTEMS:
+        folder = ROOT / "src" / "mlfolio" / "systems" / name
+        assert (folder / "README.md").is_file()
+        assert (folder / "results.json").is_file()
+        assert (ROOT / "docs" / "systems" / f"{name}.md").is_file()
+
+
+def test_footguns_name_tests_that_exist() -> None:
+    code = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs" / "footguns.md").read_text("utf-8"))
+    assert len(named) > 10
+    for name in named:
+        assert f"def {name}(" in code, name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: p.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+        if not target.startswith("http"):
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("page", "text"), blocks("python"))
+def test_python_blocks_run(home: Path, page: str, text: str) -> None:
+    done = subprocess.run([sys.executable, "-c", text], cwd=home, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def prepare(folder: Path) -> None:
+    """The files that the pages speak of, with content of our own."""
+    from PIL import Image
+    from sklearn.datasets import load_digits
+
+    ship = generate(400, seed=11)
+    ship.to_csv(folder / "train.csv", index=False)
+    rng = np.random.default_rng(0)
+    churn = generate(300, seed=12)[["Age", "Fare", "Embarked"]].assign(
+        months=rng.integers(1, 60, 300)
+    )
+    churned = np.where(rng.random(300) < 1 / (1 + np.exp(churn["months"] / 10 - 3)), "yes", "no")
+    churn.assign(churned=churned).to_csv(folder / "my.csv", index=False)
+    churn.head(20).to_csv(folder / "new.csv", index=False)
+    (folder / "papers").mkdir()
+    for topic, fact in {
+        "warranty": "The warranty covers the motor and the pump for three years after delivery.",
+        "cleaning": "The filter has to be cleaned with warm water every second week.",
+        "transport": "For transport, drain the tank and lock the lid with the red screw.",
+    }.items():
+        (folder / "papers" / f"{topic}.md").write_text(f"# The {topic}\n\n{fact}\n", "utf-8")
+    digits = load_digits()
+    for number, (pixels, label) in enumerate(zip(digits.images[:400], digits.target, strict=False)):
+        (folder / "folder" / str(label)).mkdir(parents=True, exist_ok=True)
+        picture = Image.fromarray((pixels * 15.9).astype(np.uint8)).resize((28, 28))
+        picture.save(folder / "folder" / str(label) / f"{number}.png")
+    picture.save(folder / "photo.png")
+
+
+@pytest.mark.slow
+def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`mlfolio` lines are run in order; `make` and `pip` lines must name what exists."""
+    prepare(home)
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    project = (ROOT / "pyproject.toml").read_text("utf-8")
+    environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "ignore"}
+    for page, text in blocks("sh"):
+        for line in text.splitlines():
+            words = shlex.split(line.replace("~/", f"{home}/"), comments=True)
+            if not words:
+                continue
+            if words[0] == "make":
+                assert f"\n{words[1]}:" in makefile, line
+            elif words[0] == "pip":
+                for extra in re.findall(r"mlfolio\[(\w+)\]", line):
+                    assert f"\n{extra} = [" in project, line
+            else:
+                assert words[0] == "mlfolio", f"{page}: {line}"
+                command = [sys.executable, "-m", "mlfolio", *words[1:]]
+                done = subprocess.run(
+                    command, cwd=home, env=environment, capture_output=True, text=True
+                )
+                assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
