@@ -68,9 +68,9 @@ def details(name: str) -> str:
     cost, protocols = found["cost"], dict.fromkeys(s["protocol"] for s in found["scores"])
     lines += [
         "",
-        f"Protocol: {'; '.join(protocols)}. Fitted in {cost['fit_seconds']:.0f} s and evaluated in "
-        f"{cost['evaluate_seconds']:.0f} s on {found['environment']['cores']} cores; the stored "
-        f"model has {megabytes(cost['model_bytes'])}; one answer takes {cost['predict_ms']:.1f} ms.",
+        f"Protocol: {'; '.join(protocols)}. Fitted in {cost['fit_seconds']:.0f} s and evaluated "
+        f"in {cost['evaluate_seconds']:.0f} s on {found['environment']['cores']} cores; the stored "
+        f"model has {megabytes(cost['model_bytes'])}; one answer takes {cost['predict_ms']:.1f} ms",
         "",
         f"Made by `{found['command']}` on data `{found['fingerprint'][:16]}`.",
     ]

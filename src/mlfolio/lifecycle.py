@@ -236,7 +236,9 @@ def examine(data: Data, attempt: Run, force: bool, say: Say) -> list[Finding]:
     findings = data.check()
     for finding in findings:
         say(f"{finding.level}: {finding.message}" + (f" ({finding.fix})" if finding.fix else ""))
-        attempt.note(f"{finding.level}: {finding.message}. {finding.fix}".strip())
+        attempt.note(
+            f"{finding.level.capitalize()}: {finding.message}; {finding.fix}".strip(" ;") + "."
+        )
     leaks = [finding for finding in findings if finding.level == "leak"]
     if leaks and not force:
         raise LeakError(

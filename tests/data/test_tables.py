@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from mlfolio.core.errors import FileError, UnknownNameError
+from mlfolio.core.errors import FileError
 from mlfolio.data.tables import read_table, require_columns, require_target
 
 
@@ -83,7 +83,7 @@ def test_missing_columns_name_the_nearest() -> None:
 
 
 def test_the_target_must_be_there_and_vary() -> None:
-    with pytest.raises(UnknownNameError, match="did you mean 'churn'"):
+    with pytest.raises(FileError, match="did you mean 'churn'"):
         require_target(pd.DataFrame({"churn": [1]}), "churned", "t.csv")
     with pytest.raises(FileError, match="1 different values"):
         require_target(pd.DataFrame({"y": [1, 1, None]}), "y", "t.csv")

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 import mlfolio
-from mlfolio.core.errors import FileError, UnknownNameError
+from mlfolio.core.errors import FileError
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.systems.titanic.data import generate
 from mlfolio.systems.titanic.features import (
@@ -211,20 +211,18 @@ def test_any_table_with_two_classes(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "error", "said"),
+    ("change", "said"),
     [
-        (lambda t: t.drop(columns="churned"), UnknownNameError, "no column 'churned'"),
-        (lambda t: t.assign(churned="yes"), FileError, "1 different values"),
-        (lambda t: t.assign(churned=t["months"]), FileError, "predicts one of two"),
-        (lambda t: t[:30], FileError, "at least 20 of each class"),
-        (lambda t: t[["customer_id", "churned"]], FileError, "no column to predict"),
+        (lambda t: t.drop(columns="churned"), "no column 'churned'"),
+        (lambda t: t.assign(churned="yes"), "1 different values"),
+        (lambda t: t.assign(churned=t["months"]), "predicts one of two"),
+        (lambda t: t[:30], "at least 20 of each class"),
+        (lambda t: t[["customer_id", "churned"]], "no column to predict"),
     ],
 )
-def test_tables_that_cannot_be_used_are_explained(
-    home: Path, change: object, error: type[Exception], said: str
-) -> None:
+def test_tables_that_cannot_be_used_are_explained(home: Path, change: object, said: str) -> None:
     change(churn()).to_csv(home / "my.csv", index=False)  # type: ignore[operator]
-    with pytest.raises(error) as caught:
+    with pytest.raises(FileError) as caught:
         Titanic(target="churned").load(Source.own("my.csv"))
     assert said in str(caught.value)
 

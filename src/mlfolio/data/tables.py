@@ -10,7 +10,7 @@ from typing import Any, Self
 
 import pandas as pd
 
-from mlfolio.core.errors import FileError, UnknownNameError, nearest
+from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.doctor import check_table
@@ -144,11 +144,15 @@ def require_target(table: pd.DataFrame, target: str, name: str) -> pd.DataFrame:
     """The rows of a table in which the column to predict is known.
 
     Raises:
-        UnknownNameError: There is no such column.
-        FileError: It has one value only, or is empty.
+        FileError: There is no such column, or it has one value only.
     """
     if target not in table:
-        raise UnknownNameError("column", target, map(str, table.columns))
+        near = nearest(target, map(str, table.columns))
+        raise FileError(
+            f"{name} has no column {target!r} to predict"
+            + (f"; did you mean {near!r}?" if near else ""),
+            f"name it: target=COLUMN, one of {', '.join(map(str, table.columns))}",
+        )
     labelled = table[table[target].notna()].reset_index(drop=True)
     if labelled[target].nunique() < 2:
         raise FileError(

@@ -15,7 +15,7 @@ def number(value: Any, digits: int = 4) -> str:
         return str(value)
     if number.is_integer() and abs(number) >= 10:
         return f"{number:,.0f}"
-    return f"{number:.{digits}g}" if abs(number) < 0.01 else f"{number:.{digits}f}"
+    return f"{number:.{digits}g}" if 0 < abs(number) < 0.001 else f"{number:.{digits}f}"
 
 
 def interval(bounds: Any) -> str:
