@@ -6,6 +6,7 @@ Both read from top to bottom; nothing here knows a particular system.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -123,6 +124,7 @@ def run(
     force: bool = False,
     register: bool = True,
     quiet: bool = True,
+    verbose: bool = False,
     say: Say = lambda text: None,
     **knobs: Any,
 ) -> Result:
@@ -136,6 +138,7 @@ def run(
         force: Go on although the data doctor found a leak.
         register: Whether to log and register the model with MLflow.
         quiet: No progress bars.
+        verbose: Say every logged metric too.
         say: Is told in a sentence what happens.
         **knobs: The system's knobs to change.
 
@@ -146,6 +149,7 @@ def run(
     kind = get_system(system) if isinstance(system, str) else system
     made = kind.with_knobs(knobs)
     with Run.start(kind.card.slug, seed, quiet) as attempt:
+        attempt.say = say if verbose else None
         champion = registry.champion(kind.card.slug) if register else None
         attempt.previous = registry.local_folder(champion) if champion else None
         loaded = load_data(made, data, say)
@@ -294,9 +298,17 @@ def _describe(card: Card, result: Result, attempt: Run) -> None:
     from mlfolio.report.html import write_report
 
     attempt.write("scores.json", result.summary())
-    attempt.write("environment.json", environment())
+    attempt.write("environment.json", {**environment(), "command": _command(result)})
     write_report(attempt.folder, card)
     write_model_card(attempt.folder, card)
+
+
+def _command(result: Result) -> str:
+    """The shell command that does the same run again."""
+    data = str(result.source.path) if result.source.path else result.source.kind
+    knobs = [f"{name}={value}" for name, value in result.knobs.items() if value is not None]
+    words = ["mlfolio", "run", result.system, *knobs, "--data", data, "--seed", str(result.seed)]
+    return shlex.join(words)
 
 
 def _predict_ms(model: Model) -> float:

@@ -51,6 +51,11 @@ def test_run_prints_scores_and_where_the_report_is(cli: Cli) -> None:
     assert "report.html" in outcome.out
 
 
+def test_verbose_gives_the_log(cli: Cli) -> None:
+    assert "accuracy 0." in cli("run", "iris", "repeats=1", "--verbose").err
+    assert "accuracy 0." not in cli("run", "iris", "repeats=1").err
+
+
 def test_run_json_is_only_json(cli: Cli) -> None:
     result = json.loads(cli("run", "iris", "repeats=1", "--json").out)
     assert (result["system"], result["source"], result["champion"]) == ("iris", "official", True)

@@ -23,7 +23,7 @@ PAGES = sorted(
         *ROOT.glob("src/mlfolio/systems/*/README.md"),
     ]
 )
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 def blocks(language: str) -> list[tuple[str, str]]:
@@ -107,6 +107,8 @@ def prepare(folder: Path) -> None:
         picture = Image.fromarray((pixels * 15.9).astype(np.uint8)).resize((28, 28))
         picture.save(folder / "folder" / str(label) / f"{number}.png")
     picture.save(folder / "photo.png")
+    picture.save(folder / "my.png")
+    (folder / "my_digits").symlink_to(folder / "folder")
 
 
 @pytest.mark.slow
@@ -116,6 +118,7 @@ def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "ignore"}
+    environment |= {"HTTPS_PROXY": "http://127.0.0.1:9"}  # nothing is fetched
     for page, text in blocks("sh"):
         for line in text.splitlines():
             words = shlex.split(line.replace("~/", f"{home}/"), comments=True)

@@ -26,7 +26,7 @@ def run(
     data: DataOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of a leak.")] = False,
-    verbose: Annotated[bool, typer.Option("--verbose", help="Say what happens.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", help="Give the whole log.")] = False,
     as_json: Json = False,
 ) -> None:
     """Load the data, fit, evaluate, report and register."""
@@ -41,7 +41,8 @@ def run(
         data=data,
         seed=seed,
         force=force,
-        quiet=as_json and not verbose,
+        quiet=as_json,
+        verbose=verbose,
         say=say,
         **pairs(knobs or []),
     )

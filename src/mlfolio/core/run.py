@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -59,6 +59,7 @@ class Run:
         seed: Seed for everything random.
         previous: Folder of the current champion's model, for systems that build on it.
         stage: Which part of its life the run is in; exhibits are filed under it.
+        say: Is told every logged metric, if it is set.
     """
 
     def __init__(self, system: str, folder: Path, seed: int = 0, quiet: bool = True) -> None:
@@ -68,6 +69,7 @@ class Run:
         self.quiet = quiet
         self.previous: Path | None = None
         self.stage = "data"
+        self.say: Callable[[str], None] | None = None
 
     @property
     def name(self) -> str:
@@ -95,6 +97,8 @@ class Run:
 
     def log(self, step: int, **metrics: float) -> None:
         """Appends metrics of one step (epoch, fold) to `log.jsonl`."""
+        if self.say is not None:
+            self.say(f"{step}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -50,7 +51,7 @@ class TableSplit:
     test: pd.DataFrame
     extra: pd.DataFrame | None = None
 
-    @property
+    @cached_property
     def info(self) -> DataInfo:
         """What identifies these data."""
         measured = self.test if len(self.test) else self.train

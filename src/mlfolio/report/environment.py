@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-import sys
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -29,7 +28,6 @@ def environment() -> dict[str, Any]:
         "cores": os.cpu_count(),
         "packages": versions,
         "commit": _commit(),
-        "command": " ".join(["mlfolio", *sys.argv[1:]]),
     }
 
 

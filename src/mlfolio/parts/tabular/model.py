@@ -125,6 +125,7 @@ class TabularModel:
 
         path = folder / "model.skops"
         skops.io.dump(self.estimator, path, compression=ZIP_DEFLATED)
+        self._require_trusted(path)  # what could not be read back is not worth writing
         facts = {
             "schema": self.schema,
             "classes": self.classes,
@@ -144,22 +145,31 @@ class TabularModel:
         import skops.io
 
         path = folder / "model.skops"
-        allowed = {
-            kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-            for kind in cls.trusted
-        }
-        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - allowed)
-        if strange:
-            raise FileError(
-                f"{path} holds types that {cls.__name__} is not made of: {', '.join(strange)}",
-                "do not load models from people you do not trust",
-            )
+        cls._require_trusted(path)
         facts = json.loads((folder / "model.json").read_text("utf-8"))
         return cls(
             schema=Schema.model_validate(facts["schema"]),
-            estimator=skops.io.load(path, trusted=sorted(allowed)),
+            estimator=skops.io.load(path, trusted=cls._trusted_names()),
             classes=facts["classes"],
             threshold=facts["threshold"],
             ignored=facts["ignored"],
             typical=facts["typical"],
         )
+
+    @classmethod
+    def _trusted_names(cls) -> list[str]:
+        return [
+            kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+            for kind in cls.trusted
+        ]
+
+    @classmethod
+    def _require_trusted(cls, path: Path) -> None:
+        import skops.io
+
+        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(cls._trusted_names()))
+        if strange:
+            raise FileError(
+                f"{path} holds types that {cls.__name__} is not made of: {', '.join(strange)}",
+                "do not load models from people you do not trust",
+            )

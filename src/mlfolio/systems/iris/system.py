@@ -83,7 +83,7 @@ class Iris(System):
     def _candidates(self, seed: int) -> dict[str, BaseEstimator]:
         return {
             # Not scaled: all measurements are centimetres, and distances mean something as such.
-            "k nearest neighbours": KNeighborsClassifier(self.neighbors),
+            "k nearest neighbours": KNeighborsClassifier(self.neighbors, algorithm="brute"),
             "decision tree": DecisionTreeClassifier(max_depth=self.depth, random_state=seed),
             "logistic regression": make_pipeline(
                 StandardScaler(), LogisticRegression(C=self.C, max_iter=1000)

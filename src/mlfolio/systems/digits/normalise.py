@@ -1,0 +1,194 @@
+"""From a picture as people send it to the 28x28 form that MNIST was made in.
+
+MNIST's digits are light ink on black, scaled into a 20x20 box with their aspect kept, and placed
+in 28x28 so that the ink's centre of mass is the centre (LeCun et al. 1998). `normalise` does the
+same to a scan, a photograph or a drawing, and warns of what makes the answer doubtful.
+"""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+from scipy import ndimage
+
+Grey = NDArray[np.float32]  # (height, width) in [0, 1], as light as the picture is
+Mask = NDArray[np.bool_]
+
+MAX_BYTES = 10 * 2**20
+MAX_PIXELS = 40_000_000
+SIDE, BOX = 28, 20
+MIDDLE = 14.0  # where MNIST has the centre of mass, as a pixel index (not 13.5)
+WORKING = 400  # longer side that large pictures are averaged down to
+NO_INK = 0.06  # contrast below which a picture is blank ...
+FAINT = 0.25  # ... and below which it is only faint
+NOISE = 6.0  # ink must stand out from the paper by this many standard deviations of its noise
+GRAINY = 0.03  # paper noise above which a large picture is smoothed first
+EDGE = 0.3  # ink level at which a stroke begins
+GAP = 0.12  # marks further apart than this share of the box are separate
+SPECK = 0.05  # marks smaller than this share of the largest are dirt
+WIDE = 1.5  # a digit is no wider than this times its height
+
+
+@dataclass(frozen=True)
+class Normalised:
+    """A picture as the nets want it: ink `(28, 28)`, 0 = paper, 1 = ink, and what was noticed."""
+
+    ink: Grey
+    blank: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+def open_picture(content: bytes) -> Grey:
+    """Decodes a PNG or JPEG to grey, its longer side no more than 400 pixels.
+
+    Raises:
+        ValueError: It is no such picture, is broken, or larger than 10 MB or 40 megapixels.
+    """
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{len(content) / 2**20:.1f} MB; a picture may have 10 MB")
+    try:
+        image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
+        pixels = image.width * image.height  # known from the header, before anything is decoded
+        if pixels <= MAX_PIXELS:
+            image.draft("L", (WORKING, WORKING))  # a JPEG is decoded at about the needed size
+            return _to_grey(image)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
+        pixels = 2 * MAX_PIXELS
+    except Exception as error:  # whatever a broken file makes Pillow's decoders stumble over
+        raise ValueError(f"no PNG or JPEG that can be read ({type(error).__name__})") from None
+    raise ValueError(f"{pixels / 1e6:.0f} megapixels or more; a picture may have 40")
+
+
+def normalise(grey: Grey) -> Normalised:
+    """Finds the digit in a grey picture of any size and brings it into MNIST's form."""
+    ink, noise = _lift_ink(grey)
+    if noise > GRAINY and min(grey.shape) > 2 * SIDE:
+        ink, noise = _lift_ink(ndimage.gaussian_filter(grey, 1.5))
+    contrast = float(ink.max())
+    if contrast < max(NO_INK, NOISE * noise):
+        nothing = np.zeros((SIDE, SIDE), np.float32)
+        return Normalised(nothing, True, ("the picture is blank: the answer is a mere guess",))
+    if _is_like_mnist(ink):
+        return Normalised(ink)
+    warnings = []
+    if contrast < FAINT:
+        warnings.append(f"low contrast: {contrast:.2f} of 1")
+    ink = _stretch(ink, noise)
+    mask, marks = _find_marks(ink > EDGE)
+    if marks > 1:
+        warnings.append(f"{marks} separate marks: send one digit per picture")
+    height, width = _extent(mask)
+    if width > WIDE * height:
+        warnings.append(f"{width / height:.1f} times as wide as tall: more than one digit?")
+    return Normalised(_centre(_fit_box(ink, mask)), warnings=tuple(warnings))
+
+
+def _to_grey(image: Image.Image) -> Grey:
+    """Flattens colour, transparency and 16-bit depth; averages large pictures down."""
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # 16 bits a pixel
+        image = Image.fromarray(np.asarray(image, np.float32) / np.float32(257))
+    elif image.has_transparency_data:
+        image = _over_paper(image.convert("RGBA")).convert("L")
+    else:
+        image = image.convert("L")
+    shrink = WORKING / max(image.size)
+    if shrink < 1:
+        size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
+        image = image.resize(size, Image.Resampling.BOX)
+    return np.clip(np.asarray(image, np.float32) / 255, 0, 1)
+
+
+def _over_paper(image: Image.Image) -> Image.Image:
+    """Lays a transparent picture over white; over black if white would swallow light ink."""
+    alpha = np.asarray(image.getchannel("A"), np.float32)
+    grey = np.asarray(image.convert("L"), np.float32)
+    light_ink = 0 < alpha.mean() < 128 and float(np.average(grey, weights=alpha)) > 128
+    paper = Image.new("RGBA", image.size, "black" if light_ink else "white")
+    return Image.alpha_composite(paper, image)
+
+
+def _lift_ink(grey: Grey) -> tuple[Grey, float]:
+    """Subtracts the paper, seen at the border, so that ink is positive and paper about 0.
+
+    The paper's shade may slope (a lamp at one side): it is a plane through the border pixels
+    that agree with their median. Returns the ink `(height, width)`, turned light where it was
+    darker than the paper, and the standard deviation of the paper's noise.
+    """
+    border = np.ones(grey.shape, bool)
+    border[1:-1, 1:-1] = False
+    y, x = np.nonzero(border)
+    shade = grey[y, x]
+    dark = float(np.median(shade)) > (float(grey.min()) + float(grey.max())) / 2
+    deviation = np.abs(shade - np.median(shade))
+    paper = deviation <= max(3 * float(np.median(deviation)), 0.02)
+    terms = np.stack([y[paper], x[paper], np.ones(int(paper.sum()))], axis=1)
+    slope = np.linalg.lstsq(terms, shade[paper], rcond=None)[0]
+    rows, columns = np.mgrid[: grey.shape[0], : grey.shape[1]]
+    plane = slope[0] * rows + slope[1] * columns + slope[2]
+    noise = float(np.std(shade[paper] - terms @ slope))
+    ink = plane - grey if dark else grey - plane
+    return np.clip(ink, 0, 1).astype(np.float32), noise
+
+
+def _is_like_mnist(ink: Grey) -> bool:
+    """Whether a digit is boxed and centred in 28x28 already, the way MNIST's are."""
+    if ink.shape != (SIDE, SIDE) or ink.max() < 0.9:
+        return False
+    mass_y, mass_x = ndimage.center_of_mass(ink)
+    off_centre = max(abs(mass_y - MIDDLE), abs(mass_x - MIDDLE))
+    return bool(BOX - 1 <= max(_extent(ink > 0.02)) <= BOX and off_centre < 0.75)
+
+
+def _stretch(ink: Grey, noise: float) -> Grey:
+    """Spreads ink over [0, 1]: the paper's noise becomes 0, the strokes' own level becomes 1."""
+    strokes = float(np.median(ink[ink > ink.max() / 2]))
+    floor = min(max(3 * noise, 0.05 * strokes), strokes / 2)
+    return np.asarray(np.clip((ink - floor) / (strokes - floor), 0, 1), np.float32)
+
+
+def _find_marks(mask: Mask) -> tuple[Mask, int]:
+    """Drops specks from `mask` and counts the marks that stand apart from each other.
+
+    Marks closer than a share of the ink's box (the hat of a 5, a broken stroke) are one.
+    """
+    labels, _ = ndimage.label(mask, np.ones((3, 3)))
+    areas = np.bincount(labels.ravel())
+    areas[0] = 0  # the paper
+    mask = np.asarray((areas >= max(1.0, SPECK * areas.max()))[labels])
+    reach = max(1, round(GAP * max(_extent(mask)) / 2))
+    near = ndimage.maximum_filter(mask, size=2 * reach + 1)
+    return mask, int(ndimage.label(near, np.ones((3, 3)))[1])
+
+
+def _extent(mask: Mask) -> tuple[int, int]:
+    """Height and width of the box around `mask`."""
+    rows, columns = np.nonzero(mask)
+    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+
+
+def _fit_box(ink: Grey, mask: Mask) -> Grey:
+    """Crops `ink` to the box of `mask` and scales that to 20 pixels on its longer side."""
+    rows, columns = np.nonzero(mask)
+    top, left = rows.min(), columns.min()
+    height, width = _extent(mask)
+    scale = BOX / max(height, width)
+    crop = Image.fromarray(ink[top : top + height, left : left + width])
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.asarray(crop.resize(size, Image.Resampling.BICUBIC), np.float32)
+    return np.asarray(np.clip(small / max(float(small.max()), 1e-6), 0, 1), np.float32)
+
+
+def _centre(small: Grey) -> Grey:
+    """Places `small` (at most 20x20) on 28x28 paper with its centre of mass in the middle."""
+    height, width = small.shape
+    mass_y, mass_x = ndimage.center_of_mass(small)
+    top = int(np.clip(round(MIDDLE - mass_y), 0, SIDE - height))
+    left = int(np.clip(round(MIDDLE - mass_x), 0, SIDE - width))
+    paper = np.zeros((SIDE, SIDE), np.float32)
+    paper[top : top + height, left : left + width] = small
+    return paper

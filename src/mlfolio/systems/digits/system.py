@@ -1,0 +1,161 @@
+"""Digits: a small convolutional net, measured beside a dense net and logistic regression."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.metrics import accuracy_score
+from sklearn.model_selection import train_test_split
+
+from mlfolio.core.card import Card
+from mlfolio.core.model import Model
+from mlfolio.core.run import Run
+from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.source import Source
+from mlfolio.core.system import System
+from mlfolio.parts.stats import mean_ci95, proportion_ci95
+
+from . import figures
+from .card import CARD
+from .data import DigitSplit, Pictures, load_digits
+from .model import DigitsModel, pick_examples
+from .nets import DigitNet, cnn, dense, logistic
+from .training import SMALL, Recipe, Warp, calibrate, logits_of, make_net, one_thread, plan, train
+
+VALIDATION = 1 / 12  # of the training part, for the learning curve and the temperature
+MILD = Warp(degrees=5, pixels=1, zoom=0.05, slant=0.05)  # a dense net cannot undo more
+
+
+class Digits(System):
+    """Which digit a picture shows."""
+
+    card: ClassVar[Card] = CARD
+    model: ClassVar[type[Model]] = DigitsModel
+
+    epochs: int | None = Field(
+        None, ge=1, le=200,
+        description="passes over the training pictures; unset: 8, or as many as make 400 steps",
+    )  # fmt: skip
+    batch_size: int | None = Field(
+        None, ge=2, le=4096, description="pictures a step; unset: 128, or 32 below 10,000 pictures"
+    )
+    learning_rate: float = Field(6e-3, gt=0, le=1, description="its peak; it warms up and falls")
+    weight_decay: float = Field(0.02, ge=0, le=1, description="pull of the weights towards zero")
+    label_smoothing: float = Field(0.05, ge=0, lt=1, description="doubt put into the true labels")
+    rotation: float = Field(10, ge=0, le=45, description="degrees a picture is turned by at most")
+    shift: float = Field(2, ge=0, le=8, description="pixels a picture is shifted by at most")
+
+    def load(self, source: Source) -> DigitSplit:
+        """MNIST with its own test part, the sample, or the user's pictures."""
+        return load_digits(source)
+
+    def fit(self, data: DigitSplit, run: Run) -> DigitsModel:
+        """Trains the convolutional net and calibrates it on a validation part."""
+        figures.describe(data.train, run)
+        part, validation = _hold_out(data.train, run.seed)
+        recipe = self._recipe(len(part), Warp(self.rotation, self.shift))
+        model = DigitsModel(make_net(cnn, run.seed), pick_examples(part))
+        losses: list[float] = []
+        accuracies: list[float] = []
+        with one_thread(len(part) < SMALL):
+            steps = train(model.net, part, recipe, run.seed)
+            for loss in run.progress(steps, "epochs", total=recipe.epochs):
+                losses.append(loss)
+                answers = logits_of(model.net, validation.ink).argmax(dim=1).numpy()
+                accuracies.append(accuracy_score(validation.digits, answers))
+                run.log(len(losses), loss=loss, validation_accuracy=accuracies[-1])
+            calibrate(model.net, validation)
+        figures.learning_curve(losses, accuracies, run)
+        figures.insides(model, run)
+        return model
+
+    def evaluate(self, model: DigitsModel, data: DigitSplit, run: Run) -> Evaluation:
+        """The net beside a dense net, logistic regression and the majority on the test part."""
+        truth = data.test.digits
+        chances = {
+            "convolutional net": model.probabilities(data.test.ink),
+            "dense net": self._rival(dense, MILD, data, run),
+            "logistic regression": self._rival(logistic, None, data, run),
+        }
+        shares = np.bincount(data.train.digits, minlength=10) / len(data.train)
+        chances["majority digit"] = np.broadcast_to(shares, chances["convolutional net"].shape)
+        figures.held_out(chances["convolutional net"], data.test, run)
+        right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
+        loss = {name: _log_losses(rows, truth) for name, rows in chances.items()}
+        protocol = f"{len(truth):,} test pictures that no net was fitted or calibrated on"
+        return Evaluation(
+            scores=(
+                _score("accuracy", right, "convolutional net", "dense net", protocol),
+                _score("dense accuracy", right, "dense net", "logistic regression", protocol),
+                _score("log loss", loss, "convolutional net", "dense net", protocol),
+            )
+        )
+
+    def _recipe(self, n: int, warp: Warp | None) -> Recipe:
+        epochs, batch_size = plan(n, self.epochs, self.batch_size)
+        return Recipe(
+            epochs, batch_size, self.learning_rate, self.weight_decay, self.label_smoothing, warp
+        )
+
+    def _rival(
+        self, kind: Callable[[], DigitNet], warp: Warp | None, data: DigitSplit, run: Run
+    ) -> NDArray[np.float64]:
+        """Probabilities `(n, 10)` that another net gives, trained on the same pictures."""
+        part, validation = _hold_out(data.train, run.seed)
+        net = make_net(kind, run.seed)
+        recipe = self._recipe(len(part), warp)
+        with one_thread(len(part) < SMALL):
+            steps = train(net, part, recipe, run.seed)
+            for _ in run.progress(steps, f"{kind.__name__}: epochs", total=recipe.epochs):
+                pass
+            calibrate(net, validation)
+        return DigitsModel(net, part.pixels[:0]).probabilities(data.test.ink)
+
+
+def _hold_out(pictures: Pictures, seed: int) -> tuple[Pictures, Pictures]:
+    """The part to learn from, and a stratified twelfth for validation."""
+    rows = np.arange(len(pictures))
+    part, validation = train_test_split(
+        rows, test_size=max(VALIDATION, 10 / len(rows)), stratify=pictures.digits, random_state=seed
+    )
+    return pictures[part], pictures[validation]
+
+
+def _log_losses(chances: NDArray[np.float64], digits: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Negative log of the probability given to each true digit, `(n,)`; log loss is their mean."""
+    true = chances[np.arange(len(digits)), digits]
+    return -np.log(np.clip(true, np.finfo(np.float32).eps, 1))
+
+
+def _score(
+    name: str,
+    values: dict[str, NDArray[np.bool_]] | dict[str, NDArray[np.float64]],
+    model: str,
+    rival: str,
+    protocol: str,
+) -> Score:
+    """The mean of one value for each test picture, beside the same of two baselines."""
+    mine = values[model].astype(float)
+    baselines = {
+        other: Baseline(
+            name=other,
+            value=float(values[other].mean()),
+            gain_ci95=mean_ci95(mine - values[other].astype(float)),
+        )
+        for other in ("majority digit", rival)
+    }
+    is_share = values[model].dtype == bool
+    return Score(
+        name=name,
+        value=float(mine.mean()),
+        direction="higher" if is_share else "lower",
+        n=len(mine),
+        ci95=proportion_ci95(values[model]) if is_share else mean_ci95(mine),
+        protocol=protocol,
+        trivial=baselines["majority digit"],
+        strong=baselines[rival],
+    )
