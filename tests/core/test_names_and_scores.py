@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -11,7 +13,7 @@ from pydantic import Field
 
 from mlfolio.core.card import Card, Promise
 from mlfolio.core.catalog import catalog, get_card, get_system
-from mlfolio.core.errors import InputError, KnobError, MissingExtraError, UnknownNameError, nearest
+from mlfolio.core.errors import InputError, KnobError, UnknownNameError, nearest
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.model import Input, Model, Output
 from mlfolio.core.run import Run
@@ -77,16 +79,24 @@ def test_the_catalog_is_strings_that_exist() -> None:
         assert get_card(name).slug == name
 
 
-def test_a_missing_extra_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
+@pytest.mark.parametrize(
+    ("name", "module", "extra"),
+    [("digits", "safetensors", "deep"), ("documents", "lancedb", "documents")],
+)
+def test_a_missing_extra_says_what_to_install(
+    home: Path, name: str, module: str, extra: str
+) -> None:
+    """In a process of its own, where the module cannot be imported."""
+    program = f"import sys; sys.modules[{module!r}] = None; from mlfolio.cli import main; main()"
 
-    monkeypatch.setitem(sys.modules, "torch", None)
-    for name in [n for n in sys.modules if n.startswith("mlfolio.systems.digits.")]:
-        if name.rpartition(".")[2] != "card":
-            monkeypatch.delitem(sys.modules, name)
+    done = subprocess.run(
+        [sys.executable, "-c", program, "run", name, "--data", "sample"],
+        capture_output=True, text=True,
+    )  # fmt: skip
 
-    with pytest.raises(MissingExtraError, match=r"pip install 'mlfolio\[deep\]'"):
-        get_system("digits")
+    assert done.returncode == 2
+    assert f"pip install 'mlfolio[{extra}]'" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_all_wrong_knobs_at_once() -> None:
