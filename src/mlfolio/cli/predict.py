@@ -77,8 +77,7 @@ def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: boo
     if as_json:
         print_json({**answer.model_dump(), "reasons": [r.model_dump() for r in reasons]})
         return
-    confidence = f"  ({answer.confidence:.1%} sure)" if answer.confidence is not None else ""
-    typer.secho(f"{answer.answer}{confidence}", bold=True)
+    typer.secho(f"{answer.answer}{_sure(answer.confidence)}", bold=True)
     for key, value in answer.model_dump(exclude={"answer", "confidence", "warnings"}).items():
         typer.echo(f"{key.replace('_', ' ')}: {_readable(value)}")
     for warning in answer.warnings:
@@ -171,9 +170,16 @@ def _cell(value: Any) -> Any:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
+def _sure(confidence: float | None) -> str:
+    """A confidence in words that claim no more than a model can know."""
+    if confidence is None:
+        return ""
+    return "  (over 99.9 % sure)" if confidence > 0.999 else f"  ({confidence:.1%} sure)"
+
+
 def _readable(value: Any) -> str:
     if isinstance(value, dict):
-        return ", ".join(f"{k} {_readable(v)}" for k, v in value.items())
+        return ", ".join(f"{k} {_readable(v)}" for k, v in value.items() if v not in (None, ""))
     if isinstance(value, list):
         return "".join(f"\n  - {_readable(item)}" for item in value) or "none"
     return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -1,0 +1,1 @@
+"""Language models of any maker behind one small door."""

@@ -1,0 +1,203 @@
+"""A language model named by one string: whose it is and which.
+
+`MLFOLIO_LLM` is one of
+
+- `openai:MODEL`, with `OPENAI_API_KEY` (and `OPENAI_BASE_URL` for a proxy of it);
+- `anthropic:MODEL`, with `ANTHROPIC_API_KEY` (and `ANTHROPIC_BASE_URL`);
+- `ollama:MODEL`, at `OLLAMA_HOST` or on this machine;
+- `http://host:port/v1` or `http://host:port/v1#MODEL`: any server that speaks OpenAI's protocol
+  (vLLM, llama.cpp, LM Studio...), with `MLFOLIO_LLM_KEY` if it asks for a key. OpenAI's own key is
+  never sent there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from mlfolio.core.errors import MissingExtraError, MlfolioError, UnknownNameError, UserError
+
+if TYPE_CHECKING:
+    from langchain_core.language_models import BaseChatModel
+
+VARIABLE = "MLFOLIO_LLM"
+KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "server": "MLFOLIO_LLM_KEY"}
+Maker = Literal["openai", "anthropic", "ollama", "server"]
+
+
+class LanguageModelError(MlfolioError):
+    """A language model did not answer: it is down, too slow, or refused."""
+
+
+class Spec(NamedTuple):
+    """Which model: its maker, its name, and for a server of one's own the address."""
+
+    maker: Maker
+    model: str
+    url: str = ""
+
+    def __str__(self) -> str:
+        """The model as screens and reports name it; no password that the address may hold."""
+        place = re.sub(r"//[^/@]*@", "//", self.url) or self.maker
+        return f"{self.model or 'the model'} at {place}"
+
+
+class Chat:
+    """A chat model that answers one question at a time.
+
+    Attributes:
+        spec: Which model it is.
+        timeout: Seconds to wait for an answer, each time.
+        retries: How often it is asked again after a refusal that may pass (429, 5xx, no
+            connection), with growing pauses.
+    """
+
+    def __init__(self, spec: Spec, timeout: float = 60.0, retries: int = 2) -> None:
+        self.spec = spec
+        self.timeout = timeout
+        self.retries = retries
+        self._model = _make(spec, timeout, retries)
+
+    def ask(self, system: str, question: str) -> str:
+        """The model's answer.
+
+        Args:
+            system: What it is told to be and do.
+            question: What it is asked.
+
+        Raises:
+            LanguageModelError: It did not answer; keys are not in the message.
+        """
+        try:
+            reply = self._model.invoke([("system", system), ("human", question)])
+        except Exception as error:  # every maker's client has a tree of errors of its own
+            raise self._failure(error) from None
+        text = reply.text if isinstance(reply.text, str) else reply.text()
+        if not text.strip():
+            raise LanguageModelError(f"{self.spec} gave an empty answer", "ask again")
+        return text.strip()
+
+    def _failure(self, error: Exception) -> LanguageModelError:
+        status = getattr(error, "status_code", None)
+        message = hide_keys(" ".join(str(error).split()))[:300]
+        fix = {
+            401: "check the key", 403: "check the key", 404: "check the model's name",
+            429: "wait, or raise the account's limit",
+        }.get(status or 0, "check that the server runs and can be reached")  # fmt: skip
+        reason = f"{type(error).__name__}{f' {status}' if status else ''}: {message}"
+        return LanguageModelError(f"{self.spec} did not answer ({reason})", fix)
+
+
+def from_environment() -> Chat | None:
+    """The model that `MLFOLIO_LLM` names; None where it is not set.
+
+    Raises:
+        UserError: It names none, or the key is missing.
+        MissingExtraError: The maker's client is not installed.
+    """
+    text = os.environ.get(VARIABLE, "").strip()
+    # Keys and addresses count too: a process whose environment changes gets another client.
+    around = tuple(os.environ.get(name, "") for name in (*KEYS.values(), *_ADDRESSES))
+    return _cached(text, around) if text else None
+
+
+_ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
+
+
+@lru_cache(maxsize=4)
+def _cached(text: str, around: tuple[str, ...]) -> Chat:
+    return Chat(parse_spec(text))
+
+
+def parse_spec(text: str) -> Spec:
+    """Reads `MLFOLIO_LLM`.
+
+    Raises:
+        UserError: It names no model.
+    """
+    if re.match(r"https?://", text):
+        url, _, model = text.partition("#")
+        return Spec("server", model, url.rstrip("/"))
+    maker, colon, model = text.partition(":")
+    if maker not in ("openai", "anthropic", "ollama"):
+        raise UnknownNameError("maker of language models", maker, ["openai", "anthropic", "ollama"])
+    if not colon or not model:
+        raise UserError(
+            f"{VARIABLE}={text!r} names no model",
+            f"{VARIABLE}={maker}:MODEL, or the address of an OpenAI-compatible server",
+        )
+    return Spec(maker, model)  # type: ignore[arg-type]
+
+
+def hide_keys(text: str) -> str:
+    """The text with every key of the environment, and whatever looks like one, blotted out."""
+    for name in KEYS.values():
+        key = os.environ.get(name, "")
+        if len(key) >= 4:
+            text = text.replace(key, "***")
+    return re.sub(r"\b(sk|key|pk)-[\w*-]{6,}", "***", text)
+
+
+def _make(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
+    """The maker's client; none of them is imported before it is wanted."""
+    try:
+        if spec.maker == "ollama":
+            return _ollama(spec, timeout, retries)
+        if spec.maker == "anthropic":
+            from langchain_anthropic import ChatAnthropic
+
+            return ChatAnthropic(
+                model=spec.model, api_key=_key(spec), timeout=timeout, max_retries=retries,
+                temperature=0, max_tokens=1024,
+            )  # fmt: skip
+        from langchain_openai import ChatOpenAI
+
+        return ChatOpenAI(
+            model=spec.model or _first_model(spec, timeout), api_key=_key(spec),
+            base_url=spec.url or None, timeout=timeout, max_retries=retries,
+            # OpenAI's reasoning models refuse any temperature but their own.
+            temperature=0 if spec.maker == "server" else None,
+        )  # fmt: skip
+    except ModuleNotFoundError as error:
+        raise MissingExtraError(str(spec), "documents", error.name or "") from None
+
+
+def _ollama(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
+    """Ollama's client, which does not retry by itself."""
+    from httpx import TransportError
+    from langchain_ollama import ChatOllama
+    from ollama import ResponseError
+
+    model = ChatOllama(model=spec.model, temperature=0, client_kwargs={"timeout": timeout})
+    # Wrapped, it has the same `invoke`.
+    return model.with_retry(  # type: ignore[return-value]
+        retry_if_exception_type=(ConnectionError, TransportError, ResponseError),
+        stop_after_attempt=retries + 1,
+    )
+
+
+def _key(spec: Spec) -> object:
+    from pydantic import SecretStr
+
+    key = os.environ.get(KEYS[spec.maker], "")
+    if not key and spec.maker != "server":
+        raise UserError(f"{VARIABLE} names {spec}, and there is no key", f"set {KEYS[spec.maker]}")
+    return SecretStr(key or "none")  # servers of one's own mostly ask for none
+
+
+def _first_model(spec: Spec, timeout: float) -> str:
+    """The model that a server offers first, where the address names none."""
+    import httpx
+
+    key = os.environ.get(KEYS["server"], "")
+    headers = {"Authorization": f"Bearer {key}"} if key else {}
+    try:
+        reply = httpx.get(f"{spec.url}/models", headers=headers, timeout=min(timeout, 10.0))
+        return str(reply.raise_for_status().json()["data"][0]["id"])
+    except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
+        raise LanguageModelError(
+            f"{spec} does not say which models it has ({type(error).__name__})",
+            f"check that it runs, or name the model: {VARIABLE}={spec.url}#MODEL",
+        ) from None

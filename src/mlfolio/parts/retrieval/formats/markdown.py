@@ -1,0 +1,60 @@
+"""CommonMark with tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+
+from mlfolio.parts.retrieval.blocks import Block, decode, squeeze
+
+_FRONT_MATTER = re.compile(r"\A---\s*\n.*?\n---\s*\n", re.DOTALL)
+_ANCHOR = re.compile(r"\s*\{[ :]?[#.][^}]*\}\s*$")  # "Title { #first-steps }"
+_DIRECTIVE = re.compile(r"^(///.*|:::.*|\{\*.*\*\}|<!--.*-->)\s*$", re.MULTILINE)
+_TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
+
+
+def read(data: bytes) -> Iterator[Block]:
+    """Headings, paragraphs, items, code and table rows.
+
+    Link targets, images and raw HTML are left out: they are the half of many files and only noise
+    to an encoder.
+    """
+    text = _DIRECTIVE.sub("", _FRONT_MATTER.sub("", decode(data).replace("\r\n", "\n")))
+    kind, level, row = "text", 0, list[str]()
+    stack = list[str]()
+    for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(text):
+        if token.type in ("heading_open", "list_item_open", "tr_open"):
+            stack.append(token.type)
+            level, row = int(token.tag[1]) if token.type == "heading_open" else 0, []
+        elif token.type in ("heading_close", "list_item_close"):
+            stack.pop()
+        elif token.type == "tr_close":
+            stack.pop()
+            yield Block("table", " | ".join(row))
+        elif token.type in ("fence", "code_block"):
+            yield Block("code", _TAG.sub("", token.content).strip("\n"))
+        elif token.type == "html_block":
+            yield Block("text", squeeze(_TAG.sub(" ", token.content)))
+        elif token.type == "inline":
+            words = _inline(token)
+            kind = stack[-1] if stack else ""
+            if kind == "tr_open":
+                row.append(words)
+            elif kind == "heading_open":
+                yield Block("heading", _ANCHOR.sub("", words), level)
+            else:
+                yield Block("item" if kind == "list_item_open" else "text", words)
+
+
+def _inline(token: Token) -> str:
+    """The words of a paragraph."""
+    parts = []
+    for child in token.children or []:
+        if child.type in ("text", "code_inline"):
+            parts.append(child.content)
+        elif child.type in ("softbreak", "hardbreak"):
+            parts.append(" ")
+    return squeeze("".join(parts))

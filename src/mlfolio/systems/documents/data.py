@@ -1,0 +1,316 @@
+"""The user's folder, SciFact's abstracts, or a small town's papers; and questions about them."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import random
+import zipfile
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.source import Source
+from mlfolio.core.system import DataInfo, Finding
+from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.doctor import shared_finding
+from mlfolio.data.fingerprint import fingerprint
+from mlfolio.parts.retrieval.blocks import UnreadableError
+from mlfolio.parts.retrieval.chunk import split_sentences
+from mlfolio.parts.retrieval.sync import Document, list_files
+
+from .answer import terms
+
+QUESTIONS = "questions.jsonl"
+KNOWN_ITEMS = 200  # questions made where the user brings none
+_WORDS = 5  # of a sentence that make a known-item question
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question and the documents that answer it.
+
+    Attributes:
+        text: As asked.
+        relevant: Grade of each document that answers it; empty where none does.
+    """
+
+    text: str
+    relevant: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Documents and questions about them; the documents are known to `fit`, test questions not.
+
+    Attributes:
+        source: Where they come from.
+        dataset: Name of the data set, or of the user's folder.
+        licence: As its publisher states it.
+        documents: All documents, readable or not.
+        train: Questions to choose the fusion weight with.
+        test: Questions that are measured on, some of them perhaps without an answer.
+        protocol: Where the test questions come from, in words.
+        other: Number of files of formats that are not read, by suffix.
+    """
+
+    source: Source
+    dataset: str
+    licence: str
+    documents: tuple[Document, ...]
+    train: tuple[Question, ...] = ()
+    test: tuple[Question, ...] = ()
+    protocol: str = ""
+    other: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """What identifies these data."""
+        contents = [f"{d.name}\t{d.digest}" for d in sorted(self.documents, key=lambda d: d.name)]
+        return DataInfo(
+            source=self.source,
+            dataset=self.dataset,
+            licence=self.licence,
+            fingerprint=fingerprint(*contents, *_plain(self.train), *_plain(self.test)),
+            test_fingerprint=fingerprint(*contents, *_plain(self.test)),
+            rows={
+                "documents": len(self.documents),
+                "training questions": len(self.train),
+                "test questions": len(self.test),
+            },
+        )
+
+    def check(self) -> list[Finding]:
+        """Files that cannot be read, copies, other formats, questions known to both parts."""
+        findings = [*_unreadable(self.documents), *_copies(self.documents)]
+        if self.other:
+            counts = ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.other.items()))
+            findings.append(
+                Finding(level="note", check="formats", message=f"files left out: {counts}",
+                        fix="convert them to pdf, docx, html, md, rst or txt")
+            )  # fmt: skip
+        seen = {question.text.casefold() for question in self.train}
+        shared = sum(question.text.casefold() in seen for question in self.test)
+        findings += shared_finding(shared, len(self.test))
+        names = {document.name for document in self.documents}
+        asked = [*self.train, *self.test]
+        lost = sorted({name for question in asked for name in question.relevant} - names)
+        if lost:
+            findings.append(
+                Finding(level="warning", check="questions",
+                        message=f"questions name documents that are not there: {_some(lost)}",
+                        fix=f"correct {QUESTIONS}")
+            )  # fmt: skip
+        return findings
+
+    def without_test(self) -> Self:
+        """The same documents with no test questions."""
+        return replace(self, test=())
+
+
+def load_corpus(source: Source) -> Corpus:
+    """The documents and questions of a source.
+
+    Raises:
+        DataUnavailableError: SciFact is neither here nor to be had.
+        FileError: The user's folder holds no document, or its questions cannot be read.
+    """
+    if source.kind == "official":
+        return load_scifact(source)
+    if source.kind == "sample":
+        return _folder(source, Path(__file__).parent / "sample", "Fennmouth (invented)")
+    assert source.path is not None  # noqa: S101 - own data have a path
+    path = source.path
+    return _file(source, path) if path.is_file() else _folder(source, path, path.name)
+
+
+def load_scifact(source: Source) -> Corpus:
+    """SciFact: 5,183 abstracts and claims, 809 to train on and 300 to test on (BEIR's split)."""
+    record = get_dataset("scifact")
+    with zipfile.ZipFile(place("scifact") / "scifact.zip") as archive:
+
+        def lines(name: str) -> Iterable[str]:
+            return io.TextIOWrapper(archive.open(f"scifact/{name}"), "utf-8")
+
+        rows = [json.loads(line) for line in lines("corpus.jsonl")]
+        asked = {row["_id"]: row["text"] for row in map(json.loads, lines("queries.jsonl"))}
+        parts: dict[str, tuple[Question, ...]] = {}
+        for part in ("train", "test"):
+            relevant: dict[str, dict[str, float]] = {}
+            for row in csv.DictReader(lines(f"qrels/{part}.tsv"), delimiter="\t"):
+                grades = relevant.setdefault(row["query-id"], {})
+                grades[row["corpus-id"]] = float(row["score"])
+            parts[part] = tuple(Question(asked[key], grades) for key, grades in relevant.items())
+    tested = {question.text for question in parts["test"]}  # two claims are in both parts
+    return Corpus(
+        source=source,
+        dataset=record.title,
+        licence=record.licence,
+        documents=tuple(Document.of_text(r["_id"], r["title"], r["text"]) for r in rows),
+        protocol="SciFact test claims in BEIR's form; documents ranked by their best passage",
+        train=tuple(question for question in parts["train"] if question.text not in tested),
+        test=parts["test"],
+    )
+
+
+def read_questions(path: Path) -> tuple[tuple[Question, ...], tuple[Question, ...]]:
+    """Training and test questions of a JSON lines file.
+
+    A line is `{"question": ..., "document": name, list of names, or null, "split": "train"}`;
+    without `split` it is a test question, with `null` nothing answers it.
+
+    Raises:
+        FileError: A line is not that, or no test question has an answer.
+    """
+    parts: dict[str, list[Question]] = {"train": [], "test": []}
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+            named = row["document"]
+            names = [named] if isinstance(named, str) else list(named or [])
+            question = Question(str(row["question"]), {str(name): 1.0 for name in names})
+            parts[row.get("split", "test")].append(question)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise FileError(
+                f"{path.name}, line {number}: {line[:80]!r} is no question "
+                f"({type(error).__name__}: {error})",
+                'write {"question": "...", "document": "file.pdf"} on each line',
+            ) from None
+    if not any(question.relevant for question in parts["test"]):
+        raise FileError(
+            f"{path.name} holds no test question that names a document",
+            "add some, or remove the file: then questions are made from the documents",
+        )
+    return tuple(parts["train"]), tuple(parts["test"])
+
+
+def known_items(documents: Sequence[Document], seed: int = 0) -> tuple[Question, ...]:
+    """Questions made of the documents' own words, up to 200.
+
+    Each is up to five words, in order, of a sentence drawn at random; the document that it comes
+    from is the one to be found. It measures whether a passage that is half remembered is found
+    again, and favours full-text search: people ask in other words.
+    """
+    names: dict[str, list[str]] = {}  # of documents with one content: each is as good
+    pool: list[tuple[str, str, int]] = []  # digest, sentence, number of its terms
+    for document in documents:
+        try:
+            blocks = document.blocks
+        except UnreadableError:
+            continue
+        names.setdefault(document.digest, []).append(document.name)
+        if len(names[document.digest]) == 1:
+            sentences = [s for b in blocks if b.kind != "heading" for s in split_sentences(b.text)]
+            pool += [(document.digest, s, len(terms(s))) for s in sentences]
+    # Long sentences can be told apart; where there are none, short ones have to do.
+    least = next((n for n in (_WORDS + 3, 4, 2) if any(row[2] >= n for row in pool)), 1)
+    pool = [row for row in pool if row[2] >= least]
+    draw = random.Random(seed)  # noqa: S311 - no secret
+    chosen = draw.sample(pool, min(KNOWN_ITEMS, len(pool)))
+    return tuple(
+        Question(_few_words(sentence, draw), dict.fromkeys(names[digest], 1.0))
+        for digest, sentence, _ in sorted(chosen)
+    )
+
+
+def _few_words(sentence: str, draw: random.Random) -> str:
+    words = [word.strip(".,;:!?()[]\"'`") for word in sentence.split()]
+    telling = [at for at, word in enumerate(words) if terms(word)]
+    return " ".join(words[at] for at in sorted(draw.sample(telling, min(_WORDS, len(telling)))))
+
+
+def _folder(source: Source, folder: Path, name: str) -> Corpus:
+    known, other = list_files(folder)
+    if not known:
+        raise FileError(
+            f"there is no document in {folder}",
+            "put pdf, docx, html, md, rst or txt files into it",
+        )
+    documents = tuple(Document.of_file(path, name) for name, path in known.items())
+    suffixes = [path.suffix.lower() or "(none)" for n, path in other.items() if n != QUESTIONS]
+    corpus = Corpus(
+        source=source,
+        dataset=name,
+        licence="part of mlfolio" if source.is_sample else "the user's own",
+        documents=documents,
+        other={suffix: suffixes.count(suffix) for suffix in set(suffixes)},
+    )
+    if (folder / QUESTIONS).is_file():
+        train, test = read_questions(folder / QUESTIONS)
+        protocol = f"{QUESTIONS}; documents ranked by their best passage"
+        return replace(corpus, train=train, test=test, protocol=protocol)
+    return _with_known_items(corpus)
+
+
+def _file(source: Source, path: Path) -> Corpus:
+    document = Document.of_file(path, path.name)
+    return _with_known_items(
+        Corpus(source=source, dataset=path.name, licence="the user's own", documents=(document,))
+    )
+
+
+def _with_known_items(corpus: Corpus) -> Corpus:
+    """The corpus with questions made of its own sentences."""
+    test = known_items(corpus.documents)
+    if not test:
+        raise FileError(
+            f"none of the {len(corpus.documents)} files of {corpus.dataset} holds a sentence: "
+            + "; ".join(f"{name}: {why}" for name, why in _reasons(corpus.documents)[:3]),
+            "convert them so that they hold text",
+        )
+    protocol = (
+        f"known-item search: {_WORDS} words of a sentence drawn at random (seed 0) find its "
+        "document; favours full text, whose words they are"
+    )
+    return replace(corpus, test=test, protocol=protocol)
+
+
+def _reasons(documents: Iterable[Document]) -> list[tuple[str, str]]:
+    """Names of unreadable documents, and why."""
+    found = []
+    for document in documents:
+        try:
+            document.blocks  # noqa: B018 - read once, kept
+        except UnreadableError as error:
+            found.append((document.name, str(error.message)))
+    return found
+
+
+def _unreadable(documents: Iterable[Document]) -> list[Finding]:
+    reasons = _reasons(documents)
+    shown = [
+        Finding(level="warning", check="unreadable", message=f"{name}: {why}",
+                fix="it will be in no answer")
+        for name, why in reasons[:20]
+    ]  # fmt: skip
+    if len(reasons) > len(shown):
+        more = f"... and {len(reasons) - len(shown)} more files that cannot be read"
+        shown.append(Finding(level="warning", check="unreadable", message=more))
+    return shown
+
+
+def _copies(documents: Iterable[Document]) -> list[Finding]:
+    by_digest: dict[str, list[str]] = {}
+    for document in documents:
+        by_digest.setdefault(document.digest, []).append(document.name)
+    groups = [" = ".join(names) for names in by_digest.values() if len(names) > 1]
+    if not groups:
+        return []
+    message = f"identical documents: {_some(groups)}"
+    return [Finding(level="note", check="copies", message=message, fix="keep one of each")]
+
+
+def _some(names: Sequence[str], n: int = 5) -> str:
+    more = f" and {len(names) - n} more" if len(names) > n else ""
+    return ", ".join(names[:n]) + more
+
+
+def _plain(questions: Iterable[Question]) -> list[str]:
+    rows: list[Any] = [[q.text, sorted(q.relevant.items())] for q in questions]
+    return [json.dumps(row) for row in rows]

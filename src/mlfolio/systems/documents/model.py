@@ -1,0 +1,258 @@
+"""The model: an index that can be asked, and changed while it serves."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Self
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.model import Input, Output
+from mlfolio.core.run import write_json
+from mlfolio.parts.llm.chat import LanguageModelError, from_environment
+from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Hit, best_hits, find
+from mlfolio.parts.retrieval.sync import Chunking, Document, drop, put
+from mlfolio.parts.retrieval.vectors import Encodes, Vectors
+
+from .answer import Confidence, extract
+from .generate import generate
+
+NOT_FOUND = "This is not in your documents."
+INDEX, SETTINGS = "index", "model.json"
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+
+
+class DocumentQuestion(Input):
+    """A question to the documents."""
+
+    question: Text = Field(description="in your own words")
+    document: str | None = Field(
+        None, max_length=1000, description="name of one document or folder to look in; all if left"
+    )
+
+
+class Citation(BaseModel):
+    """Where an answer comes from: the n-th one is [n] in the answer.
+
+    Attributes:
+        document: Name of the file.
+        page: Counted from 1; None where the format has no pages.
+        heading: Path of the headings above it.
+        text: The sentence or passage, as it stands there.
+        score: Of its passage, 0 to 1, comparable within one question.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    document: str
+    page: int | None
+    heading: str
+    text: str
+    score: float
+
+    def __str__(self) -> str:
+        """What a terminal shows."""
+        page = f", page {self.page}" if self.page else ""
+        return f"{self.document}{page}" + (f" ({self.heading})" if self.heading else "")
+
+
+class DocumentAnswer(Output):
+    """An answer with its sources.
+
+    Attributes:
+        answer: Quoted sentences with [n], or a generated text with [n], or that the documents do
+            not say.
+        found: Whether the documents answer.
+        sources: What the [n] stand for; where nothing was found, the nearest passage.
+    """
+
+    answer: str
+    found: bool
+    sources: list[Citation]
+
+
+class Settings(BaseModel):
+    """What a stored model remembers beside its index."""
+
+    model_config = ConfigDict(frozen=True)
+
+    encoder: str = BUNDLED
+    chunk_tokens: int = 180
+    overlap: int = 32
+    weight: float = DENSE_WEIGHT
+    candidates: int = CANDIDATES
+    passages: int = 5
+    sentences: int = 3
+    threshold: float = Confidence().threshold
+    examples: list[str] = []
+
+    @property
+    def chunking(self) -> Chunking:
+        """How documents are cut."""
+        return Chunking(self.chunk_tokens, self.overlap)
+
+
+class DocumentsModel:
+    """Answers from an index.
+
+    Attributes:
+        index: The chunks.
+        settings: How they were made and how they are asked.
+        generates: Whether the language model of `MLFOLIO_LLM` may write the answers. A model that
+            was just fitted does not let it, so that a run costs no tokens; a loaded one does.
+    """
+
+    input_type: ClassVar[type[Input]] = DocumentQuestion
+    output_type: ClassVar[type[Output]] = DocumentAnswer
+
+    def __init__(
+        self,
+        index: Index,
+        settings: Settings,
+        encoder: Encodes | None = None,
+        generates: bool = False,
+    ) -> None:
+        self.index = index
+        self.settings = settings
+        self.encoder: Encodes = encoder or get_encoder(settings.encoder)
+        self.generates = generates
+
+    def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
+        """Answers each question; equal ones are looked up once.
+
+        Raises:
+            UserError: `MLFOLIO_LLM` is set and names no usable model.
+        """
+        answers = {question: self._answer(question) for question in dict.fromkeys(inputs)}
+        return [answers[question] for question in inputs]
+
+    def retrieve(self, question: str, within: str | None = None) -> tuple[list[Hit], Vectors]:
+        """The best passages for a question, and the question's vector, shape (dimension,)."""
+        s = self.settings
+        candidates = find(self.index, self.encoder, question, s.candidates, within)
+        return best_hits(self.index, candidates, s.passages, s.weight), candidates.vector
+
+    def examples(self) -> list[DocumentQuestion]:
+        """A few questions: training questions where there are some, else headings."""
+        return [DocumentQuestion(question=text) for text in self.settings.examples]
+
+    def add(self, path: Path, name: str | None = None) -> int:
+        """Adds or replaces a document; returns its number of chunks once they are on disk.
+
+        Raises:
+            FileError: It cannot be read; the index is as it was.
+        """
+        try:
+            document = Document.of_file(path, name or path.name)
+        except OSError as error:
+            raise FileError(f"{path} cannot be read: {error.strerror}", "check the path") from None
+        return put(self.index, document, self.encoder, self.settings.chunking)
+
+    def delete(self, name: str) -> bool:
+        """Erases a document from the index and its files; False if there was none."""
+        return drop(self.index, name)
+
+    def documents(self) -> list[str]:
+        """The names of all documents."""
+        return sorted(self.index.documents())
+
+    def save(self, folder: Path) -> None:
+        """Writes `model.json` and the index (hard links: Lance never changes a file)."""
+        self.index.copy_to(folder / INDEX)
+        write_json(folder / SETTINGS, self.settings)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Opens a stored index in place: what is added or deleted is kept there.
+
+        Raises:
+            FileError: There is none, or it was made with an encoder that is not here.
+        """
+        try:
+            settings = Settings.model_validate_json((folder / SETTINGS).read_text("utf-8"))
+        except (OSError, ValueError) as error:
+            raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
+        encoder = get_encoder(settings.encoder)
+        index = Index(folder / INDEX, encoder.dimension)
+        return cls(index, settings, encoder, generates=True)
+
+    def _answer(self, asked: DocumentQuestion) -> DocumentAnswer:
+        question, warnings = self._cut(asked.question)
+        hits, vector = self.retrieve(question, asked.document)
+        quotes, signals = extract(self.encoder, question, vector, hits, self.settings.sentences)
+        confidence = Confidence()(signals)
+        if not hits and asked.document and asked.document not in self.index.documents():
+            warnings.append(f"there is no document or folder {asked.document!r}")
+        if confidence < self.settings.threshold or not quotes:
+            return _not_found(hits, confidence, warnings)
+        chat = from_environment() if self.generates else None
+        if chat is not None:
+            try:
+                text, used, more = generate(chat, question, hits)
+            except LanguageModelError as error:
+                warnings.append(f"quoted instead of generated: {error.message}")
+            else:
+                if not text:
+                    return _not_found(hits, confidence, warnings)
+                sources = [_citation(hits[at], hits[at].passage.text) for at in used]
+                return DocumentAnswer(
+                    answer=text, confidence=confidence, found=True,
+                    sources=sources or [_citation(hit, hit.passage.text) for hit in hits],
+                    warnings=[*warnings, *more],
+                )  # fmt: skip
+        lines = [f"“{quote.text}” [{number}]" for number, quote in enumerate(quotes, start=1)]
+        return DocumentAnswer(
+            answer="\n".join(lines),
+            confidence=confidence,
+            found=True,
+            sources=[_citation(quote.hit, quote.text) for quote in quotes],
+            warnings=warnings,
+        )
+
+    def _cut(self, question: str) -> tuple[str, list[str]]:
+        """The part of a question that the encoder reads, and a warning if that is not all."""
+        limit = self.encoder.max_tokens
+        tokens = self.encoder.count_tokens([question])[0] + 2  # the two special ones
+        if tokens <= limit:
+            return question, []
+        words = question.split()
+        low, high = 1, len(words)
+        while low < high:  # the most words that fit
+            middle = (low + high + 1) // 2
+            fits = self.encoder.count_tokens([" ".join(words[:middle])])[0] + 2 <= limit
+            low, high = (middle, high) if fits else (low, middle - 1)
+        cut = " ".join(words[:low])[: 20 * limit]
+        return cut, [f"input truncated: used {limit} of {tokens:,} tokens"]
+
+
+def _not_found(hits: Sequence[Hit], confidence: float, warnings: list[str]) -> DocumentAnswer:
+    """That the documents do not say, with the nearest passage for whoever wants to look."""
+    return DocumentAnswer(
+        answer=NOT_FOUND,
+        confidence=confidence,
+        found=False,
+        sources=[_citation(hit, hit.passage.text) for hit in hits[:1]],
+        warnings=warnings,
+    )
+
+
+def _citation(hit: Hit, text: str) -> Citation:
+    passage = hit.passage
+    return Citation(
+        document=passage.document, page=passage.page, heading=passage.heading, text=text,
+        score=min(1.0, hit.score),
+    )  # fmt: skip
+
+
+def stored_settings(folder: Path) -> Settings | None:
+    """The settings of a stored model; None where they cannot be read."""
+    try:
+        return Settings.model_validate(json.loads((folder / SETTINGS).read_text("utf-8")))
+    except (OSError, ValueError):
+        return None

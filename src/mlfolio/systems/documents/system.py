@@ -1,0 +1,236 @@
+"""Documents: build an index of the user's files, and measure how well it finds the right one."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+import time
+import weakref
+from collections.abc import Sequence
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.metrics import roc_auc_score
+
+from mlfolio.core.card import Card
+from mlfolio.core.model import Model
+from mlfolio.core.run import Run
+from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.source import Source
+from mlfolio.core.system import System
+from mlfolio.parts.retrieval.blocks import UnreadableError
+from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.metrics import ndcg
+from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
+from mlfolio.parts.retrieval.sync import Chunking, sync
+from mlfolio.parts.stats import bootstrap_ci95, mean_ci95
+
+from .answer import Confidence
+from .card import CARD
+from .data import Corpus, Question, load_corpus
+from .model import INDEX, DocumentQuestion, DocumentsModel, Settings, stored_settings
+
+K = 10
+WEIGHTS = np.round(np.arange(0.5, 1.001, 0.05), 2)  # tried on training questions
+_ENOUGH = 30  # training questions, below which the default weight is the better guess
+
+
+class Documents(System):
+    """Answers from a folder of documents, quoted or generated, with their places."""
+
+    card: ClassVar[Card] = CARD
+    model: ClassVar[type[Model]] = DocumentsModel
+
+    encoder: str = Field(BUNDLED, description="sentence encoder: the bundled one, or a folder's")
+    chunk_tokens: int = Field(180, ge=32, le=400, description="tokens of a passage at most")
+    overlap: int = Field(32, ge=0, le=128, description="tokens that neighbours share at most")
+    weight: float | None = Field(
+        None, ge=0, le=1, description="of the vectors against BM25; chosen or 0.8 if left"
+    )
+    candidates: int = Field(CANDIDATES, ge=10, le=1000, description="taken from either side")
+    passages: int = Field(5, ge=1, le=20, description="passages that an answer is made from")
+    sentences: int = Field(3, ge=1, le=10, description="sentences quoted at most")
+    threshold: float = Field(
+        Confidence().threshold, ge=0, le=1, description="confidence below which it finds nothing"
+    )
+
+    def load(self, source: Source) -> Corpus:
+        """The documents, and questions about them in a training and a test part."""
+        return load_corpus(source)
+
+    def fit(self, data: Corpus, run: Run) -> DocumentsModel:
+        """Builds the index, from the champion's where that was made in the same way.
+
+        Documents that have not changed are not embedded again.
+        """
+        encoder = get_encoder(self.encoder)
+        folder = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder)) / INDEX
+        _start_from(run.previous, folder, self._settings(DENSE_WEIGHT))
+        index = Index(folder, encoder.dimension)
+        # The stored model is a copy. This one goes with its object, also after a failure: what is
+        # later erased from the stored index must not live on here.
+        weakref.finalize(index, shutil.rmtree, folder.parent, ignore_errors=True)
+        chunking = Chunking(self.chunk_tokens, self.overlap)
+        done = sync(index, data.documents, encoder, chunking, run.progress)
+        counts = {"added": done.added, "replaced": done.replaced, "removed": done.removed,
+                  "unreadable": done.unreadable}  # fmt: skip
+        run.note(
+            f"The index holds {len(index):,} passages of {len(index.documents()):,} documents ("
+            + ", ".join(f"{len(names):,} {word}" for word, names in counts.items())
+            + ")."
+        )
+        weight = self.weight if self.weight is not None else self._choose(index, data, run)
+        examples = [q.text for q in data.train if q.relevant][:5] or _headings(data)
+        settings = self._settings(weight).model_copy(update={"examples": examples})
+        return DocumentsModel(index, settings, encoder)
+
+    def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
+        """Hybrid retrieval beside BM25 alone, vectors alone and chance, on the test questions."""
+        asked = [question for question in data.test if question.relevant]
+        found, times = [], []
+        for question in run.progress(asked, "asking", len(asked)):
+            started = time.perf_counter()
+            found.append(find(model.index, model.encoder, question.text, self.candidates))
+            times.append((time.perf_counter() - started) * 1000)
+        ways = {"hybrid": model.settings.weight, "BM25": 0.0, "dense": 1.0}
+        values = {name: _ndcgs(asked, found, weight) for name, weight in ways.items()}
+        chance = _chance(asked, [d.name for d in data.documents], run.seed)
+        scores = [
+            _score(name, values[way], values["BM25"] if way != "BM25" else None, chance, data)
+            for name, way in (
+                ("nDCG@10", "hybrid"), ("BM25 nDCG@10", "BM25"), ("dense nDCG@10", "dense"),
+            )
+        ]  # fmt: skip
+        run.table(
+            "Milliseconds to find passages",
+            pd.DataFrame({"ms": np.percentile(times, [50, 99])}, index=["p50", "p99"]).round(1),
+            f"{len(times):,} questions, one at a time, {len(model.index):,} passages.",
+        )
+        scores += self._abstention(model, data, run)
+        return Evaluation(scores=tuple(scores))
+
+    def _settings(self, weight: float) -> Settings:
+        return Settings(**self.model_dump(exclude={"weight"}), weight=weight)
+
+    def _choose(self, index: Index, data: Corpus, run: Run) -> float:
+        """The weight with the best nDCG@10 on the training questions, if there are enough."""
+        asked = [question for question in data.train if question.relevant]
+        if len(asked) < _ENOUGH:
+            run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
+            return DENSE_WEIGHT
+        encoder = get_encoder(self.encoder)
+        found = [
+            find(index, encoder, question.text, self.candidates)
+            for question in run.progress(asked, "choosing the weight", len(asked))
+        ]
+        means = pd.DataFrame(
+            {"nDCG@10": [float(_ndcgs(asked, found, float(w)).mean()) for w in WEIGHTS]},
+            index=pd.Index(WEIGHTS, name="weight of the vectors"),
+        )
+        best = float(WEIGHTS[int(means["nDCG@10"].to_numpy().argmax())])
+        run.table(
+            "Weight of the vectors", means, f"{len(asked):,} training questions; chosen: {best}."
+        )
+        return best
+
+    def _abstention(self, model: DocumentsModel, data: Corpus, run: Run) -> list[Score]:
+        """How well confidence tells questions that the documents answer from others."""
+        there = np.array([bool(question.relevant) for question in data.test])
+        if there.all() or not there.any():
+            return []
+        answers = model.predict([DocumentQuestion(question=q.text) for q in data.test])
+        sure = np.array([answer.confidence for answer in answers], dtype=float)
+        said = np.array([answer.found for answer in answers])
+        run.table(
+            "Answered or not",
+            pd.DataFrame(
+                {"questions": [there.sum(), (~there).sum()],
+                 "answered": [said[there].sum(), said[~there].sum()]},
+                index=["in the documents", "not in them"],
+            ),
+            f"Threshold {model.settings.threshold}.",
+        )  # fmt: skip
+        auc = Score(
+            name="AUROC of 'in your documents'",
+            value=float(roc_auc_score(there, sure)),
+            n=len(there),
+            ci95=bootstrap_ci95(_auc, there, sure, seed=run.seed),
+            protocol=f"confidence on test questions with and without an answer; {data.protocol}",
+            trivial=Baseline(name="chance", value=0.5),
+        )
+        return [auc]
+
+
+def _start_from(previous: Path | None, folder: Path, settings: Settings) -> None:
+    """Copies the champion's index to `folder` if it was made by the same encoder and cutting."""
+    stored = stored_settings(previous) if previous else None
+    if previous is None or stored is None or not (previous / INDEX).is_dir():
+        return
+    if (stored.encoder, stored.chunking) == (settings.encoder, settings.chunking):
+        Index(previous / INDEX, get_encoder(stored.encoder).dimension).copy_to(folder)
+
+
+def _headings(data: Corpus) -> list[str]:
+    """Questions for documents that nobody asked about: their first headings or sentences."""
+    found = []
+    for document in data.documents:
+        try:
+            found.append(document.blocks[0].text[:200])
+        except UnreadableError:
+            continue
+        if len(found) == 5:
+            break
+    return found or ["What is in these documents?"]
+
+
+def _ndcgs(
+    asked: Sequence[Question], found: Sequence[Candidates], weight: float
+) -> NDArray[np.float64]:
+    """nDCG@10 of each question, shape (questions,)."""
+    return np.array(
+        [ndcg(c.documents(weight, K), q.relevant, K) for q, c in zip(asked, found, strict=True)]
+    )
+
+
+def _chance(asked: Sequence[Question], names: list[str], seed: int) -> float:
+    """Mean nDCG@10 of random rankings."""
+    rng = np.random.default_rng(seed)
+    k = min(K, len(names))
+    return float(
+        np.mean([ndcg([names[i] for i in rng.choice(len(names), k, replace=False)], q.relevant, K)
+                 for q in asked])
+    )  # fmt: skip
+
+
+def _score(
+    name: str,
+    values: NDArray[np.float64],
+    rival: NDArray[np.float64] | None,
+    chance: float,
+    data: Corpus,
+) -> Score:
+    strong = None
+    if rival is not None:
+        gain = mean_ci95(values - rival)
+        strong = Baseline(name="BM25", value=float(rival.mean()), gain_ci95=gain)
+    return Score(
+        name=name,
+        value=float(values.mean()),
+        n=len(values),
+        ci95=mean_ci95(values),
+        protocol=data.protocol,
+        trivial=Baseline(name="random ranking", value=chance),
+        strong=strong,
+    )
+
+
+def _auc(truth: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:
+    """AUROC of a bootstrap draw; one with a single class counts as chance."""
+    if truth.all() or not truth.any():
+        return 0.5
+    return float(roc_auc_score(truth, sure))

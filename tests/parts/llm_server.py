@@ -1,0 +1,129 @@
+"""A scripted language-model server that speaks the protocols of OpenAI, Anthropic and Ollama."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+Step = str | int  # a text to say, or an HTTP status to fail with
+
+
+class Script:
+    """What the server shall say, call by call (the last one for ever), and what it was asked."""
+
+    def __init__(self, *steps: Step) -> None:
+        self.steps = list(steps)
+        self.url = ""
+        self.asked: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.paths: list[str] = []
+
+    def next(self) -> Step:
+        return self.steps.pop(0) if len(self.steps) > 1 else self.steps[0]
+
+    def messages(self, call: int = -1) -> dict[str, str]:
+        """System prompt and question of a call, whatever the protocol."""
+        body = self.asked[call]
+        said = {m["role"]: _text(m["content"]) for m in body["messages"]}
+        if "system" in body:
+            said["system"] = _text(body["system"])
+        return said
+
+
+def _text(content: Any) -> str:
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+@contextmanager
+def serve(script: Script) -> Iterator[Script]:
+    """Runs the server on a free port of this machine; its address is `script.url`."""
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.0"  # closes each connection: clients keep theirs open for ever
+
+        def log_message(self, *args: object) -> None:
+            pass
+
+        def do_GET(self) -> None:
+            self._send(200, {"object": "list", "data": [{"id": "served-model"}]})
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            script.asked.append(body)
+            script.paths.append(self.path)
+            script.headers.append({k.lower(): v for k, v in self.headers.items()})
+            step = script.next()
+            if isinstance(step, int):
+                key = self.headers.get("Authorization", "") + self.headers.get("x-api-key", "")
+                message = f"refused {key}"  # some servers repeat the key that they refuse
+                self._send(step, {"type": "error", "error": {"type": "e", "message": message}})
+            elif self.path.endswith("/chat/completions"):
+                self._send(200, _openai(step))
+            elif self.path.endswith("/messages"):
+                self._send(200, _anthropic(step))
+            else:
+                self._send_lines(_ollama(step))
+
+        def _send(self, status: int, content: dict[str, Any]) -> None:
+            data = json.dumps(content).encode()
+            self.send_response(status)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(data)))
+            self.send_header("Retry-After-Ms", "1")
+            self.end_headers()
+            self.wfile.write(data)
+
+        def _send_lines(self, lines: list[dict[str, Any]]) -> None:
+            data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "application/x-ndjson")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    script.url = f"http://127.0.0.1:{server.server_port}"
+    try:
+        yield script
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def _openai(text: str) -> dict[str, Any]:
+    return {
+        "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
+        "choices": [{"index": 0, "finish_reason": "stop",
+                     "message": {"role": "assistant", "content": text}}],
+        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+    }  # fmt: skip
+
+
+def _anthropic(text: str) -> dict[str, Any]:
+    return {
+        "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
+        "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
+        "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+    }  # fmt: skip
+
+
+def _ollama(text: str) -> list[dict[str, Any]]:
+    line = {"model": "m", "created_at": "2026-01-01T00:00:00Z"}
+    half = len(text) // 2
+    pieces = [
+        {**line, "message": {"role": "assistant", "content": part}, "done": False}
+        for part in (text[:half], text[half:])
+    ]
+    end = {
+        **line, "message": {"role": "assistant", "content": ""}, "done": True,
+        "done_reason": "stop", "total_duration": 1, "prompt_eval_count": 1, "eval_count": 1,
+    }  # fmt: skip
+    return [*pieces, end]

@@ -1,0 +1,210 @@
+"""Every format is read from real files, and every kind of broken file says why."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlfolio.parts.retrieval.blocks import Block, UnreadableError, decode
+from mlfolio.parts.retrieval.parse import SUFFIXES, parse_bytes, parse_file
+
+from .retrieval_tools import make_docx, make_pdf
+
+MARKDOWN = b"""---
+title: x
+---
+# Guide {#top}
+
+See the [manual](http://example.org/long/address).
+
+## Pumps
+
+- first item
+- second *item*
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+```python
+pump = 9
+```
+"""
+RST = b"""Guide
+=====
+
+See :ref:`the manual <manual>` and ``code``.
+
+Pumps
+-----
+
+.. note::
+
+   A note is read.
+
+.. code-block:: python
+
+   pump = 9
+"""
+HTML = b"""<?xml version="1.0" encoding="utf-8"?><html><head><title>t</title>
+<style>p{}</style></head>
+<body><nav>Home</nav><h1>Guide</h1><p>See the <a href="x">manual</a>.</p><h2>Pumps</h2>
+<ul><li>first item</li></ul><table><tr><td>1</td><td>2</td></tr></table>
+<pre>pump = 9</pre><script>alert(1)</script><footer>(c)</footer></body></html>"""
+
+
+def texts(blocks: list[Block]) -> list[tuple[str, str]]:
+    return [(block.kind, block.text) for block in blocks]
+
+
+def test_markdown() -> None:
+    blocks = parse_bytes("a.md", MARKDOWN)
+
+    assert texts(blocks) == [
+        ("heading", "Guide"), ("text", "See the manual."), ("heading", "Pumps"),
+        ("item", "first item"), ("item", "second item"), ("table", "a | b"), ("table", "1 | 2"),
+        ("code", "pump = 9"),
+    ]  # fmt: skip
+    assert [block.level for block in blocks if block.kind == "heading"] == [1, 2]
+
+
+def test_restructured_text() -> None:
+    assert texts(parse_bytes("a.rst", RST)) == [
+        ("heading", "Guide"), ("text", "See the manual and code."), ("heading", "Pumps"),
+        ("text", "A note is read."), ("code", "   pump = 9"),
+    ]  # fmt: skip
+
+
+def test_html_without_its_furniture() -> None:
+    assert texts(parse_bytes("a.html", HTML)) == [
+        ("heading", "Guide"), ("text", "See the manual."), ("heading", "Pumps"),
+        ("item", "first item"), ("table", "1 | 2"), ("code", "pump = 9"),
+    ]  # fmt: skip
+
+
+def test_word(tmp_path: Path) -> None:
+    assert texts(parse_file(make_docx(tmp_path / "a.docx"))) == [
+        ("heading", "Guide"), ("heading", "Pumps"),
+        ("text", "The blue pump starts at nine bars."), ("table", "valve | shut"),
+    ]  # fmt: skip
+
+
+def test_pdf_knows_its_pages_and_headings(tmp_path: Path) -> None:
+    pages = [["Pumps", "The blue pump starts at nine bars."], ["2 Valves", "A valve is shut."]]
+
+    blocks = parse_file(make_pdf(tmp_path / "a.pdf", pages))
+
+    assert texts(blocks) == [
+        ("heading", "Pumps"), ("text", "The blue pump starts at nine bars."),
+        ("heading", "2 Valves"), ("text", "A valve is shut."),
+    ]  # fmt: skip
+    assert [block.page for block in blocks] == [1, 1, 2, 2]
+
+
+def test_pdf_joins_words_and_drops_headers(tmp_path: Path) -> None:
+    pages = [["ACME report", f"Chapter {n} tells of the photo-", "graphs of it.", f"Page {n}"]
+             for n in "abcd"]  # fmt: skip
+
+    found = texts(parse_file(make_pdf(tmp_path / "a.pdf", pages)))
+
+    assert ("text", "Chapter a tells of the photographs of it. Page a") in found
+    assert not [text for _, text in found if "ACME" in text]
+
+
+def test_plain_text() -> None:
+    assert texts(parse_bytes("a.txt", "Überall\nregnet es.\r\n\r\n東京".encode())) == [
+        ("text", "Überall regnet es."), ("text", "東京"),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+def test_encodings_are_recognised(encoding: str) -> None:
+    text = "Die Größe der Straße ist für uns ausschließlich über die Brücke messbar."
+
+    assert decode(text.encode(encoding)) == text
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "reason"),
+    [
+        ("a.md", b"", "empty"),
+        ("a.txt", b" \n\t ", "empty"),
+        ("a.md", b"# Only a heading\n", "no text"),
+        ("a.xlsx", b"data", r"\.xlsx is not a format"),
+        ("a", b"data", "no suffix"),
+        ("a.pdf", b"hello", "its content is not"),
+        ("a.docx", b"hello", "its content is not"),
+        ("a.docx", b"PK\x03\x04 no zip", "damaged word file"),
+        ("a.docx", b"\xd0\xcf\x11\xe0rest", "encrypted or old Word"),
+        ("a.txt", b"\x7fELF\x00\x00", "binary content"),
+        ("a.html", b"<html><body></body></html>", "no text"),
+    ],
+)
+def test_unreadable_files_say_why(name: str, data: bytes, reason: str) -> None:
+    with pytest.raises(UnreadableError, match=reason) as raised:
+        parse_bytes(name, data)
+    assert raised.value.fix
+
+
+def test_encrypted_pdf(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="encrypted: it asks for a password"):
+        parse_file(make_pdf(tmp_path / "a.pdf", [["secret text"]], password="horse"))
+
+
+def test_scanned_pdf(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableError, match="no text in its 2 pages: a scan"):
+        parse_file(make_pdf(tmp_path / "a.pdf", [[], []]))
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
+def test_truncated_pdf(tmp_path: Path, share: float) -> None:
+    whole = make_pdf(tmp_path / "a.pdf", [["The blue pump."] * 20] * 5).read_bytes()
+
+    try:
+        blocks = parse_bytes("a.pdf", whole[: int(len(whole) * share)])
+    except UnreadableError as error:
+        assert "cut short" in str(error) or "no text" in str(error)
+    else:
+        assert all("pump" in block.text for block in blocks)
+
+
+def test_truncated_word(tmp_path: Path) -> None:
+    whole = make_docx(tmp_path / "a.docx").read_bytes()
+
+    with pytest.raises(UnreadableError, match="damaged word file"):
+        parse_bytes("a.docx", whole[: len(whole) // 2])
+
+
+def test_zip_that_is_no_word_document(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.docx", "w") as archive:
+        archive.writestr("hello.txt", "hello")
+
+    with pytest.raises(UnreadableError, match="no Word document"):
+        parse_file(tmp_path / "a.docx")
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(SUFFIXES)), st.binary(max_size=300))
+def test_any_bytes_are_read_or_refused(suffix: str, data: bytes) -> None:
+    try:
+        blocks = parse_bytes(f"a{suffix}", data)
+    except UnreadableError as error:
+        assert error.message
+    else:
+        assert any(block.text for block in blocks)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.sampled_from([".md", ".rst", ".html", ".txt"]),
+    st.text(alphabet="=-#*`|[]<>&:._~ \n\tabcÄ東", max_size=300),
+)
+def test_any_markup_is_read_or_refused(suffix: str, text: str) -> None:
+    try:
+        parse_bytes(f"a{suffix}", text.encode())
+    except UnreadableError as error:
+        assert "damaged" not in error.message, "a reader of ours failed"
