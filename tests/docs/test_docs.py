@@ -38,7 +38,7 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 def test_every_block_is_of_a_language_that_is_run() -> None:
     found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text("utf-8"))}
-    assert found <= {"python", "sh"}
+    assert found <= {"python", "sh"}, "tell the language: every block is run"
 
 
 def test_readme_tables_are_up_to_date() -> None:
@@ -109,6 +109,7 @@ def prepare(folder: Path) -> None:
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
     (folder / "my_digits").symlink_to(folder / "folder")
+    (folder / "my-folder").symlink_to(folder / "papers")
 
 
 @pytest.mark.slow
