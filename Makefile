@@ -17,7 +17,7 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
 
 test: .venv/all lint types  ## everything that needs no network
-	COVERAGE_CORE=sysmon $(BIN)/pytest -n 2 --dist loadgroup -m "not real" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not real" --cov --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## under a minute: lint, types, fast tests
 	$(BIN)/pytest -q -n 2 -m "not slow and not real"

@@ -15,8 +15,11 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_systems(as_json: Json = False) -> None:
-    """List the systems: what each needs, and its best score so far."""
-    from mlfolio.core.catalog import catalog, get_card
+    """List the systems: what each needs, and its best score so far.
+
+    A sample's score has no target beside it: the two have nothing to do with each other.
+    """
+    from mlfolio.core.catalog import catalog
     from mlfolio.report.words import number
 
     rows = [_row(name) for name in catalog()]
@@ -34,7 +37,7 @@ def list_systems(as_json: Json = False) -> None:
                 f"{row['metric']} {number(row['best'])}" + (" SAMPLE" if row["sample"] else "")
                 if row["best"] is not None
                 else "not run yet",
-                number(get_card(row["system"]).primary.target),
+                "–" if row["sample"] else number(row["target"]),
             ]
             for row in rows
         ],
