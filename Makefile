@@ -17,10 +17,10 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
 
 test: .venv/all lint types  ## everything that needs no network
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not real" --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## under a minute: lint, types, fast tests
-	$(BIN)/pytest -q -n 2 -m "not slow and not real"
+	$(BIN)/pytest -q -n 2 -m "not slow"
 
 .PHONY: lint types
 lint:
@@ -36,7 +36,6 @@ docs: .venv/all
 real: .venv/all  ## the slow runs on real data in $MLFOLIO_DATA; writes every results.json
 	$(BIN)/python tools/results.py iris titanic digits documents
 	$(BIN)/python tools/readme.py
-	$(BIN)/pytest -m real
 
 constraints: .venv/all  ## pins every package of every extra anew
 	echo "torch==2.13.0" > build-torch.txt

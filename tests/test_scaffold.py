@@ -35,6 +35,7 @@ def test_an_ejected_system_passes_its_own_test(name: str, home: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_an_ejected_system_runs_as_a_module(home: Path) -> None:
     folder = copy_system("iris", home / "mine", slug="iris", plugin=False)
     own = folder / "mine" / "card.py"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,16 +14,27 @@ from pathlib import Path
 
 import pytest
 
+import mlfolio
 from mlfolio.core.run import runs_folder, status
 from tests.conftest import Cli
 
 FLOWER = ["sepal_length=5", "sepal_width=3.4", "petal_length=1.5", "petal_width=0.2"]
 
 
+@pytest.fixture(scope="module")
+def trained_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A runs' folder in which iris has run."""
+    folder = tmp_path_factory.mktemp("trained") / "runs"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(folder))
+        mlfolio.run("iris", repeats=1)
+    return folder
+
+
 @pytest.fixture
-def trained(cli: Cli) -> Cli:
+def trained(cli: Cli, home: Path, trained_runs: Path) -> Cli:
     """The command line, in a folder where iris has run."""
-    assert cli("run", "iris", "repeats=1").code == 0
+    shutil.copytree(trained_runs, home / "runs", dirs_exist_ok=True)
     return cli
 
 

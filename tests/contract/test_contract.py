@@ -36,7 +36,11 @@ class Fitted(NamedTuple):
         return [examples[i % len(examples)] for i in range(n)]
 
 
-@pytest.fixture(scope="module", params=list(SYSTEMS))
+QUICK = "iris"  # `make check` runs the battery over this one alone
+PARAMS = [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) for name in SYSTEMS]
+
+
+@pytest.fixture(scope="module", params=PARAMS)
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     """The system after one run on its sample."""
     folder = tmp_path_factory.mktemp(request.param)

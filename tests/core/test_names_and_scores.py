@@ -79,6 +79,7 @@ def test_the_catalog_is_strings_that_exist() -> None:
         assert get_card(name).slug == name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [("digits", "safetensors", "deep"), ("documents", "lancedb", "documents")],

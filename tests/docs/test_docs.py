@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -56,6 +57,14 @@ def test_every_system_has_its_page_and_results() -> None:
         assert (folder / "README.md").is_file()
         assert (folder / "results.json").is_file()
         assert (ROOT / "docs" / "systems" / f"{name}.md").is_file()
+
+
+def test_results_are_official_and_reach_their_targets() -> None:
+    for name in SYSTEMS:
+        path = ROOT / "src" / "mlfolio" / "systems" / name / "results.json"
+        found = json.loads(path.read_text("utf-8"))
+        assert found["source"] == "official"
+        assert all(score["met"] is not False for score in found["scores"]), name
 
 
 def test_footguns_name_tests_that_exist() -> None:

@@ -12,6 +12,8 @@ import pytest
 from mlfolio.core.errors import FileError
 from mlfolio.parts.retrieval.embed import BUNDLED, _folder, get_encoder
 
+pytestmark = pytest.mark.slow
+
 TEXTS = ["A heron stands in the reed.", "Pea soup", "word " * 600, "東京の天気", "Pea soup", ""]
 
 

@@ -25,6 +25,8 @@ from mlfolio.parts.retrieval.sync import Document, drop, list_files, put, sync
 
 from .retrieval_tools import Words
 
+pytestmark = pytest.mark.slow
+
 ENCODER = Words()
 
 

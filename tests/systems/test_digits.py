@@ -26,6 +26,8 @@ from mlfolio.systems.digits.model import DigitAnswer, DigitsModel
 from mlfolio.systems.digits.system import Digits
 from tests.conftest import Cli
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def result(tmp_path_factory: pytest.TempPathFactory) -> Result:

@@ -28,6 +28,8 @@ from mlfolio.systems.documents.system import Documents
 from ..parts.llm_server import Script, serve
 from ..parts.retrieval_tools import make_docx, make_pdf
 
+pytestmark = pytest.mark.slow
+
 PUMPS = "How many bars does the blue pump start at?"
 
 

@@ -83,6 +83,7 @@ def test_first_run_is_champion_and_a_tie_is_not(home: Path) -> None:
     assert (written["version"], written["champion"]) == (2, False)
 
 
+@pytest.mark.slow
 def test_any_mlflow_client_loads_the_model(home: Path) -> None:
     result = mlfolio.run("iris", repeats=1)
     program = (

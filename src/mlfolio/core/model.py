@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self, runtime_checkable
 
@@ -108,13 +108,4 @@ class Indexes(Protocol):
 
     def documents(self) -> list[str]:
         """The names of all documents."""
-        ...
-
-
-@runtime_checkable
-class Streams(Protocol):
-    """A model that can give its answer piece by piece."""
-
-    def stream(self, input: Any) -> Iterator[str]:
-        """The answer's text in pieces, as they come."""
         ...
