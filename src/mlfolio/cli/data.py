@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -32,7 +32,7 @@ def list_data(as_json: Json = False) -> None:
     """List the official data sets: whether they are here, and how to get them."""
     from mlfolio.data.datasets import DATASETS
 
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "name": record.name,
             "title": record.title,
@@ -49,7 +49,7 @@ def list_data(as_json: Json = False) -> None:
     print_table(
         ["name", "title", "here", "how", "licence"],
         [
-            [r["name"], r["title"], "yes" if r["here"] else "no", r["how"], r["licence"]]  # type: ignore[list-item]
+            [r["name"], r["title"], "yes" if r["here"] else "no", r["how"], r["licence"]]
             for r in rows
         ],
     )

@@ -66,13 +66,12 @@ def _row(name: str) -> dict[str, Any]:
 
 def _best(name: str, metric: str, higher: bool) -> tuple[float, bool, str] | None:
     """Value, whether on the sample, and run of the best finished run; real data come first."""
-    import json
-
     from mlfolio.core.run import finished_runs
+    from mlfolio.lifecycle import scores_of
 
     found = []
     for folder in finished_runs(name):
-        result = json.loads((folder / "scores.json").read_text("utf-8"))
+        result = scores_of(folder)
         value = next((s["value"] for s in result["scores"] if s["name"] == metric), None)
         if value is not None:
             found.append((value, result["sample"], folder.name))
