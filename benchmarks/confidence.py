@@ -5,7 +5,7 @@
 All paragraphs are indexed as documents. Half of the articles fit a logistic model on answerable
 questions against the same questions with their article left out; the other half measure it, against
 those and against SQuAD's unanswerable questions, which were written to look answerable. Prints the
-constants of `mlfolio.systems.documents.answer.Confidence`, and how often the first sentence that is
+constants of `mlfolio.parts.retrieval.extract.Confidence`, and how often the first sentence that is
 quoted holds the answer.
 """
 
@@ -25,11 +25,11 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mlfolio.parts.retrieval.embed import get_encoder
+from mlfolio.parts.retrieval.extract import Signals, extract
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.search import Candidates, best_hits, find
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.parts.stats import bootstrap_ci95
-from mlfolio.systems.documents.answer import Signals, extract
 
 QUESTIONS = 1000  # of either kind
 PASSAGES = 5

@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from mlfolio.parts.stats import bootstrap_ci95, mean_ci95, proportion_ci95, resampled_ci95
+from mlfolio.parts.stats import (
+    bootstrap_ci95,
+    mean_ci95,
+    mean_score,
+    proportion_ci95,
+    resampled_ci95,
+)
 
 
 def test_shares_have_wilson_intervals() -> None:
@@ -45,3 +51,23 @@ def test_repeated_folds_are_not_independent() -> None:
     naive = 2 * 1.96 * many.std() / np.sqrt(len(many))
     assert width[1] > 10 * naive
     assert width[1] > width[0] / 3
+
+
+def test_a_score_stands_beside_its_rivals_on_the_same_items() -> None:
+    truth = np.arange(400) % 10 < 9  # right in nine of ten
+    rivals = {"model": truth, "majority": np.zeros(400), "twin": truth}
+    score = mean_score(
+        "accuracy", rivals, "model", trivial="majority", strong="twin", protocol="a test"
+    )
+
+    assert (score.value, score.n, score.ci95) == (0.9, 400, proportion_ci95(truth))
+    assert score.trivial is not None and score.strong is not None
+    assert score.trivial.value == 0
+    assert score.trivial.differs
+    assert score.strong.gain_ci95 == (0, 0), "paired: equal answers differ in nothing"
+    losses = {"model": 1 - truth.astype(float), "majority": np.ones(400)}
+    loss = mean_score(
+        "loss", losses, "model", trivial="majority", protocol="a test", direction="lower"
+    )
+    assert loss.better_than(0.2)
+    assert loss.ci95 == mean_ci95(losses["model"])

@@ -15,8 +15,9 @@ from mlfolio.core.errors import FileError, InputError, UserError
 from mlfolio.core.model import Indexes, Model
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
-from mlfolio.systems.documents.data import known_items, load_corpus
-from mlfolio.systems.documents.generate import SYSTEM, renumber
+from mlfolio.parts.retrieval.generate import SYSTEM, renumber
+from mlfolio.parts.retrieval.questions import known_items
+from mlfolio.systems.documents.data import load_corpus
 from mlfolio.systems.documents.model import (
     NOT_FOUND,
     DocumentAnswer,

@@ -1,14 +1,62 @@
-"""Intervals: how sure a measured number is."""
+"""How sure a measured number is: intervals, and scores beside their rivals."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import stats
 
+from mlfolio.core.card import Direction
+from mlfolio.core.score import Baseline, Score
+
 Bounds = tuple[float, float]
+
+
+def mean_score(
+    name: str,
+    values: Mapping[str, ArrayLike],
+    of: str,
+    *,
+    trivial: str,
+    strong: str | None = None,
+    protocol: str,
+    direction: Direction = "higher",
+    ci95: Bounds | None = None,
+    seed: int = 0,
+) -> Score:
+    """A metric that is a mean over test items, beside the same of its rivals on the same items.
+
+    Args:
+        name: The metric.
+        values: What the model and each rival got for each test item, shape (n,). Truth values
+            (right or wrong) get a Wilson interval, other numbers a bootstrap one.
+        of: The name, in `values`, of what is scored.
+        trivial: The name of the trivial baseline.
+        strong: The name of the strong baseline, if there is one.
+        protocol: How it was measured.
+        direction: Whether higher or lower is better.
+        ci95: The interval, where items alone do not tell it (repeated cross-validation).
+        seed: Seed of the bootstrap.
+    """
+    mine = np.asarray(values[of])
+
+    def baseline(rival: str) -> Baseline:
+        theirs = np.asarray(values[rival], dtype=float)
+        gain = mean_ci95(mine.astype(float) - theirs, seed)
+        return Baseline(name=rival, value=float(theirs.mean()), gain_ci95=gain)
+
+    return Score(
+        name=name,
+        value=float(mine.mean()),
+        direction=direction,
+        n=len(mine),
+        ci95=ci95 or (proportion_ci95(mine) if mine.dtype == bool else mean_ci95(mine, seed)),
+        protocol=protocol,
+        trivial=baseline(trivial),
+        strong=baseline(strong) if strong else None,
+    )
 
 
 def proportion_ci95(correct: ArrayLike) -> Bounds:

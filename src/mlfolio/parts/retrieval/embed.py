@@ -13,7 +13,6 @@ import os
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -25,6 +24,7 @@ from tokenizers import Tokenizer
 
 from mlfolio.core.errors import FileError, MissingExtraError
 from mlfolio.parts.retrieval.vectors import Vectors
+from mlfolio.parts.torch.threads import one_thread
 
 BUNDLED = "all-MiniLM-L6-v2"
 _BATCH_TOKENS = 4096  # padded tokens of a batch: fits the cache of one core
@@ -138,7 +138,7 @@ class Encoder:
 
     def _forward(self, batch: _Batch) -> Vectors:
         # Both contexts belong to a thread, so each call enters them.
-        with _one_torch_thread(), torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             states = self._network()(input_ids=batch.ids, attention_mask=batch.mask)
             tokens = states.last_hidden_state.float()
             if self._first_token:
@@ -200,13 +200,3 @@ def _pools_first_token(folder: Path) -> bool:
     if not path.is_file():
         return False
     return bool(json.loads(path.read_text("utf-8")).get("pooling_mode_cls_token"))
-
-
-@contextmanager
-def _one_torch_thread() -> Iterator[None]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

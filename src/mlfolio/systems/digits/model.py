@@ -19,11 +19,12 @@ from safetensors.torch import load_file, save_file
 
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
+from mlfolio.parts.torch.threads import one_thread
 
 from .data import Pictures, to_bytes
 from .nets import CLASSES, SIDE, DigitNet, cnn
 from .normalise import MAX_BYTES, Grey, Normalised, normalise, open_picture
-from .training import logits_of, one_thread
+from .training import logits_of
 
 FORMS = (
     "a PNG or JPEG in base64 or as a data: URL, or 28 rows of 28 numbers in 0..255 (on the command "

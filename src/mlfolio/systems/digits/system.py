@@ -14,18 +14,21 @@ from sklearn.model_selection import train_test_split
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
-from mlfolio.parts.stats import mean_ci95, proportion_ci95
+from mlfolio.parts.stats import mean_score
+from mlfolio.parts.torch.threads import one_thread
 
 from . import figures
 from .card import CARD
 from .data import DigitSplit, Pictures, load_digits
 from .model import DigitsModel, pick_examples
 from .nets import DigitNet, cnn, dense, logistic
-from .training import SMALL, Recipe, Warp, calibrate, logits_of, make_net, one_thread, plan, train
+from .training import SMALL, Recipe, Warp, calibrate, logits_of, make_net, plan, train
 
+CNN, DENSE, LINEAR = "convolutional net", "dense net", "logistic regression"
+TRIVIAL = "majority digit"
 VALIDATION = 1 / 12  # of the training part, for the learning curve and the temperature
 MILD = Warp(degrees=5, pixels=1, zoom=0.05, slant=0.05)  # a dense net cannot undo more
 
@@ -77,23 +80,26 @@ class Digits(System):
         """The net beside a dense net, logistic regression and the majority on the test part."""
         truth = data.test.digits
         chances = {
-            "convolutional net": model.probabilities(data.test.ink),
-            "dense net": self._rival(dense, MILD, data, run),
-            "logistic regression": self._rival(logistic, None, data, run),
+            CNN: model.probabilities(data.test.ink),
+            DENSE: self._rival(dense, MILD, data, run),
+            LINEAR: self._rival(logistic, None, data, run),
         }
         shares = np.bincount(data.train.digits, minlength=10) / len(data.train)
-        chances["majority digit"] = np.broadcast_to(shares, chances["convolutional net"].shape)
-        figures.held_out(chances["convolutional net"], data.test, run)
+        chances[TRIVIAL] = np.broadcast_to(shares, chances[CNN].shape)
+        figures.held_out(chances[CNN], data.test, run)
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
-        loss = {name: _log_losses(rows, truth) for name, rows in chances.items()}
+        losses = {name: _log_losses(rows, truth) for name, rows in chances.items()}
         protocol = f"{len(truth):,} test pictures that no net was fitted or calibrated on"
         return Evaluation(
             scores=(
-                _score("accuracy", right, "convolutional net", "dense net", protocol),
-                _score("dense accuracy", right, "dense net", "logistic regression", protocol),
-                _score("log loss", loss, "convolutional net", "dense net", protocol),
+                mean_score("accuracy", right, CNN, trivial=TRIVIAL, strong=DENSE,
+                           protocol=protocol),
+                mean_score("dense accuracy", right, DENSE, trivial=TRIVIAL, strong=LINEAR,
+                           protocol=protocol),
+                mean_score("log loss", losses, CNN, trivial=TRIVIAL, strong=DENSE,
+                           protocol=protocol, direction="lower"),
             )
-        )
+        )  # fmt: skip
 
     def _recipe(self, n: int, warp: Warp | None) -> Recipe:
         epochs, batch_size = plan(n, self.epochs, self.batch_size)
@@ -129,33 +135,3 @@ def _log_losses(chances: NDArray[np.float64], digits: NDArray[np.int64]) -> NDAr
     """Negative log of the probability given to each true digit, `(n,)`; log loss is their mean."""
     true = chances[np.arange(len(digits)), digits]
     return -np.log(np.clip(true, np.finfo(np.float32).eps, 1))
-
-
-def _score(
-    name: str,
-    values: dict[str, NDArray[np.bool_]] | dict[str, NDArray[np.float64]],
-    model: str,
-    rival: str,
-    protocol: str,
-) -> Score:
-    """The mean of one value for each test picture, beside the same of two baselines."""
-    mine = values[model].astype(float)
-    baselines = {
-        other: Baseline(
-            name=other,
-            value=float(values[other].mean()),
-            gain_ci95=mean_ci95(mine - values[other].astype(float)),
-        )
-        for other in ("majority digit", rival)
-    }
-    is_share = values[model].dtype == bool
-    return Score(
-        name=name,
-        value=float(mine.mean()),
-        direction="higher" if is_share else "lower",
-        n=len(mine),
-        ci95=proportion_ci95(values[model]) if is_share else mean_ci95(mine),
-        protocol=protocol,
-        trivial=baselines["majority digit"],
-        strong=baselines[rival],
-    )

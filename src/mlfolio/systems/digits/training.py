@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -144,18 +143,3 @@ def calibrate(net: DigitNet, pictures: Pictures) -> None:
     grid = torch.logspace(-1.5, 1.5, 601)
     losses = [F.cross_entropy(logits / t, digits, label_smoothing=doubt) for t in grid]
     net.temperature.copy_(grid[int(torch.stack(losses).argmin())])
-
-
-@contextmanager
-def one_thread(when: bool = True) -> Iterator[None]:
-    """Keeps torch to one thread for a while.
-
-    A picture or a small batch gains little from a second core, and loses a lot where another
-    process has that core.
-    """
-    before = torch.get_num_threads()
-    torch.set_num_threads(1 if when else before)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)

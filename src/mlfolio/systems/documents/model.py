@@ -14,13 +14,12 @@ from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import LanguageModelError, from_environment
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.retrieval.extract import Confidence, extract
+from mlfolio.parts.retrieval.generate import generate
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Hit, best_hits, find
 from mlfolio.parts.retrieval.sync import Chunking, Document, drop, put
 from mlfolio.parts.retrieval.vectors import Encodes, Vectors
-
-from .answer import Confidence, extract
-from .generate import generate
 
 NOT_FOUND = "This is not in your documents."
 INDEX, SETTINGS = "index", "model.json"

@@ -24,15 +24,16 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
+from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
 from mlfolio.parts.retrieval.sync import Chunking, sync
-from mlfolio.parts.stats import bootstrap_ci95, mean_ci95
+from mlfolio.parts.stats import bootstrap_ci95, mean_score
 
-from .answer import Confidence
 from .card import CARD
-from .data import Corpus, Question, load_corpus
+from .data import Corpus, load_corpus
 from .model import INDEX, DocumentQuestion, DocumentsModel, Settings, stored_settings
 
 K = 10
@@ -98,13 +99,15 @@ class Documents(System):
             found.append(find(model.index, model.encoder, question.text, self.candidates))
             times.append((time.perf_counter() - started) * 1000)
         ways = {"hybrid": model.settings.weight, "BM25": 0.0, "dense": 1.0}
-        values = {name: _ndcgs(asked, found, weight) for name, weight in ways.items()}
-        chance = _chance(asked, [d.name for d in data.documents], run.seed)
+        values = {way: _ndcgs(asked, found, weight) for way, weight in ways.items()}
+        values["random ranking"] = _chance(asked, [d.name for d in data.documents], run.seed)
         scores = [
-            _score(name, values[way], values["BM25"] if way != "BM25" else None, chance, data)
-            for name, way in (
-                ("nDCG@10", "hybrid"), ("BM25 nDCG@10", "BM25"), ("dense nDCG@10", "dense"),
+            mean_score(
+                f"{'' if way == 'hybrid' else f'{way} '}nDCG@10", values, way,
+                trivial="random ranking", strong="BM25" if way != "BM25" else None,
+                protocol=data.protocol,
             )
+            for way in ways
         ]  # fmt: skip
         run.table(
             "Milliseconds to find passages",
@@ -197,36 +200,12 @@ def _ndcgs(
     )
 
 
-def _chance(asked: Sequence[Question], names: list[str], seed: int) -> float:
-    """Mean nDCG@10 of random rankings."""
+def _chance(asked: Sequence[Question], names: list[str], seed: int) -> NDArray[np.float64]:
+    """nDCG@10 of a random ranking for each question, shape (questions,)."""
     rng = np.random.default_rng(seed)
     k = min(K, len(names))
-    return float(
-        np.mean([ndcg([names[i] for i in rng.choice(len(names), k, replace=False)], q.relevant, K)
-                 for q in asked])
-    )  # fmt: skip
-
-
-def _score(
-    name: str,
-    values: NDArray[np.float64],
-    rival: NDArray[np.float64] | None,
-    chance: float,
-    data: Corpus,
-) -> Score:
-    strong = None
-    if rival is not None:
-        gain = mean_ci95(values - rival)
-        strong = Baseline(name="BM25", value=float(rival.mean()), gain_ci95=gain)
-    return Score(
-        name=name,
-        value=float(values.mean()),
-        n=len(values),
-        ci95=mean_ci95(values),
-        protocol=data.protocol,
-        trivial=Baseline(name="random ranking", value=chance),
-        strong=strong,
-    )
+    draws = ([names[i] for i in rng.choice(len(names), k, replace=False)] for _ in asked)
+    return np.array([ndcg(draw, q.relevant, K) for draw, q in zip(draws, asked, strict=True)])
 
 
 def _auc(truth: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:

@@ -11,8 +11,8 @@ from pydantic import Field
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score
-from sklearn.model_selection import cross_val_score
+from sklearn.metrics import log_loss
+from sklearn.model_selection import cross_val_predict
 from sklearn.naive_bayes import GaussianNB
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -23,12 +23,12 @@ from threadpoolctl import threadpool_limits
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import folds
 from mlfolio.data.tables import TableSplit
-from mlfolio.parts.stats import mean_ci95, proportion_ci95, resampled_ci95
+from mlfolio.parts.stats import mean_score, resampled_ci95
 from mlfolio.parts.tabular.explain import typical_row
 from mlfolio.parts.tabular.model import TabularModel
 from mlfolio.parts.tabular.schema import Schema
@@ -38,6 +38,7 @@ from .card import CARD
 from .data import load_flowers
 
 INNER_FOLDS = 5
+TRIVIAL, STRONG = "majority class", "Gaussian naive Bayes"
 
 
 class Iris(System):
@@ -100,14 +101,12 @@ class Iris(System):
         """
         candidates = self._candidates(seed)
         splits, rows = folds(X, y, INNER_FOLDS, seed), X.to_numpy()
-        means = {
-            name: -float(
-                cross_val_score(candidate, rows, y, cv=splits, scoring="neg_log_loss").mean()
-            )
-            for name, candidate in candidates.items()
-        }
-        best = min(means, key=lambda name: means[name])
-        return best, candidates[best], means
+        losses = {}
+        for name, candidate in candidates.items():
+            chances = cross_val_predict(candidate, rows, y, cv=splits, method="predict_proba")
+            losses[name] = float(log_loss(y, chances))
+        best = min(losses, key=lambda name: losses[name])
+        return best, candidates[best], losses
 
     def _cross_validated(self, data: TableSplit, run: Run) -> Score:
         """Mean accuracy of the whole procedure, choice included, over repeated folds."""
@@ -119,11 +118,9 @@ class Iris(System):
         splits = [s for r in range(self.repeats) for s in folds(X, y, self.folds, run.seed + r)]
         for number, (train, test) in enumerate(run.progress(splits, "folds")):
             chosen, _, _ = self._choose(X.iloc[train], y.iloc[train], run.seed)
-            rivals = {**self._candidates(run.seed), "Gaussian naive Bayes": GaussianNB(),
-                      "majority class": DummyClassifier()}  # fmt: skip
             hits = {
                 name: rival.fit(rows[train], truth[train]).predict(rows[test]) == truth[test]
-                for name, rival in rivals.items()
+                for name, rival in {**self._candidates(run.seed), **_rivals()}.items()
             }
             for name, hit in {"the chosen one": hits[chosen], **hits}.items():
                 right.setdefault(name, np.zeros(len(y)))[test] += hit / self.repeats
@@ -132,40 +129,26 @@ class Iris(System):
         protocol = f"{self.repeats} x {self.folds}-fold stratified cross-validation, choice inside"
         means = pd.DataFrame({"accuracy": {name: hits.mean() for name, hits in right.items()}})
         run.table("All candidates, cross-validated", means, protocol)
-        trivial, strong = (
-            Baseline(
-                name=name,
-                value=float(right[name].mean()),
-                gain_ci95=mean_ci95(right["the chosen one"] - right[name], run.seed),
-            )
-            for name in ("majority class", "Gaussian naive Bayes")
-        )
-        return Score(
-            name="accuracy",
-            value=float(np.mean(per_fold)),
-            n=len(y),
-            ci95=resampled_ci95(per_fold, 1 / (self.folds - 1)),
-            protocol=protocol,
-            trivial=trivial,
-            strong=strong,
-        )
+        return mean_score(
+            "accuracy", right, "the chosen one", trivial=TRIVIAL, strong=STRONG, protocol=protocol,
+            ci95=resampled_ci95(per_fold, 1 / (self.folds - 1)), seed=run.seed,
+        )  # fmt: skip
 
     def _held_out(self, model: TabularModel, data: TableSplit) -> Score:
         """Accuracy of the model itself on the test part."""
-        answers = [model.classes[i] for i in _best(model, data.test)]
-        right = np.asarray(answers) == data.test[data.target].to_numpy()
-        trivial = DummyClassifier().fit(data.X, data.y).predict(data.test)
-        strong = GaussianNB().fit(data.X, data.y).predict(data.test[list(data.features)])
-        truth = data.test[data.target]
-        return Score(
-            name="hold-out accuracy",
-            value=float(right.mean()),
-            n=len(right),
-            ci95=proportion_ci95(right),
+        truth, rows = data.test[data.target].to_numpy(), data.test[list(data.features)].to_numpy()
+        answers = np.asarray(model.classes)[_best(model, data.test)]
+        right = {"the model": answers == truth}
+        for name, rival in _rivals().items():
+            right[name] = rival.fit(data.X.to_numpy(), data.y).predict(rows) == truth
+        return mean_score(
+            "hold-out accuracy", right, "the model", trivial=TRIVIAL, strong=STRONG,
             protocol="20 % stratified hold-out",
-            trivial=Baseline(name="majority class", value=accuracy_score(truth, trivial)),
-            strong=Baseline(name="Gaussian naive Bayes", value=accuracy_score(truth, strong)),
-        )
+        )  # fmt: skip
+
+
+def _rivals() -> dict[str, BaseEstimator]:
+    return {TRIVIAL: DummyClassifier(), STRONG: GaussianNB()}
 
 
 def _best(model: TabularModel, rows: pd.DataFrame) -> NDArray[np.int64]:

@@ -9,7 +9,7 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import brier_score_loss, roc_auc_score
+from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, GroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -21,7 +21,7 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import folds
 from mlfolio.data.tables import TableSplit
-from mlfolio.parts.stats import bootstrap_ci95, mean_ci95, proportion_ci95
+from mlfolio.parts.stats import bootstrap_ci95, mean_score, proportion_ci95
 from mlfolio.parts.tabular.encoder import TabularEncoder
 from mlfolio.parts.tabular.explain import typical_row
 from mlfolio.parts.tabular.schema import Schema
@@ -34,6 +34,7 @@ from .model import TitanicModel
 from .models import fit_best, name_of
 
 Floats = NDArray[np.float64]
+SYSTEM, TRIVIAL, STRONG = "this system", "base rate (majority class)", "LightGBM defaults"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
 
 
@@ -73,20 +74,15 @@ class Titanic(System):
         """Nested cross-validation: the whole of `fit` is repeated on each outer training part."""
         rows, truth = model.schema.conform(data.X), _codes(data.y)
         answers = self._out_of_fold(rows, data, run)
-        chances = answers.pop("this system")
-        right = (chances >= self.threshold) == truth
-        exhibits.judge(model, data, chances, answers, run)
+        chances = answers[SYSTEM]
+        rivals = {name: guess for name, guess in answers.items() if name != SYSTEM}
+        exhibits.judge(model, data, chances, rivals, run)
         self._parties_apart(model, rows, data, run)
-        rivals = {name: (guess >= 0.5) == truth for name, guess in answers.items()}
         protocol = f"nested {self.folds}x{self.inner_folds}-fold stratified cross-validation"
-        accuracy = Score(
-            name="accuracy",
-            value=float(right.mean()),
-            n=len(truth),
-            ci95=proportion_ci95(right),
-            protocol=protocol,
-            trivial=_baseline("majority class", rivals, right),
-            strong=_baseline("LightGBM defaults", rivals, right),
+        right = {name: (guess >= 0.5) == truth for name, guess in rivals.items()}
+        right[SYSTEM] = (chances >= self.threshold) == truth
+        accuracy = mean_score(
+            "accuracy", right, SYSTEM, trivial=TRIVIAL, strong=STRONG, protocol=protocol
         )
         auc = Score(
             name="AUC",
@@ -96,19 +92,16 @@ class Titanic(System):
             protocol=protocol,
             trivial=Baseline(name="chance", value=0.5),
             strong=Baseline(
-                name="LightGBM defaults", value=roc_auc_score(truth, answers["LightGBM defaults"])
+                name=STRONG,
+                value=roc_auc_score(truth, answers[STRONG]),
+                gain_ci95=bootstrap_ci95(_auc_gain, truth, chances, answers[STRONG], seed=run.seed),
             ),
         )
-        squares = (chances - truth) ** 2
-        brier = Score(
-            name="Brier score",
-            value=float(brier_score_loss(truth, chances)),
-            direction="lower",
-            n=len(truth),
-            ci95=mean_ci95(squares, run.seed),
-            protocol=protocol,
-            trivial=Baseline(name="base rate", value=float(np.var(truth))),
-        )
+        errors = {name: (guess - truth) ** 2 for name, guess in answers.items()}
+        brier = mean_score(
+            "Brier score", errors, SYSTEM, trivial=TRIVIAL, strong=STRONG,
+            protocol=protocol, direction="lower", seed=run.seed,
+        )  # fmt: skip
         return Evaluation(scores=(accuracy, auc, brier))
 
     def _out_of_fold(self, rows: pd.DataFrame, data: TableSplit, run: Run) -> dict[str, Floats]:
@@ -121,15 +114,15 @@ class Titanic(System):
             with threadpool_limits(1):
                 estimator, found = fit_best(X, y, self.inner_folds, run.seed + INNER_SEED)
             guesses = {
-                "this system": estimator.predict_proba(unseen)[:, 1],
-                "LightGBM defaults": _lightgbm(X, y, unseen, run.seed),
-                "majority class": np.full(len(test), float(y.mean() >= 0.5)),
+                SYSTEM: estimator.predict_proba(unseen)[:, 1],
+                STRONG: _lightgbm(X, y, unseen, run.seed),
+                TRIVIAL: np.full(len(test), y.mean()),
             }
             if is_passenger_list(rows.columns):
                 guesses["women survive"] = (unseen["Sex"] == "female").to_numpy(dtype=float)
             for name, guess in guesses.items():
                 answers.setdefault(name, np.zeros(len(truth)))[test] = guess
-            right = (guesses["this system"] >= self.threshold) == truth[test]
+            right = (guesses[SYSTEM] >= self.threshold) == truth[test]
             run.log(number, accuracy=float(right.mean()), inner=_best_score(found))
             run.note(f"Outer fold {number + 1} chose {name_of(found.best_params_['model'])}.")
         return answers
@@ -179,9 +172,5 @@ def _lightgbm(X: pd.DataFrame, y: NDArray[np.int64], unseen: pd.DataFrame, seed:
     return chances
 
 
-def _baseline(
-    name: str, rivals: dict[str, NDArray[np.bool_]], right: NDArray[np.bool_]
-) -> Baseline:
-    """A rival's accuracy, and the paired interval of what this system gains on it."""
-    gain = right.astype(float) - rivals[name].astype(float)
-    return Baseline(name=name, value=float(rivals[name].mean()), gain_ci95=mean_ci95(gain))
+def _auc_gain(truth: NDArray[np.int64], mine: Floats, theirs: Floats) -> float:
+    return float(roc_auc_score(truth, mine) - roc_auc_score(truth, theirs))

@@ -1,0 +1,1 @@
+"""What nets share: how torch uses the machine."""
