@@ -61,7 +61,8 @@ def test_a_score_stands_beside_its_rivals_on_the_same_items() -> None:
     )
 
     assert (score.value, score.n, score.ci95) == (0.9, 400, proportion_ci95(truth))
-    assert score.trivial is not None and score.strong is not None
+    assert score.trivial is not None
+    assert score.strong is not None
     assert score.trivial.value == 0
     assert score.trivial.differs
     assert score.strong.gain_ci95 == (0, 0), "paired: equal answers differ in nothing"
