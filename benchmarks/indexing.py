@@ -21,13 +21,14 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-PASSES = 3  # of the questions; the fastest pass is shown
+PASSES = 3  # of the questions; every pass is shown
 
 
-def ours(folder: Path) -> dict[str, float]:
+def ours(folder: Path) -> dict[str, Any]:
     """Our index of the folder, on disk, and 200 hybrid queries."""
     from mlfolio.core.source import Source
     from mlfolio.parts.retrieval.embed import get_encoder
@@ -57,12 +58,10 @@ def ours(folder: Path) -> dict[str, float]:
                 best_hits(index, find(index, encoder, question), 5)
                 times.append((time.perf_counter() - started) * 1000)
             passes.append(np.percentile(times, [50, 99]).tolist())
-        p50, p99 = min(passes)
-        return {"files": files, "chunks": len(index), "wall": wall, "cpu": cpu,
-                "p50": p50, "p99": p99}  # fmt: skip
+        return {"files": files, "chunks": len(index), "wall": wall, "cpu": cpu, "passes": passes}
 
 
-def peer(folder: Path) -> dict[str, float]:
+def peer(folder: Path) -> dict[str, Any]:
     """LangChain's splitter, sentence-transformers and FAISS, as a user writes it."""
     import faiss
     import pypdfium2
@@ -130,7 +129,8 @@ def main() -> None:
         )
     ratios = [found["peer"][key] / found["ours"][key] for key in ("wall", "cpu")]
     print(f"the peer takes {ratios[0]:.2f} times the wall time and {ratios[1]:.2f} times the CPU")
-    print(f"hybrid query: p50 {found['ours']['p50']:.1f} ms, p99 {found['ours']['p99']:.1f} ms")
+    for number, (p50, p99) in enumerate(found["ours"]["passes"], start=1):
+        print(f"hybrid query, pass {number}: p50 {p50:.1f} ms, p99 {p99:.1f} ms")
 
 
 if __name__ == "__main__":

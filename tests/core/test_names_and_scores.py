@@ -119,7 +119,7 @@ def test_inputs_match_names_without_case_and_report_every_problem() -> None:
     with pytest.raises(InputError) as caught:
         parse_inputs(Echo(), [{"number": 1}, {"number": -1}, {}, {"number": 1, "wort": 2}, 5])  # type: ignore[list-item]
     assert len(caught.value.problems) == 4
-    for part in ("row 1, Number = -1", "row 2, Number: required", "mean 'word'", "row 4: 5"):
+    for part in ("row 1, Number = -1", "row 2, Number: required", "mean 'word'", "row 4, (row) = 5: is no mapping"):
         assert part in str(caught.value)
 
 

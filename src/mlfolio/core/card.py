@@ -43,6 +43,7 @@ class Card(BaseModel):
     promises: tuple[Promise, ...] = Field(min_length=1)
     extra: str | None = Field(None, description="the optional install it needs")
     learns: bool = Field(True, description="False where `fit` builds and nothing is learned")
+    private: bool = Field(False, description="whether its inputs are too personal to be logged")
     method: str = Field("", description="how it works, in a sentence or two")
     intended_use: str = ""
     limits: tuple[str, ...] = ()

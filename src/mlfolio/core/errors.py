@@ -6,8 +6,9 @@ typing error (2) from data that are not there (3) and from a failure (1).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from typing import NamedTuple
 
 
 class MlfolioError(Exception):
@@ -54,18 +55,34 @@ class KnobError(UserError):
     """One or more knobs with a wrong name or value; all of them at once."""
 
 
-class InputError(UserError):
-    """Rows that the model refuses; each problem with its row, field, value and rule.
+class Problem(NamedTuple):
+    """What is wrong with one field of one row.
 
-    Args:
-        problems: One line a problem.
+    Attributes:
+        row: Its number, from 0.
+        field: The field's name.
+        rule: What it should be.
+        value: What it is, as text; empty where there is none.
     """
 
-    def __init__(self, problems: list[str], fix: str = "") -> None:
-        self.problems = problems
-        shown = problems[:20] + (
-            [f"... and {len(problems) - 20} more"] if len(problems) > 20 else []
-        )
+    row: int
+    field: str
+    rule: str
+    value: str = ""
+
+    def __str__(self) -> str:
+        """One line for a terminal."""
+        return f"row {self.row}, {self.field}{f' = {self.value}' * bool(self.value)}: {self.rule}"
+
+
+class InputError(UserError):
+    """Rows that the model refuses, with all their problems."""
+
+    def __init__(self, problems: Sequence[Problem], fix: str = "") -> None:
+        self.problems = list(problems)
+        shown = [str(problem) for problem in self.problems[:20]]
+        if len(self.problems) > 20:
+            shown.append(f"... and {len(self.problems) - 20} more")
         super().__init__(
             "\n".join(["the input was refused:", *(f"  {line}" for line in shown)]), fix
         )

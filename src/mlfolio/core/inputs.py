@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from mlfolio.core.errors import InputError, nearest
+from mlfolio.core.errors import InputError, Problem, nearest
 from mlfolio.core.model import Input, Model
 
 
@@ -24,14 +24,16 @@ def parse_inputs(model: Model, rows: Sequence[Mapping[str, Any] | Input]) -> lis
         InputError: All problems of all rows, each with row, field, value and rule.
     """
     inputs: list[Input] = []
-    problems: list[str] = []
+    problems: list[Problem] = []
     by_lower = {name.lower(): name for name in field_names(model.input_type)}
     for number, row in enumerate(rows):
         if isinstance(row, Input):
             inputs.append(row)
             continue
         if not isinstance(row, Mapping):
-            problems.append(f"row {number}: {row!r} is no mapping of field to value")
+            problems.append(
+                Problem(number, "(row)", "is no mapping of field to value", _shown(row))
+            )
             continue
         named = {by_lower.get(str(key).lower(), str(key)): value for key, value in row.items()}
         try:
@@ -48,14 +50,18 @@ def field_names(kind: type[Input]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
-def _problem(kind: type[Input], row: int, details: Any) -> str:
-    """One line for one problem that pydantic found."""
+def _problem(kind: type[Input], row: int, details: Any) -> Problem:
+    """One problem that pydantic found."""
     field = ".".join(str(part) for part in details["loc"]) or "(row)"
     if details["type"] == "extra_forbidden":
         near = nearest(field, field_names(kind))
-        return f"row {row}, {field}: no such field" + (f"; did you mean {near!r}?" if near else "")
+        return Problem(row, field, "no such field" + (f"; did you mean {near!r}?" if near else ""))
     if details["type"] == "missing":
-        return f"row {row}, {field}: required and not given"
-    value = repr(details["input"])
-    shown = value if len(value) <= 80 else value[:77] + "..."
-    return f"row {row}, {field} = {shown}: {details['msg']}"
+        return Problem(row, field, "required and not given")
+    return Problem(row, field, details["msg"], _shown(details["input"]))
+
+
+def _shown(value: Any) -> str:
+    """A value, cut where it is long."""
+    text = repr(value)
+    return text if len(text) <= 80 else text[:77] + "..."

@@ -12,6 +12,7 @@ CARD = Card(
     dataset="scifact",
     extra="documents",
     learns=False,
+    private=True,
     promises=(
         Promise(metric="nDCG@10", target=0.72),
         Promise(metric="BM25 nDCG@10"),
