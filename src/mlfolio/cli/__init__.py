@@ -7,7 +7,7 @@ import sys
 
 import typer
 
-from mlfolio.cli import compare, data, doctor, eject, info, new, predict, report, run
+from mlfolio.cli import compare, data, doctor, eject, info, key, new, predict, report, run, serve
 from mlfolio.cli import list as list_
 
 app = typer.Typer(
@@ -18,7 +18,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-for module in (list_, info, run, predict, report, compare, data, doctor, eject, new):
+for module in (list_, info, run, predict, serve, report, compare, data, doctor, key, eject, new):
     module.add_to(app)
 
 

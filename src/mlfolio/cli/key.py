@@ -1,0 +1,44 @@
+"""`mlfolio key add|list|remove`: who may use a server that others can reach."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+KeyName = Annotated[str, typer.Argument(help="Whose key it is.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    group = typer.Typer(help="API keys of `mlfolio serve`; only their hashes are kept.")
+    group.command("add")(add)
+    group.command("list")(list_)
+    group.command("remove")(remove)
+    app.add_typer(group, name="key")
+
+
+def add(name: KeyName) -> None:
+    """Make a key and show it, this once."""
+    from mlfolio.serve import keys
+    from mlfolio.serve.settings import Settings
+
+    typer.echo(keys.make(name, Settings().keys_file))
+    typer.echo("keep it now, it is not shown again; a running server knows it at once", err=True)
+
+
+def list_() -> None:
+    """Name the keys."""
+    from mlfolio.serve import keys
+    from mlfolio.serve.settings import Settings
+
+    for name in sorted(keys.read(Settings().keys_file).values()):
+        typer.echo(name)
+
+
+def remove(name: KeyName) -> None:
+    """Take a key's right away."""
+    from mlfolio.serve import keys
+    from mlfolio.serve.settings import Settings
+
+    keys.remove(name, Settings().keys_file)

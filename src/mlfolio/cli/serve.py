@@ -1,0 +1,66 @@
+"""`mlfolio serve [NAME...]`: the API, the web app and the metrics in one process."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mlfolio.cli.common import complete_system
+
+
+def add_to(app: typer.Typer) -> None:
+    """Adds the verb to the command line."""
+    app.command("serve")(serve)
+
+
+def serve(
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[NAME]...", help="Systems; all if left.", autocompletion=complete_system
+        ),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
+    workers: Annotated[int, typer.Option(help="Processes.")] = 1,
+    pages: Annotated[bool, typer.Option(help="Serve the web app too.")] = True,
+    rate: Annotated[
+        float | None,
+        typer.Option(help="Requests a second of one client; 0: no limit (locally), else 50."),
+    ] = None,
+    max_body_mb: Annotated[float, typer.Option(help="Largest request.")] = 64,
+    timeout: Annotated[float, typer.Option(help="Seconds until a request is given up.")] = 30,
+    keep_days: Annotated[float, typer.Option(help="How long predictions are kept.")] = 90,
+    store_inputs: Annotated[
+        list[str] | None, typer.Option(help="Log the inputs of this private system too.")
+    ] = None,
+    forget_inputs: Annotated[
+        list[str] | None, typer.Option(help="Do not log the inputs of this system.")
+    ] = None,
+) -> None:
+    """Serve the champions: REST API, web app, /metrics."""
+    from pydantic import ValidationError
+
+    from mlfolio.core.errors import MissingExtraError, UserError
+    from mlfolio.serve.settings import Settings
+
+    try:
+        settings = Settings(
+            systems=tuple(names or ()), host=host, port=port, workers=workers, pages=pages,
+            max_body_mb=max_body_mb, timeout_s=timeout, keep_days=keep_days,
+            store_inputs=tuple(store_inputs or ()), forget_inputs=tuple(forget_inputs or ()),
+        )  # fmt: skip
+        if rate is None:
+            rate = 0 if settings.is_local else 50
+        settings = Settings(**{**settings.model_dump(), "rate": rate})
+    except ValidationError as error:
+        lines = [f"  {e['loc'][0]} = {e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise UserError("\n".join(["the server cannot be started so:", *lines])) from None
+    try:
+        from mlfolio.serve import server
+        from mlfolio.serve.api import create_app
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("serve", "serve", error.name or "") from None
+    create_app(settings)  # what it would complain of, said before any process starts
+    server.serve(settings, lambda text: typer.echo(text, err=True))

@@ -1,0 +1,280 @@
+"""The API: systems, predictions, explanations, feedback. Nothing here knows a system."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, FastAPI, Request
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException
+from starlette.responses import JSONResponse, Response
+
+from mlfolio import __version__
+from mlfolio.core.errors import UserError
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.model import Input
+from mlfolio.lifecycle import scores_of
+from mlfolio.serve import keys, metrics, problems
+from mlfolio.serve.fleet import Fleet, Served
+from mlfolio.serve.guard import Guard
+from mlfolio.serve.journal import Entry, Journal
+from mlfolio.serve.openapi import describe
+from mlfolio.serve.problems import ProblemError
+from mlfolio.serve.settings import Settings
+
+SMALL_BODY = 20_000  # bytes; larger inputs are parsed on a thread, not between other requests
+router = APIRouter()
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The application of one worker.
+
+    Raises:
+        UserError: It would listen beyond this machine without a key.
+    """
+    valid = keys.Keyring(settings.keys_file)
+    if not settings.is_local and not valid():
+        raise UserError(
+            f"listening on {settings.host} lets others in, and there is no API key",
+            "make one: mlfolio key add NAME",
+        )
+    app = FastAPI(
+        title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None,
+        openapi_url="/openapi.json",
+    )  # fmt: skip
+    app.state.settings = settings
+    app.include_router(router)
+    problems.install(app)
+    app.add_middleware(Guard, settings=settings, api_keys=valid)
+    app.openapi = lambda: describe(app)  # type: ignore[method-assign]
+    return app
+
+
+@asynccontextmanager
+async def _life(app: FastAPI) -> AsyncIterator[None]:
+    """Loads the champions before the first request; at the end answers and logs what waits."""
+    settings: Settings = app.state.settings
+    journal = Journal(settings.database_url, settings.keep_days)
+    fleet = Fleet(settings.systems, settings.queue_rows)
+    app.state.journal, app.state.fleet = journal, fleet
+    journal.start()
+    await fleet.start()
+    try:
+        yield
+    finally:
+        await fleet.close()
+        await journal.close()
+
+
+@router.get("/health")
+async def health() -> dict[str, str]:
+    """Whether the process is alive."""
+    return {"status": "ok"}
+
+
+@router.get("/ready")
+async def ready(request: Request) -> Response:
+    """Whether it can answer and log."""
+    fleet: Fleet = request.app.state.fleet
+    serving = {served.card.slug: served.version.number for served in fleet}
+    healthy = request.app.state.journal.healthy
+    content = {"status": "ok" if healthy else "the prediction log fails", "serving": serving}
+    return JSONResponse(content, 200 if healthy else 503)
+
+
+@router.get("/metrics")
+async def prometheus(request: Request) -> Response:
+    """The metrics of all workers, for Prometheus."""
+    for served in request.app.state.fleet:
+        metrics.QUEUE.labels(served.card.slug).set(served.answers.waiting)
+    content, media_type = await asyncio.to_thread(metrics.exposition)
+    return Response(content, media_type=media_type)
+
+
+@router.get("/v1/systems")
+async def systems(request: Request) -> list[dict[str, Any]]:
+    """What is served: each with its primary score and what it can do."""
+    return [_summary(served) for served in request.app.state.fleet]
+
+
+@router.get("/v1/systems/{name}")
+async def system(name: str, request: Request) -> dict[str, Any]:
+    """One system: card, scores, schema of its inputs and outputs, examples, version."""
+    served: Served = request.app.state.fleet.get(name)
+    model = served.model
+    folder = served.version.folder.parent
+    try:
+        scores = await asyncio.to_thread(scores_of, folder)
+    except (OSError, ValueError):  # the run's folder was deleted; the model goes on
+        scores = {}
+    return {
+        **_summary(served),
+        "card": served.card.model_dump(mode="json"),
+        "knobs": served.version.knobs,
+        "scores": scores.get("scores", []),
+        "cost": scores.get("cost"),
+        "input": model.input_type.model_json_schema(by_alias=True),
+        "output": model.output_type.model_json_schema(),
+        "examples": [row.model_dump(mode="json", by_alias=True) for row in model.examples()[:3]],
+    }
+
+
+@router.post("/v1/systems/{name}/predict")
+async def predict(name: str, request: Request) -> Response:
+    """Answers `{"inputs": [...]}` in JSON, or one input as a form with files."""
+    state = request.app.state
+    settings: Settings = state.settings
+    async with asyncio.timeout(settings.timeout_s):
+        served: Served = state.fleet.get(name)
+        inputs = await read_inputs(request, served, settings.max_rows)
+        started = time.perf_counter()
+        try:
+            outputs = await served.answers.ask(inputs)
+        except Exception:
+            metrics.ERRORS.labels(name).inc()
+            raise
+        latency = (time.perf_counter() - started) * 1000
+        keep = _keeps_inputs(served, settings)
+        entries = [
+            Entry(
+                uuid4().hex, time.time(), name, served.version.number, given if keep else None,
+                output, latency, request.scope["client_name"],
+            )
+            for given, output in zip(inputs, outputs, strict=True)
+        ]  # fmt: skip
+        await state.journal.add(entries)
+    metrics.observe(name, served.version.number, outputs)
+    return _json(
+        {
+            "system": name,
+            "version": served.version.number,
+            "predictions": [
+                {"id": entry.id, **entry.output.model_dump(mode="json")} for entry in entries
+            ],
+        }
+    )
+
+
+@router.post("/v1/systems/{name}/explain")
+async def explain(name: str, request: Request) -> Response:
+    """Why: for each input its reasons, the strongest first."""
+    settings: Settings = request.app.state.settings
+    async with asyncio.timeout(settings.timeout_s):
+        served: Served = request.app.state.fleet.get(name)
+        if served.reasons is None:
+            raise ProblemError(404, f"{name} cannot explain its answers")
+        inputs = await read_inputs(request, served, max_rows=20)
+        reasons = [(await served.reasons.ask([given]))[0] for given in inputs]
+    return _json(
+        {
+            "system": name,
+            "version": served.version.number,
+            "explanations": [[reason.model_dump() for reason in row] for row in reasons],
+        }
+    )
+
+
+@router.post("/v1/systems/{name}/feedback")
+async def feedback(name: str, request: Request) -> dict[str, str]:
+    """Keeps the true answer to a prediction: `{"id": ..., "answer": ...}`."""
+    request.app.state.fleet.get(name)
+    body = await _read_json(request)
+    if not isinstance(body, dict) or set(body) != {"id", "answer"} or not _is_id(body["id"]):
+        raise ProblemError(
+            422, "feedback has an id and an answer", 'send {"id": "...", "answer": ...}',
+            errors=[{"field": "id", "rule": "the 32 letters and digits that came with the answer"}],
+        )  # fmt: skip
+    answer = orjson.dumps(body["answer"]).decode()
+    if len(answer) > 10_000:
+        raise ProblemError(422, "the answer has more than 10,000 characters")
+    client = request.scope["client_name"]
+    if not await request.app.state.journal.judge(body["id"], name, answer, client):
+        raise ProblemError(404, f"there is no prediction {body['id']} of {name}")
+    return {"id": body["id"], "status": "kept"}
+
+
+async def read_inputs(request: Request, served: Served, max_rows: int) -> list[Input]:
+    """The inputs of a request, valid.
+
+    Raises:
+        ProblemError: The body is no such thing, or holds too many.
+        InputError: Inputs that the model refuses.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind == "multipart/form-data":
+        rows: list[Mapping[str, Any]] = [await _read_form(request)]
+        small = False
+    else:
+        body = await _read_json(request)
+        if not isinstance(body, dict) or set(body) != {"inputs"}:
+            raise ProblemError(422, "the body has one member, inputs", 'send {"inputs": [{...}]}')
+        rows = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
+        small = len(await request.body()) < SMALL_BODY
+    if len(rows) > max_rows:
+        raise ProblemError(413, f"{len(rows):,} inputs; at most {max_rows:,} in one request")
+    if small:
+        return parse_inputs(served.model, rows)
+    return await asyncio.to_thread(parse_inputs, served.model, rows)
+
+
+async def _read_json(request: Request) -> Any:
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        # Strict, because a page elsewhere may send other types without asking the browser first.
+        raise ProblemError(415, f"{kind or 'no'} content type", "send application/json")
+    try:
+        return orjson.loads(await request.body())
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(400, f"the body is no JSON: {error}") from None
+
+
+async def _read_form(request: Request) -> dict[str, Any]:
+    """The fields of a form; a file is its content, its name is not looked at."""
+    try:
+        form = await request.form(max_files=10, max_fields=1000, max_part_size=2**20)
+    except (MultiPartException, ValueError) as error:
+        raise ProblemError(400, f"the form cannot be read: {error}") from None
+    fields: dict[str, Any] = {}
+    for name, value in form.multi_items():
+        if name in fields:
+            raise ProblemError(422, f"the field {name!r} is given twice")
+        fields[name] = await value.read() if isinstance(value, UploadFile) else value
+    return fields
+
+
+def _summary(served: Served) -> dict[str, Any]:
+    version = served.version
+    return {
+        "name": served.card.slug,
+        "title": served.card.title,
+        "summary": served.card.summary,
+        "kind": served.card.kind,
+        "version": version.number,
+        "run": version.run,
+        "data": version.source,
+        "metric": version.metric,
+        "value": version.value,
+        "explains": served.reasons is not None,
+    }
+
+
+def _keeps_inputs(served: Served, settings: Settings) -> bool:
+    """Whether inputs are logged: not those of private systems, unless the settings say so."""
+    name = served.card.slug
+    if served.card.private:
+        return name in settings.store_inputs
+    return name not in settings.forget_inputs
+
+
+def _is_id(value: Any) -> bool:
+    return isinstance(value, str) and len(value) == 32 and value.isalnum() and value.isascii()
+
+
+def _json(content: Any) -> Response:
+    return Response(orjson.dumps(content), media_type="application/json")

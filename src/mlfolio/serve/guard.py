@@ -1,0 +1,174 @@
+"""What every request passes before anything reads it: host, origin, key, rate, size, time.
+
+A plain ASGI wrapper, because it is on the way of every request and Starlette's own middleware
+class costs more than all of its checks. It counts the requests too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mlfolio.serve import keys, metrics
+from mlfolio.serve.problems import ProblemError, as_problem
+from mlfolio.serve.settings import Settings
+
+OPEN = frozenset({"/health", "/ready"})  # asked by machines that hold no key
+MANY_CLIENTS = 10_000  # whose rates are remembered
+BURST_S = 5.0  # a client may use so many seconds of its rate at once
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+Headers = Mapping[bytes, bytes]
+
+
+class Guard:
+    """Lets through what the settings allow and answers the rest with a problem.
+
+    Args:
+        app: The application.
+        settings: What is allowed.
+        api_keys: Hash -> name, asked for at each request. Without any, whoever is on this machine
+            may ask, and nobody else.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: Settings, api_keys: Callable[[], Mapping[str, str]]
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._keys = api_keys
+        self._max_body = int(settings.max_body_mb * 2**20)
+        self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (tokens, when)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.perf_counter()
+        state = {"status": 500, "begun": False}
+
+        async def sending(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                state.update(status=message["status"], begun=True)
+            await send(message)
+
+        metrics.IN_FLIGHT.inc()
+        try:
+            headers: Headers = dict(scope["headers"])
+            scope["client_name"] = self._admit(scope, headers)
+            await self._app(scope, self._measured(headers, receive), sending)
+        except Exception as error:
+            if state["begun"]:
+                raise
+            await as_problem(error).response()(scope, receive, sending)
+        finally:
+            metrics.IN_FLIGHT.dec()
+            route = getattr(scope.get("route"), "path", None) or "(none)"
+            metrics.REQUESTS.labels(route, scope["method"], str(state["status"])).inc()
+            metrics.SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    def _admit(self, scope: Scope, headers: Headers) -> str:
+        """The client's name, if it may ask at all.
+
+        Raises:
+            ProblemError: It may not.
+        """
+        address = scope["client"][0] if scope.get("client") else "local"
+        host = _hostname(headers.get(b"host", b"").decode("latin-1"))
+        # A page elsewhere can make a browser send here, and point a name of its own at this
+        # machine. Its name, or its origin, gives it away.
+        if self._settings.is_local and host and not _is_this_machine(host):
+            raise ProblemError(403, f"the host {host!r} is not this machine", "use 127.0.0.1")
+        origin = headers.get(b"origin", b"").decode("latin-1")
+        if scope["method"] not in _SAFE and origin and _hostname(urlsplit(origin).netloc) != host:
+            raise ProblemError(403, f"requests from pages of {origin} are refused")
+        name = address
+        valid = self._keys()
+        if (valid or not self._settings.is_local) and scope["path"] not in OPEN:
+            holder = keys.holder(headers, valid)
+            if holder is None:
+                raise ProblemError(
+                    401, "this needs a valid API key", "send Authorization: Bearer KEY",
+                    {"WWW-Authenticate": 'Basic realm="mlfolio: any name, your key as password"'},
+                )  # fmt: skip
+            name = holder
+        if self._settings.rate and scope["path"] not in OPEN:
+            self._count(name)
+        return name
+
+    def _count(self, client: str) -> None:
+        """A bucket of tokens a client: each request takes one, time fills it.
+
+        Raises:
+            ProblemError: It is empty.
+        """
+        rate, now = self._settings.rate, time.monotonic()
+        full = max(1.0, rate * BURST_S)
+        tokens, before = self._rates.pop(client, (full, now))
+        tokens = min(full, tokens + (now - before) * rate)
+        if tokens < 1:
+            self._rates[client] = (tokens, now)
+            wait = (1 - tokens) / rate
+            raise ProblemError(
+                429, f"more than {rate:g} requests a second", "slow down",
+                {"Retry-After": str(max(1, round(wait)))},
+            )  # fmt: skip
+        self._rates[client] = (tokens - 1, now)
+        if len(self._rates) > MANY_CLIENTS:
+            self._rates.popitem(last=False)
+
+    def _measured(self, headers: Headers, receive: Receive) -> Receive:
+        """`receive` with a limit on the size of a body and on the time that it takes to come.
+
+        Raises:
+            ProblemError: The body is said to be too large.
+        """
+        said = headers.get(b"content-length", b"0")
+        if not said.isdigit() or int(said) > self._max_body:
+            raise self._too_large()
+        seen = 0
+        deadline = time.monotonic() + self._settings.timeout_s
+        ended = False
+
+        async def receiving() -> Message:
+            nonlocal seen, ended
+            if ended:  # what comes now is the client's leaving, which may take long
+                return await receive()
+            async with asyncio.timeout_at(
+                asyncio.get_running_loop().time() + max(0.0, deadline - time.monotonic())
+            ):
+                message = await receive()
+            seen += len(message.get("body", b""))
+            ended = not message.get("more_body", False)
+            if seen > self._max_body:
+                raise self._too_large()
+            return message
+
+        return receiving
+
+    def _too_large(self) -> ProblemError:
+        limit = f"{self._settings.max_body_mb:g} MB"
+        return ProblemError(413, f"the request has more than {limit}", "send less at once")
+
+
+def _hostname(netloc: str) -> str:
+    """The name or address in `Host` or an origin, without the port."""
+    match = re.fullmatch(r"(\[[0-9a-fA-F:.]+\]|[^:]*)(:\d*)?", netloc.strip())
+    return (match.group(1).strip("[]") if match else netloc).lower().rstrip(".")
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False

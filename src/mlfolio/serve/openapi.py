@@ -1,0 +1,151 @@
+"""OpenAPI as it is now: a path for each served system, with its schema and real examples."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+
+from mlfolio.serve.fleet import Fleet, Served
+
+_PROBLEM = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "fix": {"type": "string"},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+_STATUSES = ("400", "401", "403", "404", "413", "415", "422", "429", "503", "504")
+_GENERIC = "/v1/systems/{name}"
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The description of an application and of the models that it serves at this moment."""
+    document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    schemas["Problem"] = _PROBLEM
+    fleet: Fleet = app.state.fleet
+    paths: dict[str, Any] = {}
+    for path, item in document["paths"].items():
+        if not path.startswith(_GENERIC):
+            paths[path] = item
+            continue
+        for served in fleet:
+            if _offers(served, path):
+                concrete = path.replace("{name}", served.card.slug)
+                paths[concrete] = _concrete(item, path, served, schemas)
+    for item in paths.values():
+        for operation in item.values():
+            for status in _STATUSES:
+                operation["responses"][status] = {
+                    "description": "A problem (RFC 9457)",
+                    "content": {
+                        "application/problem+json": {
+                            "schema": {"$ref": "#/components/schemas/Problem"}
+                        }
+                    },
+                }
+    document["paths"] = paths
+    return document
+
+
+def _offers(served: Served, path: str) -> bool:
+    return not path.endswith("/explain") or served.reasons is not None
+
+
+def _concrete(
+    item: dict[str, Any], path: str, served: Served, schemas: dict[str, Any]
+) -> dict[str, Any]:
+    """The operations of a generic path for one system."""
+    item = copy.deepcopy(item)
+    for operation in item.values():
+        operation["operationId"] = f"{operation['operationId']}_{served.card.slug}"
+        operation["tags"] = [served.card.slug]
+        parameters = [p for p in operation.get("parameters", []) if p["name"] != "name"]
+        operation["parameters"] = parameters
+        if path.endswith(("/predict", "/explain")):
+            operation["requestBody"] = _inputs(served, schemas)
+        if path.endswith("/predict"):
+            operation["responses"]["200"] = _predictions(served, schemas)
+        if path.endswith("/feedback"):
+            operation["requestBody"] = _json_body(
+                {
+                    "type": "object",
+                    "required": ["id", "answer"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
+                        "answer": {},
+                    },
+                }
+            )
+    return item
+
+
+def _inputs(served: Served, schemas: dict[str, Any]) -> dict[str, Any]:
+    row = _adopt(served.model.input_type.model_json_schema(by_alias=True), served, "In", schemas)
+    schema = {
+        "type": "object",
+        "required": ["inputs"],
+        "additionalProperties": False,
+        "properties": {"inputs": {"type": "array", "items": row, "maxItems": 1000}},
+    }
+    body = _json_body(schema)
+    given = [r.model_dump(mode="json", by_alias=True) for r in served.model.examples()[:1]]
+    body["content"]["application/json"]["example"] = {"inputs": given}
+    return body
+
+
+def _predictions(served: Served, schemas: dict[str, Any]) -> dict[str, Any]:
+    kind = served.model.output_type.model_json_schema(mode="serialization")
+    row = _adopt(kind, served, "Out", schemas)
+    schema = {
+        "type": "object",
+        "required": ["system", "version", "predictions"],
+        "properties": {
+            "system": {"type": "string"},
+            "version": {"type": "integer"},
+            "predictions": {
+                "type": "array",
+                "items": {"allOf": [row, {"properties": {"id": {"type": "string"}}}]},
+            },
+        },
+    }
+    return {"description": "The answers", "content": {"application/json": {"schema": schema}}}
+
+
+def _json_body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"required": True, "content": {"application/json": {"schema": schema}}}
+
+
+def _adopt(
+    schema: dict[str, Any], served: Served, suffix: str, schemas: dict[str, Any]
+) -> dict[str, str]:
+    """Puts a pydantic schema among the components, its own definitions too."""
+    prefix = f"{served.card.slug}{suffix}"
+    definitions = schema.pop("$defs", {})
+    for name, definition in {prefix: schema, **definitions}.items():
+        full = name if name == prefix else f"{prefix}_{name}"
+        schemas[full] = _moved(definition, prefix)
+    return {"$ref": f"#/components/schemas/{prefix}"}
+
+
+def _moved(schema: Any, prefix: str) -> Any:
+    """A schema whose references point to where `_adopt` puts what they mean."""
+    if isinstance(schema, list):
+        return [_moved(part, prefix) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.replace("#/$defs/", f"#/components/schemas/{prefix}_")
+        if key == "$ref" and isinstance(value, str)
+        else _moved(value, prefix)
+        for key, value in schema.items()
+    }

@@ -1,0 +1,91 @@
+"""Starting the processes: one or several workers of uvicorn, and the end of them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from mlfolio.core.errors import NotTrainedError, UserError
+from mlfolio.serve.settings import ENVIRONMENT, Settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+GRACE_S = 10  # in which what is in flight can end after SIGTERM
+
+
+def app() -> FastAPI:
+    """The application of a worker process, as uvicorn's factory."""
+    from mlfolio.serve.api import create_app
+
+    return create_app(Settings.from_environment())
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> None:
+    """Serves until it is stopped.
+
+    Raises:
+        UserError: The address is taken, or nothing is there to serve.
+    """
+    import uvicorn
+
+    check_champions(settings)
+    check_address(settings)
+    os.environ[ENVIRONMENT] = settings.model_dump_json()
+    say(f"mlfolio on http://{settings.host}:{settings.port}")
+    with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
+        if settings.workers > 1:
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        uvicorn.run(
+            "mlfolio.serve.server:app",
+            factory=True,
+            host=settings.host,
+            port=settings.port,
+            workers=settings.workers,
+            timeout_graceful_shutdown=GRACE_S,
+            access_log=False,
+            log_level="warning",
+            server_header=False,
+            proxy_headers=False,
+        )
+
+
+def check_champions(settings: Settings) -> None:
+    """Whether there is something to serve, said before any process starts.
+
+    Raises:
+        UnknownNameError: There is no such system.
+        NotTrainedError: One that was asked for has no champion.
+        UserError: Nothing has one.
+    """
+    from mlfolio.core.catalog import catalog, get_card
+    from mlfolio.track import registry
+
+    for name in settings.systems:
+        get_card(name)
+        if registry.champion(name) is None:
+            raise NotTrainedError(name)
+    if not any(registry.champion(name) for name in settings.systems or catalog()):
+        raise UserError("there is no trained model to serve", "mlfolio run iris")
+
+
+def check_address(settings: Settings) -> None:
+    """Whether the address can be listened on.
+
+    Raises:
+        UserError: Somebody else has it, or there is no such address here.
+    """
+    import socket
+
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((settings.host, settings.port))
+        except OSError as error:
+            raise UserError(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
+                "another server may be running there; choose another with --port",
+            ) from None
