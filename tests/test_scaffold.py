@@ -48,6 +48,10 @@ def test_an_ejected_system_runs_as_a_module(home: Path) -> None:
     assert json.loads(done.stdout)["system"] == "iris"
     shown = python("-m", "mine", "info", cwd=home, path=folder)
     assert "My flowers" in shown.stdout
+    early = python("-m", "mine", "--debug", "info", cwd=home, path=folder)
+    assert "My flowers" in early.stdout
+    listed = python("-m", "mine", "list", "--json", cwd=home, path=folder)
+    assert "My flowers" in {row["title"] for row in json.loads(listed.stdout)}
 
 
 @pytest.mark.slow
@@ -75,8 +79,14 @@ def test_a_new_system_joins_the_catalog_once_installed(home: Path) -> None:
 def test_verbs(cli: Cli, home: Path) -> None:
     assert "is yours in" in cli("eject", "iris", "mine").out
     assert json.loads(cli("eject", "iris", "other", "--json").out)["system"] == "iris"
-    assert "pip install -e tulips" in cli("new", "tulips", "--from", "iris").out
-    assert 'slug="tulips"' in (home / "tulips" / "tulips" / "card.py").read_text("utf-8")
+    said = cli("new", "tulips", "--from", "iris").out
+    assert "edit tulips/tulips/card.py" in said
+    assert "pip install -e tulips" in said
+    card = (home / "tulips" / "tulips" / "card.py").read_text("utf-8")
+    assert 'slug="tulips"' in card
+    assert 'title="Tulips (begun as Iris flower classification)"' in card
+    assert "target" not in card, "what was promised of iris is not promised of tulips"
+    assert not (home / "tulips" / "tulips" / "README.md").exists()
     assert "class Tulips" in (home / "tulips" / "tulips" / "system.py").read_text("utf-8")
     assert not (home / "mine" / "mine" / "results.json").exists()
 
@@ -87,8 +97,20 @@ def test_nothing_is_overwritten(home: Path) -> None:
     with pytest.raises(UserError, match="not an empty folder"):
         copy_system("iris", home / "full", slug="iris", plugin=False)
     assert [p.name for p in (home / "full").iterdir()] == ["precious.txt"]
-    (home / "empty").mkdir()
-    copy_system("iris", home / "empty", slug="iris", plugin=False)
+
+
+def test_an_empty_folder_is_filled_wherever_it_lies(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "here").mkdir()
+    monkeypatch.chdir(home / "here")
+    copy_system("iris", Path(), slug="iris", plugin=False)
+    assert Path("here/system.py").is_file()
+
+    (home / "link").symlink_to(home / "there")
+    copy_system("iris", home / "link", slug="iris", plugin=False)
+    assert (home / "there" / "there" / "system.py").is_file()
+    assert list(home.glob(".*")) == [], "nothing half-made stays"
 
 
 @pytest.mark.parametrize("name", ["class", "json", "1st"])

@@ -6,9 +6,11 @@ Both read from top to bottom; nothing here knows a particular system.
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, overload
 
@@ -16,17 +18,25 @@ from pydantic import BaseModel
 
 from mlfolio.core.card import Card
 from mlfolio.core.catalog import get_system
-from mlfolio.core.errors import DataUnavailableError, LeakError, NotTrainedError
+from mlfolio.core.errors import (
+    DataUnavailableError,
+    FileError,
+    LeakError,
+    MlfolioError,
+    NotTrainedError,
+    UserError,
+)
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.model import Input, Model, Output
-from mlfolio.core.run import Run, runs_folder, write_json
+from mlfolio.core.run import Run, finished_runs, read_json, runs_folder, write_json
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
-from mlfolio.core.system import Data, Finding, System
+from mlfolio.core.system import Data, DataInfo, Finding, System
 from mlfolio.track import registry
-from mlfolio.track.loader import HEADER, load_folder
+from mlfolio.track.loader import HEADER, load_folder, load_model
 
 Say = Callable[[str], None]
+LOG = logging.getLogger(__name__)
 
 
 class Cost(BaseModel):
@@ -89,13 +99,17 @@ class Predictor:
         card: Its card.
         model: The model itself.
         version: Its number in the registry; None for a model that was never registered.
+        source: Which kind of data it was fitted on; None as well.
     """
 
-    def __init__(self, card: Card, model: Model, version: int | None = None) -> None:
+    def __init__(
+        self, card: Card, model: Model, version: int | None = None, source: str | None = None
+    ) -> None:
         self.system = card.slug
         self.card = card
         self.model = model
         self.version = version
+        self.source = source
 
     @overload
     def predict(self, rows: Mapping[str, Any] | Input) -> Output: ...
@@ -108,7 +122,14 @@ class Predictor:
 
         Raises:
             InputError: Rows that the model refuses, all problems at once.
+            UserError: No rows.
         """
+        # A DataFrame is iterable too, over its columns.
+        if not isinstance(rows, Iterable) or isinstance(rows, str) or hasattr(rows, "to_dict"):
+            raise UserError(
+                f"predict takes a row or a list of rows, not {type(rows).__name__}",
+                'a row is a mapping of field to value; of a DataFrame: frame.to_dict("records")',
+            )
         if isinstance(rows, Mapping | Input):
             return self.predict([rows])[0]
         inputs = parse_inputs(self.model, rows)
@@ -144,14 +165,15 @@ def run(
 
     Raises:
         MlfolioError: A wrong name, knob, file; data that are not there; a leak. A run that was
-            started says so in its folder, and nothing is registered.
+            started says so in its folder, and nothing is registered. Or the registry failed.
     """
-    kind = get_system(system) if isinstance(system, str) else system
+    kind = _as_system(system)
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise UserError(f"seed = {seed!r} is no seed", "an integer from 0 to 4294967295")
     made = kind.with_knobs(knobs)
     with Run.start(kind.card.slug, seed, quiet) as attempt:
         attempt.say = say if verbose else None
-        champion = registry.champion(kind.card.slug) if register else None
-        attempt.previous = registry.local_folder(champion) if champion else None
+        attempt.previous = _previous(kind.card.slug, say) if register else None
         loaded = load_data(made, data, say)
         findings = examine(loaded, attempt, force, say)
         model, fit_seconds = _fit(made, loaded, attempt, say)
@@ -180,19 +202,8 @@ def run(
             reason="not registered",
         )
         _describe(kind.card, result, attempt)
-        if register:
-            version, verdict = registry.register(
-                kind.card.slug, attempt.folder, evaluation, loaded.info, result.knobs
-            )
-            result = result.model_copy(
-                update={
-                    "version": version.number,
-                    "champion": verdict.champion,
-                    "reason": verdict.reason,
-                }
-            )
-            attempt.write("scores.json", result.summary())
-    return result
+    # The run is done now: what is not can never be champion.
+    return _register(result, evaluation, loaded.info) if register else result
 
 
 def load(system: str | type[System]) -> Predictor:
@@ -200,13 +211,70 @@ def load(system: str | type[System]) -> Predictor:
 
     Raises:
         NotTrainedError: It has none yet.
+        FileError: Its files are damaged.
     """
-    kind = get_system(system) if isinstance(system, str) else system
+    kind = _as_system(system)
     champion = registry.champion(kind.card.slug)
     if champion is None:
-        raise NotTrainedError(kind.card.slug)
-    model = kind.model.load(registry.local_folder(champion))
-    return Predictor(kind.card, model, champion.number)
+        raise NotTrainedError(kind.card.slug, registry.place())
+    model = load_model(kind, registry.local_folder(champion))
+    return Predictor(kind.card, model, champion.number, champion.source)
+
+
+def _as_system(system: str | type[System]) -> type[System]:
+    """The class that was named or given."""
+    if isinstance(system, str):
+        return get_system(system)
+    if isinstance(system, type) and issubclass(system, System):
+        return system
+    raise UserError(f"{system!r} is no system", "give a name from mlfolio list, or a System class")
+
+
+def _previous(system: str, say: Say) -> Path | None:
+    """The folder of the champion's model, for systems that build on it; a lost one is no obstacle.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    champion = registry.champion(system)
+    try:
+        return registry.local_folder(champion) if champion else None
+    except MlfolioError as error:
+        say(f"{error.message}; going on without it")
+        return None
+
+
+def _register(result: Result, evaluation: Evaluation, data: DataInfo) -> Result:
+    """Registers the model of a run that is done, and writes down what came of it.
+
+    Raises:
+        MlfolioError: The registry failed.
+    """
+    path = result.folder / "scores.json"
+    try:
+        version, verdict = registry.register(
+            result.system, result.folder, evaluation, data, result.knobs
+        )
+    except BaseException as error:
+        words = error.message if isinstance(error, MlfolioError) else repr(error)
+        reason = f"could not be registered: {words}"
+        with contextlib.suppress(OSError):  # the disk may be full
+            write_json(path, result.model_copy(update={"reason": reason}).summary())
+        if not isinstance(error, Exception):
+            raise
+        raise MlfolioError(
+            f"the run is done, in {result.folder}, but its model {reason}",
+            "mend that and run again; until then the champion of before answers",
+        ) from error
+    result = result.model_copy(
+        update={
+            "version": version.number,
+            "champion": verdict.champion,
+            "reason": verdict.reason,
+        }
+    )
+    write_json(path, result.summary())
+    return result
 
 
 def load_data(system: System, data: str | Path | Source | None, say: Say) -> Data:
@@ -226,6 +294,11 @@ def as_source(data: str | Path | Source) -> Source:
     """What the user named: one of the words `sample` and `official`, or a path."""
     if isinstance(data, Source):
         return data
+    if not isinstance(data, str | Path):
+        raise UserError(
+            f"data is a path, 'official' or 'sample', not {type(data).__name__}",
+            "write a DataFrame to a file: frame.to_csv('my.csv', index=False)",
+        )
     return {"sample": SAMPLE, "official": OFFICIAL}.get(str(data)) or Source.own(data)
 
 
@@ -328,10 +401,24 @@ def _sizes(data: Data) -> str:
 
 
 def scores_of(folder: Path) -> dict[str, Any]:
-    """What a finished run wrote down of its result."""
-    import json
+    """What a finished run wrote down of its result, and the name of its data set.
 
-    found: dict[str, Any] = json.loads((folder / "scores.json").read_text("utf-8"))
+    Raises:
+        FileError: Its files are damaged.
+    """
+    keys = ("source", "sample", "seed", "knobs", "fingerprint", "scores", "champion")
+    data = read_json(folder / "data.json", "dataset")
+    return read_json(folder / "scores.json", *keys) | {"dataset": data["dataset"]}
+
+
+def results_of(system: str) -> list[tuple[Path, dict[str, Any]]]:
+    """The system's finished runs with their results, oldest first; damaged ones with a warning."""
+    found = []
+    for folder in finished_runs(system):
+        try:
+            found.append((folder, scores_of(folder)))
+        except FileError as error:
+            LOG.warning("%s; that run is left out", error.message)
     return found
 
 
@@ -344,6 +431,7 @@ __all__ = [
     "load",
     "load_data",
     "load_folder",
+    "results_of",
     "run",
     "runs_folder",
     "save_model",

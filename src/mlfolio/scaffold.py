@@ -12,9 +12,13 @@ import shutil
 from importlib.util import find_spec
 from pathlib import Path
 from string import Template
+from tempfile import TemporaryDirectory
 
+from mlfolio.core.card import Card
 from mlfolio.core.catalog import ENTRY_POINTS, catalog, get_card
 from mlfolio.core.errors import UserError
+
+FIRST_NUMBER = 26  # of systems that are not in the guide
 
 _PYPROJECT = Template("""\
 [build-system]
@@ -40,15 +44,11 @@ _ENTRY_POINT = '\n[project.entry-points."' + ENTRY_POINTS + '"]\n{} = "{}:{}"\n'
 _MAIN = Template('''\
 """`python -m $package VERB` is `mlfolio VERB $slug`, with this package's system."""
 
-import sys
-
 from mlfolio.cli import main
 from mlfolio.core.catalog import adopt
 
 adopt("$slug", "$package:$class_name")
-if len(sys.argv) > 1:
-    sys.argv.insert(2, "$slug")
-main()
+main(system="$slug")
 ''')
 
 _TEST = Template('''\
@@ -87,7 +87,8 @@ def copy_system(name: str, folder: Path, slug: str, plugin: bool) -> Path:
         UserError: The name is taken or not usable, or the folder is not empty.
     """
     card = get_card(name)
-    package = _package_name(slug if plugin else folder.resolve().name)
+    folder = folder.resolve()
+    package = _package_name(slug if plugin else folder.name)
     if plugin and slug in catalog():
         raise UserError(f"there is a system called {slug!r} already", "choose another name")
     if not re.fullmatch(r"[a-z][a-z0-9_-]*", slug):
@@ -107,19 +108,21 @@ def copy_system(name: str, folder: Path, slug: str, plugin: bool) -> Path:
         "extra": f"[{card.extra}]" if card.extra else "",
         "entry_point": _ENTRY_POINT.format(slug, package, class_name) if plugin else "",
     }
-    temporary = folder.with_name(f".{folder.name}.part")
-    shutil.rmtree(temporary, ignore_errors=True)
     source = _source_folder(module)
-    leave = shutil.ignore_patterns("__pycache__", "results.json")
-    shutil.copytree(source, temporary / package, ignore=leave)
-    _rename(temporary / package, card.slug, slug, old_class, class_name)
-    (temporary / "pyproject.toml").write_text(_PYPROJECT.substitute(words), "utf-8")
-    (temporary / package / "__main__.py").write_text(_MAIN.substitute(words), "utf-8")
-    (temporary / "tests").mkdir()
-    (temporary / "tests" / f"test_{package}.py").write_text(_TEST.substitute(words), "utf-8")
-    if folder.exists():
-        folder.rmdir()
-    temporary.rename(folder)
+    leave = shutil.ignore_patterns("__pycache__", "results.json", *["README.md"] * plugin)
+    folder.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as made:
+        temporary = Path(made)
+        shutil.copytree(source, temporary / package, ignore=leave)
+        _rename(temporary / package, card.slug, slug, old_class, class_name)
+        if plugin:
+            _begin_card(temporary / package / "card.py", card, slug)
+        (temporary / "pyproject.toml").write_text(_PYPROJECT.substitute(words), "utf-8")
+        (temporary / package / "__main__.py").write_text(_MAIN.substitute(words), "utf-8")
+        (temporary / "tests").mkdir()
+        (temporary / "tests" / f"test_{package}.py").write_text(_TEST.substitute(words), "utf-8")
+        for part in temporary.iterdir():  # the folder stays: somebody may be working in it
+            part.rename(folder / part.name)
     return folder
 
 
@@ -137,6 +140,17 @@ def _rename(folder: Path, slug: str, new_slug: str, name: str, new_name: str) ->
         text = text.replace(f'slug="{slug}"', f'slug="{new_slug}"')
         text = re.sub(rf"\bclass {name}\b", f"class {new_name}", text)
         path.write_text(text, "utf-8")
+
+
+def _begin_card(path: Path, card: Card, slug: str) -> None:
+    """A card that claims nothing yet: a title of its own, and no targets.
+
+    The copy's README, which tells what the other system measured, was left behind.
+    """
+    begun = f"{slug.capitalize()} (begun as {card.title})"
+    text = path.read_text("utf-8").replace(f'title="{card.title}"', f'title="{begun}"')
+    text = text.replace(f"number={card.number},", f"number={FIRST_NUMBER},")
+    path.write_text(re.sub(r", target=[\d.]+", "", text), "utf-8")
 
 
 def _package_name(name: str) -> str:

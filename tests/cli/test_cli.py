@@ -11,14 +11,26 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Annotated
 
 import pytest
+from pydantic import WithJsonSchema, create_model
 
 import mlfolio
+from mlfolio.cli.doctor import EXTRAS
+from mlfolio.cli.predict import _with_pictures
+from mlfolio.core.errors import FileError
+from mlfolio.core.model import Input
 from mlfolio.core.run import runs_folder, status
 from tests.conftest import Cli
 
 FLOWER = ["sepal_length=5", "sepal_width=3.4", "petal_length=1.5", "petal_width=0.2"]
+
+
+def write_own(folder: Path) -> None:
+    """A table of the user's own, with two classes."""
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    (folder / "own.csv").write_text(f"x,y,species\n{rows}\n", "utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +52,22 @@ def trained(cli: Cli, home: Path, trained_runs: Path) -> Cli:
 
 def test_list_shows_what_has_run_and_what_not(trained: Cli) -> None:
     rows = {row["system"]: row for row in json.loads(trained("list", "--json").out)}
-    assert rows["iris"]["best"] > 0.9
-    assert rows["titanic"]["best"] is None
+    assert rows["iris"]["score"] > 0.9
+    assert rows["titanic"]["score"] is None
     assert rows["digits"]["needs"] == "[deep]"
     shown = trained("list").out
     assert "accuracy 0.9" in shown
     assert "not run yet" in shown
+    assert "[deep]" in shown, "brackets are text, no style"
+
+
+def test_list_says_what_the_champion_was_measured_on(trained: Cli, home: Path) -> None:
+    write_own(home)
+    assert "0.9600" in trained("list").out
+    assert trained("run", "iris", "--data", "own.csv", "repeats=1").code == 0
+    (iris,) = (row for row in json.loads(trained("list", "--json").out) if row["score"])
+    assert (iris["source"], iris["data"]) == ("own", "own own.csv")
+    assert "0.9600" not in trained("list").out, "the target is about the official data"
 
 
 def test_info_tells_knobs_with_their_bounds(cli: Cli) -> None:
@@ -84,6 +106,10 @@ def test_run_json_is_only_json(cli: Cli) -> None:
         (["run", "iris", "folds"], 2, "'folds' is no name=value"),
         (["run", "iris", "folds=3", "folds=4"], 2, "given twice"),
         (["run", "iris", "--data", "nowhere.csv"], 2, "no file or folder 'nowhere.csv'"),
+        (["run", "iris", "--data", ""], 2, "no file or folder ''"),
+        (["run", "iris", "seed=1"], 2, "fix: --seed 1"),
+        (["run", "iris", "force=yes"], 2, "fix: --force"),
+        (["run", "iris", "register=no"], 2, "register: no such knob"),
         (["run", "titanic", "--data", "official"], 3, "kaggle.com"),
         (["predict", "iris", *FLOWER], 2, "mlfolio run iris"),
         (["predict", "iris"], 2, "give fields or --input"),
@@ -101,6 +127,13 @@ def test_mistakes_are_explained(cli: Cli, arguments: list[str], code: int, said:
     assert outcome.code == code
     assert said in outcome.err
     assert "Traceback" not in outcome.err
+
+
+def test_programs_can_read_an_error(cli: Cli) -> None:
+    error = json.loads(cli("run", "irsi", "--json").out)["error"]
+    assert error["exit_code"] == 2
+    assert error["message"] == "there is no system 'irsi'"
+    assert "did you mean 'iris'" in error["fix"]
 
 
 def test_debug_shows_where_it_happened(cli: Cli) -> None:
@@ -125,9 +158,17 @@ def test_predict_one_flower(trained: Cli) -> None:
     outcome = trained("predict", "iris", *FLOWER)
     assert outcome.out.startswith("setosa")
     assert "petal_length" in outcome.out
+    assert "answered by iris version 1, fitted on official data" in outcome.out
     answer = json.loads(trained("predict", "iris", *FLOWER, "--json").out)
     assert answer["answer"] == "setosa"
     assert answer["reasons"]
+    assert (answer["version"], answer["source"], answer["sample"]) == (1, "official", False)
+
+
+def test_an_answer_of_a_model_of_the_sample_says_so(cli: Cli) -> None:
+    assert cli("run", "iris", "--data", "sample", "repeats=1").code == 0
+    assert "fitted on the SAMPLE" in cli("predict", "iris", *FLOWER).out
+    assert json.loads(cli("predict", "iris", *FLOWER, "--json").out)["sample"] is True
 
 
 def test_predict_says_when_a_flower_is_unlike_any_seen(trained: Cli) -> None:
@@ -146,9 +187,11 @@ def test_predict_refuses_bad_fields_by_name(trained: Cli) -> None:
 def test_predict_files_in_and_out(trained: Cli, home: Path) -> None:
     header = "sepal_length,sepal_width,petal_length,petal_width,species\n"
     (home / "rows.csv").write_text(header + "5,3.4,1.5,.2,?\n6.5,3,5.5,2,?\n", "utf-8")
-    lines = trained("predict", "iris", "--input", "rows.csv").out.splitlines()
-    assert lines[0].startswith("answer,confidence,warnings")
-    assert [line.split(",")[0] for line in lines[1:]] == ["setosa", "virginica"]
+    outcome = trained("predict", "iris", "--input", "rows.csv")
+    lines = outcome.out.splitlines()
+    assert lines[0].startswith("row,answer,confidence,warnings,probability of setosa,")
+    assert [line.split(",")[:2] for line in lines[1:]] == [["1", "setosa"], ["2", "virginica"]]
+    assert "version 1" in outcome.err
 
     rows = [{"sepal_length": 5, "sepal_width": 3.4, "petal_length": 1.5, "petal_width": 0.2}] * 2
     (home / "rows.json").write_text(json.dumps(rows), "utf-8")
@@ -188,6 +231,12 @@ def test_predict_reads_standard_input(
         ("a.csv", "", "is empty"),
         ("a.json", "\xff\xfe", "no JSON"),
         ("b.json", None, "no file 'b.json'"),
+        ("a.json", "[1, 2]", "row 1 of a.json is no object: 1"),
+        ("a.json", "42", "row 1 of a.json is no object: 42"),
+        ("a.json", "null", "is no object"),
+        ("a.jsonl", "{}\n[1]", "row 2 of a.jsonl is no object: [1]"),
+        ("a.json", "[" * 100_000, "nested too deeply"),
+        ("a.xlsx", "x", "rows cannot be read from 'a.xlsx'"),
     ],
 )
 def test_predict_explains_bad_files(
@@ -200,6 +249,72 @@ def test_predict_explains_bad_files(
     assert said in outcome.err
 
 
+ROW = {"sepal_length": 5, "sepal_width": 3.4, "petal_length": 1.5, "petal_width": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--output", "nope/x.csv"], "cannot be written to 'nope/x.csv'"),
+        (["--output", "."], "cannot be written to '.'"),
+        (["--output", "x.xlsx"], "'x.xlsx' does not end in .csv, .json or .jsonl"),
+        (["--output", "x.csv", "--json"], "'x.csv' does not end in .json"),
+        (["--output", "rows.json"], "'rows.json' is the file that the rows come from"),
+    ],
+)
+def test_answers_that_cannot_be_written_are_refused_before_the_work(
+    cli: Cli, home: Path, arguments: list[str], said: str
+) -> None:
+    (home / "rows.json").write_text(json.dumps([ROW]), "utf-8")
+    outcome = cli("predict", "iris", "--input", "rows.json", *arguments)
+    assert outcome.code == 2
+    assert said in outcome.err, "though there is no model yet"
+
+
+def test_answers_go_through_links_and_devices(trained: Cli, home: Path) -> None:
+    (home / "ROWS.JSON").write_text(json.dumps([ROW]), "utf-8")
+    (home / "link.JSONL").symlink_to(home / "target.txt")
+    for output in ("link.JSONL", "/dev/null"):
+        assert trained("predict", "iris", "--input", "ROWS.JSON", "--output", output).code == 0
+    assert (home / "link.JSONL").is_symlink()
+    assert json.loads((home / "target.txt").read_text("utf-8"))["answer"] == "setosa"
+    assert Path("/dev/null").is_char_device()
+
+
+def test_only_a_typed_picture_names_a_file(home: Path) -> None:
+    picture = Annotated[str, WithJsonSchema({"type": "string", "contentEncoding": "base64"})]
+    kind = create_model("Seen", __base__=Input, Image=(picture, ""), text=(str, ""))
+    (home / "a.png").write_bytes(b"picture")
+
+    row = _with_pictures({"image": f"@{home}/a.png", "text": f"@{home}/a.png"}, kind)
+
+    assert row == {"image": "cGljdHVyZQ==", "text": f"@{home}/a.png"}
+    for name in ("nope.png", "x" * 300):
+        with pytest.raises(FileError, match=f"there is no file '{name}'"):
+            _with_pictures({"Image": f"@{name}"}, kind)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("run.json", '{"sta'), ("scores.json", "{}"), ("data.json", None)]
+)
+def test_a_damaged_run_does_not_stop_the_others(
+    trained: Cli, caplog: pytest.LogCaptureFixture, name: str, text: str | None
+) -> None:
+    (good,) = (runs_folder() / "iris").iterdir()
+    bad = shutil.copytree(good, good.with_name("2099"))
+    (bad / name).unlink() if text is None else (bad / name).write_text(text, "utf-8")
+
+    assert json.loads(trained("list", "--json").out)[0]["run"] == good.name
+    assert str(bad / name) in caplog.text
+    assert [row["run"] for row in json.loads(trained("compare", "iris", "--json").out)] == [
+        good.name
+    ]
+    assert json.loads(trained("report", "iris", "--json").out)["run"] == good.name
+    outcome = trained("report", "iris", "2099")
+    assert outcome.code == 2
+    assert str(bad / name) in outcome.err
+
+
 def test_report_and_compare(trained: Cli) -> None:
     assert trained("run", "iris", "repeats=1", "neighbors=3").code == 0
     path = Path(trained("report", "iris").out.strip())
@@ -209,8 +324,23 @@ def test_report_and_compare(trained: Cli) -> None:
     shown = trained("compare", "iris").out
     assert "neighbors=3" in shown
     assert "neighbors=11" in shown
+    assert shown.count(" *") == 1, "there is one champion, whatever was one before"
+    assert "* is the champion" in shown
     assert len(json.loads(trained("compare", "iris", runs[1], "--json").out)) == 1
     assert "there is no run" in trained("report", "iris", "1912-04-14").err
+
+
+def test_compare_is_readable_in_a_narrow_terminal(
+    trained: Cli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from rich.console import Console
+
+    narrow = Console(width=80)
+    monkeypatch.setattr("rich.console.Console", lambda: narrow)
+    with narrow.capture() as capture:
+        trained("compare", "iris")
+    (run,) = (path.name for path in (runs_folder() / "iris").iterdir())
+    assert run in capture.get(), "the name is not cut: report takes it"
 
 
 def test_data_verbs(cli: Cli, home: Path) -> None:
@@ -224,8 +354,7 @@ def test_data_verbs(cli: Cli, home: Path) -> None:
 
 
 def test_data_check_before_any_training(cli: Cli, home: Path) -> None:
-    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
-    (home / "own.csv").write_text("x,y,species\n" + rows + "\n", "utf-8")
+    write_own(home)
     outcome = cli("data", "check", "iris", "--data", "own.csv")
     assert outcome.code == 0
     assert "own.csv" in outcome.out
@@ -233,7 +362,7 @@ def test_data_check_before_any_training(cli: Cli, home: Path) -> None:
     (home / "leaky.csv").write_text("x,y,species\n" + leaky + "\n", "utf-8")
     outcome = cli("data", "check", "iris", "--data", "leaky.csv")
     assert outcome.code == 2
-    assert "'x' alone predicts" in outcome.out
+    assert "leak: column 'x'" in outcome.out
     findings = json.loads(cli("data", "check", "iris", "--data", "leaky.csv", "--json").out)
     assert findings["findings"][0]["level"] == "leak"
     assert not (runs_folder() / "iris").exists()
@@ -245,6 +374,11 @@ def test_doctor_checks_the_installation(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert checks["extra deep"]["ok"]
     assert "secret" not in json.dumps(checks)
     assert "language model" in cli("doctor").out
+    monkeypatch.setitem(EXTRAS, "deep", ("no_such_module",))
+    checks = {row["what"]: row for row in json.loads(cli("doctor", "--json").out)}
+    assert checks["extra deep"]["fix"].startswith(f"{sys.executable} -m pip install -c /")
+    assert checks["extra deep"]["fix"].endswith("[deep]'"), "this is a clone"
+    assert "[deep]" in cli("doctor").out
 
 
 def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:

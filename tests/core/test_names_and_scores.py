@@ -96,7 +96,8 @@ def test_a_missing_extra_says_what_to_install(
     )  # fmt: skip
 
     assert done.returncode == 2
-    assert f"pip install 'mlfolio[{extra}]'" in done.stderr
+    assert "pip install" in done.stderr
+    assert f"[{extra}]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 
@@ -119,8 +120,29 @@ def test_inputs_match_names_without_case_and_report_every_problem() -> None:
     with pytest.raises(InputError) as caught:
         parse_inputs(Echo(), [{"number": 1}, {"number": -1}, {}, {"number": 1, "wort": 2}, 5])  # type: ignore[list-item]
     assert len(caught.value.problems) == 4
-    for part in ("row 1, Number = -1", "row 2, Number: required", "mean 'word'", "row 4, (row) = 5: is no mapping"):
+    for part in (
+        "row 2, Number = -1",
+        "row 3, Number: required",
+        "mean 'word'",
+        "row 5, (row) = 5: is no mapping",
+    ):
         assert part in str(caught.value)
+
+
+def test_names_that_differ_in_case_only_are_told_apart() -> None:
+    class Twins(Input):
+        old: int = Field(0, alias="Age")
+        young: int = Field(0, alias="age")
+
+    class Both(Echo):
+        input_type = Twins  # type: ignore[assignment]
+
+    (row,) = parse_inputs(Both(), [{"Age": 1, "age": 2}])
+    assert (row.old, row.young) == (1, 2)  # type: ignore[attr-defined]
+    with pytest.raises(InputError, match="AGE: no such field"):
+        parse_inputs(Both(), [{"AGE": 1}])
+    with pytest.raises(InputError, match="number: no such field"):
+        parse_inputs(Echo(), [{"Number": 1, "number": 2}])
 
 
 def test_very_many_problems_are_counted_not_listed() -> None:

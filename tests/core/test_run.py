@@ -15,7 +15,8 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from mlfolio.core.run import Run, finished_runs, runs_folder, status, write_json
+from mlfolio.core.errors import FileError, UserError
+from mlfolio.core.run import Run, finished_runs, runs_folder, status, write_json, write_text
 
 
 def test_a_run_that_ends_is_done(home: Path) -> None:
@@ -78,6 +79,28 @@ def test_runs_that_start_together_have_folders_of_their_own(home: Path) -> None:
     )
 
 
+def test_the_latest_run_is_the_one_that_began_last(home: Path) -> None:
+    folders = []
+    for _ in range(11):  # in one second: their names end in -2 to -11
+        with Run.start("demo") as run:
+            folders.append(run.folder)
+    assert finished_runs("demo") == folders
+
+
+@pytest.mark.parametrize("text", ["", '{"status"', "{}", "[]"])
+def test_a_damaged_run_is_left_out_with_a_warning(
+    home: Path, caplog: pytest.LogCaptureFixture, text: str
+) -> None:
+    with Run.start("demo") as damaged, Run.start("demo") as good:
+        pass
+    (damaged.folder / "run.json").write_text(text, "utf-8")
+
+    assert finished_runs("demo") == [good.folder]
+    assert str(damaged.folder / "run.json") in caplog.text
+    with pytest.raises(FileError, match=r"run\.json"):
+        status(damaged.folder)
+
+
 def test_exhibits_are_on_disk_at_once(tmp_path: Path) -> None:
     run = Run("demo", tmp_path)
     run.note("a sentence")
@@ -115,11 +138,32 @@ def test_json_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["facts.json"]
 
 
+def test_text_that_cannot_be_written_leaves_the_old(tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write_text(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        write_text(path, "new \ud800")
+
+    assert path.read_text("utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_json_has_no_word_for_nan(tmp_path: Path) -> None:
+    write_json(tmp_path / "facts.json", {"a": float("nan"), "b": [float("-inf"), 1.5]})
+    assert json.loads((tmp_path / "facts.json").read_text("utf-8")) == {"a": None, "b": [None, 1.5]}
+    Run("demo", tmp_path).log(1, loss=float("nan"))
+    assert json.loads((tmp_path / "log.jsonl").read_text("utf-8"))["loss"] is None
+
+
 def test_runs_folder_is_where_the_user_says(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "elsewhere"))
     assert runs_folder() == tmp_path / "elsewhere"
+    (tmp_path / "file").write_text("", "utf-8")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "file" / "runs"))
+    with pytest.raises(UserError, match="file is a file"):
+        runs_folder()
     monkeypatch.delenv("MLFOLIO_RUNS")
     monkeypatch.chdir(tmp_path)
     assert runs_folder() == tmp_path / "runs"

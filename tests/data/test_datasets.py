@@ -96,6 +96,28 @@ def test_a_placed_file_is_compared_with_the_published_one(
         place("web")
 
 
+def test_a_placed_file_may_be_the_download_itself(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = hashlib.md5(CONTENT).hexdigest()
+    made = record(monkeypatch, "http://127.0.0.1:9/t.csv", download_hash=f"md5:{digest}")
+    made.folder.mkdir(parents=True)
+    (made.folder / "t.csv").write_bytes(CONTENT)
+    assert place("web") == made.folder
+    (made.folder / "t.csv").write_bytes(CONTENT[:-1])
+    with pytest.raises(FileError, match="is not the published file"):
+        place("web")
+
+
+@pytest.mark.parametrize(("name", "file"), [("titanic", "train.csv"), ("scifact", "scifact.zip")])
+def test_another_file_is_not_taken_for_the_official_one(home: Path, name: str, file: str) -> None:
+    folder = get_dataset(name).folder
+    folder.mkdir(parents=True)
+    (folder / file).write_bytes(b"a,b\n1,2\n")
+    with pytest.raises(FileError, match=r"is not the published file(.|\n)*--data FILE"):
+        place(name)
+
+
 def test_a_damaged_archive_is_said_to_be_unreadable(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -51,6 +51,7 @@ def test_fingerprints_change_with_the_data_only() -> None:
     same = fingerprint(frame)
     assert same == fingerprint(frame.copy())
     assert same == fingerprint(frame.set_index(pd.Index([7, 8])))
+    assert same == fingerprint(frame.astype({"a": float}))
     for other in (
         frame.rename(columns={"a": "c"}),
         frame.iloc[::-1],

@@ -136,9 +136,9 @@ def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 continue
             if words[0] == "make":
                 assert f"\n{words[1]}:" in makefile, line
-            elif words[0] == "pip":
-                for extra in re.findall(r"mlfolio\[(\w+)\]", line):
-                    assert f"\n{extra} = [" in project, line
+            elif words[0] == ".venv/bin/pip":
+                assert words[1:-1] == ["install", "-c", "constraints.txt", "-e"], line
+                assert f"\n{words[-1][2:-1]} = [" in project, line
             else:
                 assert words[0] == "mlfolio", f"{page}: {line}"
                 command = [sys.executable, "-m", "mlfolio", *words[1:]]

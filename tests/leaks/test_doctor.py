@@ -70,6 +70,23 @@ def test_the_target_in_disguise_is_a_leak(table: pd.DataFrame, leak: object) -> 
     assert "'disguise'" in finding.message
 
 
+def test_what_tells_the_classes_apart_is_no_leak_but_warned_of() -> None:
+    """The petals of two iris species do not overlap: the measurement is very good, not a copy."""
+    rng = np.random.default_rng(0)
+    petals = pd.DataFrame({"petal": np.r_[rng.normal(1.5, 0.1, 50), rng.normal(5.5, 0.5, 50)]})
+    (finding,) = find_leaks(petals, pd.Series([0, 1] * 50, name="y").sort_values())
+    assert finding.level == "warning"
+    assert "'petal' alone predicts 'y'" in finding.message
+    assert "drop=petal" in finding.fix
+
+
+def test_shared_rows_are_found_whatever_the_type_of_their_numbers(table: pd.DataFrame) -> None:
+    """A missing value elsewhere makes floats of the test part's whole numbers."""
+    train, test = table[["y", "group"]], table[["y", "group"]].astype({"y": float})
+    (finding,) = find_shared(train, test)
+    assert "400 of 400" in finding.message
+
+
 def test_a_name_for_every_row_is_no_leak(table: pd.DataFrame) -> None:
     table["name"] = [f"row {i}" for i in range(len(table))]
     assert find_leaks(table[["name"]], table["y"]) == []
@@ -112,7 +129,7 @@ def test_a_leak_stops_the_run_unless_forced(home: Path, table: pd.DataFrame) -> 
         copy=lambda t: t["species"]
     ).to_csv(home / "leaky.csv", index=False)
 
-    with pytest.raises(LeakError, match="'copy' alone predicts 'species'"):
+    with pytest.raises(LeakError, match="'copy' is 'species' under other names"):
         mlfolio.run("iris", data=home / "leaky.csv", repeats=1)
 
     (folder,) = (runs_folder() / "iris").iterdir()

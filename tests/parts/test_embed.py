@@ -60,10 +60,38 @@ def test_any_folder_will_do(tmp_path: Path) -> None:
     first = get_encoder(str(folder)).encode_query("Pea soup")
     np.testing.assert_array_equal(first, get_encoder().encode_query("Pea soup"))
 
-    pooling = folder / "1_Pooling" / "config.json"
+    other = tmp_path / "other"
+    shutil.copytree(folder, other)
+    pooling = other / "1_Pooling" / "config.json"
     pooling.write_text(json.dumps({"pooling_mode_cls_token": True}))
-    get_encoder.cache_clear()
-    assert get_encoder(str(folder)).encode_query("Pea soup") @ first < 0.99
+    assert get_encoder(str(other)).encode_query("Pea soup") @ first < 0.99
+
+
+def test_other_weights_in_the_same_folder_are_another_recipe(tmp_path: Path) -> None:
+    shutil.copytree(_folder(BUNDLED), tmp_path, dirs_exist_ok=True)
+    encoder = get_encoder(str(tmp_path))
+    before = encoder.recipe()
+    assert before == encoder.recipe()
+
+    with (tmp_path / "model.safetensors").open("ab") as weights:
+        weights.write(b"x")
+
+    assert encoder.recipe() != before
+
+
+@pytest.mark.parametrize("fetch", [False, True])
+def test_only_who_asks_downloads(monkeypatch: pytest.MonkeyPatch, fetch: bool) -> None:
+    asked = []
+
+    def snapshot_download(name: str, *, allow_patterns: list[str], local_files_only: bool) -> str:
+        asked.append((name, local_files_only))
+        raise OSError("not here")
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    with pytest.raises(FileError, match="from the hub" if fetch else "in the cache of the hub"):
+        get_encoder("nobody/nothing", fetch=fetch)
+
+    assert asked == [("nobody/nothing", not fetch)]
 
 
 def test_encoders_that_are_not_there(tmp_path: Path) -> None:

@@ -143,7 +143,9 @@ def test_names_of_models(text: str, spec: Spec) -> None:
     assert parse_spec(text) == spec
 
 
-@pytest.mark.parametrize("text", ["opnai:gpt", "openai", "openai:", "gpt-4"])
+@pytest.mark.parametrize(
+    "text", ["opnai:gpt", "openai", "openai:", "gpt-4", "http://", "http://a:b/v1", "http://[a/v1"]
+)
 def test_wrong_names_are_refused(text: str) -> None:
     with pytest.raises(UserError):
         parse_spec(text)
@@ -159,7 +161,47 @@ def test_a_missing_key_is_told(monkeypatch: pytest.MonkeyPatch, maker: str) -> N
 
 
 def test_passwords_in_addresses_are_not_shown() -> None:
-    assert str(Spec("server", "m", "http://me:secret@host/v1")) == "m at http://host/v1"
+    spec = Spec("server", "m", "http://me:sec@ret@host:80/v1?key=secret")
+    assert str(spec) == "m at host:80"
+    error = LanguageModelError(f"no connection to {spec.url}", f"look at {spec.url}")
+    assert "ret@" not in str(error)
+    with pytest.raises(LanguageModelError) as raised:
+        Chat(parse_spec("http://me:hunter2@127.0.0.1:1"), retries=0).ask("s", "q")
+    assert "hunter2" not in str(raised.value)
+
+
+@pytest.mark.parametrize("text", [KEY, f"opnai:{KEY}", f"openai:{KEY}", "sk_live_9", "AIza:9"])
+def test_a_key_in_the_wrong_place_is_not_repeated(
+    monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("MLFOLIO_LLM", text)
+
+    with pytest.raises(UserError) as raised:
+        from_environment()
+
+    assert text.rpartition(":")[2] not in str(raised.value)
+    assert "modelss" not in str(raised.value)
+
+
+def test_who_cannot_be_reached_is_not_asked_again_at_once(
+    served: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = served("named", "At last.")
+    chat = from_environment()
+    assert chat is not None
+    down = Chat(Spec("server", "", "http://127.0.0.1:1"), retries=0)
+
+    with pytest.raises(LanguageModelError, match="does not say"):
+        down.ask("s", "q")
+    with pytest.raises(LanguageModelError, match="a moment ago"):
+        down.ask("s", "q")
+
+    assert chat.ask("s", "q") == "At last.", "others are"
+    script.steps = [401, "Yes."]
+    with pytest.raises(LanguageModelError, match="401"):
+        chat.ask("s", "q")
+    assert chat.ask("s", "q") == "Yes.", "a refusal costs no time, and may be over"
 
 
 def test_no_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

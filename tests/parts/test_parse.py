@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import copy
+import io
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from docx import Document as WordDocument
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError, decode
+from mlfolio.parts.retrieval.formats.pdf import _dehyphenate
 from mlfolio.parts.retrieval.parse import SUFFIXES, parse_bytes, parse_file
+from mlfolio.parts.retrieval.sync import Document
 
 from .retrieval_tools import make_docx, make_pdf
 
@@ -93,6 +100,54 @@ def test_word(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
+def test_code_in_markdown_is_left_as_it_is() -> None:
+    text = (
+        "::: my.module\n\nBefore.\n\n```rust\n/// Adds.\nlet v: Vec<int>;\n<!-- x -->\n```\n\n"
+        "/// note\n\nAfter `Vec<int>`.\n"
+    )
+
+    assert texts(parse_bytes("a.md", text.encode())) == [
+        ("text", "Before."), ("code", "/// Adds.\nlet v: Vec<int>;\n<!-- x -->"),
+        ("text", "After Vec<int>."),
+    ]  # fmt: skip
+
+
+def test_initials_are_no_list_items() -> None:
+    assert texts(parse_bytes("a.rst", b"A. Einstein wrote.\n\n1. One\n2. Two\n")) == [
+        ("text", "A. Einstein wrote."), ("item", "One"), ("item", "Two"),
+    ]  # fmt: skip
+
+
+def test_a_page_inside_a_form_is_read() -> None:
+    page = b"<form><label>Find</label><input value='x'><button>Go</button><p>The pool.</p></form>"
+
+    assert texts(parse_bytes("a.html", page)) == [("text", "Find"), ("text", "The pool.")]
+
+
+def test_all_articles_of_a_page_are_read() -> None:
+    article = "<article><p>Number {} tells of pumps and valves" + " again" * 20 + ".</p></article>"
+    page = "<body><p>Menu</p>" + "".join(article.format(n) for n in "123") + "</body>"
+
+    found = [text.split()[1] for _, text in texts(parse_bytes("a.html", page.encode()))]
+
+    assert found == ["1", "2", "3"]
+
+
+def test_merged_cells_of_word(tmp_path: Path) -> None:
+    document = WordDocument()
+    table = document.add_table(rows=3, cols=3)
+    for row, cells in enumerate(["abc", "def", "ghh"]):
+        for column, text in enumerate(cells):
+            table.cell(row, column).text = text
+    table.cell(1, 0).merge(table.cell(2, 0)).text = "d"
+    table.cell(0, 1).merge(table.cell(0, 2)).text = "b"
+    document.save(str(tmp_path / "a.docx"))
+
+    assert [text for _, text in texts(parse_file(tmp_path / "a.docx"))] == [
+        "a | b", "d | e | f", "d | h | h",
+    ]  # fmt: skip
+
+
 def test_pdf_knows_its_pages_and_headings(tmp_path: Path) -> None:
     pages = [["Pumps", "The blue pump starts at nine bars."], ["2 Valves", "A valve is shut."]]
 
@@ -160,6 +215,25 @@ def test_scanned_pdf(tmp_path: Path) -> None:
         parse_file(make_pdf(tmp_path / "a.pdf", [[], []]))
 
 
+def test_pages_without_text_are_told(tmp_path: Path) -> None:
+    path = make_pdf(tmp_path / "a.pdf", [[], ["Pumps", "The blue pump."], []])
+
+    document = Document.of_file(path, "a.pdf")
+
+    assert document.blank_pages == [1, 3]
+    assert texts(document.blocks) == [("heading", "Pumps"), ("text", "The blue pump.")]
+
+
+def test_many_threads_read_pdfs(tmp_path: Path) -> None:
+    pages = [[f"The pump {a} and valve {b}." for a in "abcdefgh"] for b in "abcd"]
+    path = make_pdf(tmp_path / "a.pdf", pages)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(parse_file, [path] * 80))
+
+    assert all(blocks == found[0] for blocks in found)
+
+
 @pytest.mark.parametrize("share", [0.02, 0.3, 0.9])
 def test_truncated_pdf(tmp_path: Path, share: float) -> None:
     whole = make_pdf(tmp_path / "a.pdf", [["The blue pump."] * 20] * 5).read_bytes()
@@ -169,7 +243,7 @@ def test_truncated_pdf(tmp_path: Path, share: float) -> None:
     except UnreadableError as error:
         assert "cut short" in str(error) or "no text" in str(error)
     else:
-        assert all("pump" in block.text for block in blocks)
+        assert all("pump" in block.text for block in blocks if block.kind != "blank")
 
 
 def test_truncated_word(tmp_path: Path) -> None:
@@ -185,6 +259,56 @@ def test_zip_that_is_no_word_document(tmp_path: Path) -> None:
 
     with pytest.raises(UnreadableError, match="no Word document"):
         parse_file(tmp_path / "a.docx")
+
+
+def test_a_word_document_that_unpacks_to_too_much(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "a.docx", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", b" " * (51 * 2**20))
+
+    with pytest.raises(UnreadableError, match="over 50 MB of XML"):
+        parse_file(tmp_path / "a.docx")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.rst", ":" * 100_000), ("a.rst", ":a:`x" + " " * 100_000 + "y"),
+        ("a.rst", "`a" + " " * 100_000), ("a.md", "---" + "\n" * 100_000 + "x"),
+        ("a.md", "x\n\n# " + "{#" * 50_000),
+    ],
+)  # fmt: skip
+def test_hostile_text_takes_no_time(name: str, text: str) -> None:
+    started = time.perf_counter()
+
+    assert parse_bytes(name, text.encode())
+
+    assert time.perf_counter() - started < 5
+
+
+def test_a_hostile_pdf_line_takes_no_time() -> None:
+    started = time.perf_counter()
+
+    assert _dehyphenate("a" * 100_000 + " photo-\ngraph", set()).endswith("a photograph")
+
+    assert time.perf_counter() - started < 5
+
+
+def test_a_long_word_document_takes_no_time() -> None:
+    document = WordDocument()
+    for _ in range(3_000):
+        document.add_paragraph("x", "List Bullet")
+    table = document.add_table(rows=2, cols=1)
+    table.cell(0, 0).merge(table.cell(1, 0)).text = "merged"
+    for _ in range(2_000):
+        table._tbl.append(copy.deepcopy(table._tbl.tr_lst[1]))
+    file = io.BytesIO()
+    document.save(file)
+    started = time.perf_counter()
+
+    blocks = parse_bytes("a.docx", file.getvalue())
+
+    assert time.perf_counter() - started < 5
+    assert texts(blocks)[::3000] == [("item", "x"), ("table", "merged")]
 
 
 @settings(max_examples=150, deadline=None)

@@ -9,6 +9,7 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from mlfolio.parts.retrieval import index as index_module
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
-from mlfolio.parts.retrieval.search import Candidates, best_hits, find
+from mlfolio.parts.retrieval.search import Candidates, best_hits, cut_question, find
 from mlfolio.parts.retrieval.sync import Document, drop, list_files, put, sync
 
 from .retrieval_tools import Words
@@ -135,6 +136,55 @@ def test_unreadable_documents_are_in_no_answer(tmp_path: Path) -> None:
     (folder / "good.txt").unlink()
     with pytest.raises(UnreadableError, match="cannot be read"):
         put(index, vanished, ENCODER)
+
+
+def test_files_that_cannot_be_opened_and_odd_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("good.txt", "locked.txt", "caf\udce9.txt")
+    for name in names:
+        (tmp_path / name).write_text(f"The zebra of {name[:3]}.")
+    really_open = Path.open
+
+    def refuse(path: Path, *how: Any, **more: Any) -> Any:
+        if path.name == "locked.txt":
+            raise PermissionError(13, "Permission denied")
+        return really_open(path, *how, **more)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    index = new_index(tmp_path / "index")
+    known, _ = list_files(tmp_path)
+    documents = [Document.of_file(path, name) for name, path in known.items()]
+
+    done = sync(index, documents, ENCODER)
+
+    assert done.unreadable == {"locked.txt": "it cannot be read (Permission denied)"}
+    assert sorted(found(index, "zebra")) == [r"caf\udce9.txt", "good.txt"]
+
+
+def test_an_index_is_opened_and_asked_without_writing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sync(new_index(tmp_path), [text("a.txt", "The zebra sleeps.")], ENCODER)
+
+    def forbidden(self: Index) -> None:
+        raise PermissionError(".lock")
+
+    monkeypatch.setattr(Index, "writing", forbidden)
+
+    assert found(new_index(tmp_path), "zebra") == ["a.txt"]
+
+
+def test_a_very_long_question_is_cut_for_both_sides(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    sync(index, [text("a.txt", "The zebra sleeps."), text("b.txt", "The yak.")], ENCODER)
+    question = "zebra " * 3_000
+
+    long = find(index, ENCODER, question + " yak")
+
+    short = find(index, ENCODER, cut_question(ENCODER, question)[0])
+    np.testing.assert_array_equal(long.bm25, short.bm25)
+    np.testing.assert_array_equal(long.cosine, short.cosine)
 
 
 def test_hidden_files_and_links_are_left_out(tmp_path: Path) -> None:

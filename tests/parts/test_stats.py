@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
@@ -25,14 +27,35 @@ def test_shares_have_wilson_intervals() -> None:
 def test_bootstrap_intervals_cover_the_truth() -> None:
     rng = np.random.default_rng(0)
     covered = [
-        low <= 1 <= high
-        for low, high in (mean_ci95(rng.exponential(1, 200), seed) for seed in range(100))
+        bounds[0] <= 1 <= bounds[1]
+        for bounds in (mean_ci95(rng.exponential(1, 200), seed) for seed in range(100))
+        if bounds is not None
     ]
     assert 88 <= sum(covered) <= 100
 
 
-def test_a_mean_without_spread_is_sure() -> None:
-    assert mean_ci95([0.5, 0.5]) == (0.5, 0.5)
+@pytest.mark.parametrize("losses", [[0.5], [0.1, 0.9], [0.5] * 100], ids=len)
+def test_where_drawing_again_says_nothing_there_is_no_interval(losses: list[float]) -> None:
+    rivals = {"model": losses, "chance": [1.0] * len(losses)}
+    score = mean_score("loss", rivals, "model", trivial="chance", protocol="a test")
+
+    assert score.ci95 is None
+    assert score.trivial is not None
+    assert (score.trivial.gain_ci95 is None) == (len(losses) < 10)
+
+
+def test_few_shares_have_an_interval() -> None:
+    rivals = {"model": [True, True], "chance": [False, False]}
+    score = mean_score("accuracy", rivals, "model", trivial="chance", protocol="a test")
+
+    assert score.ci95 == (pytest.approx(0.342, abs=1e-3), 1.0)
+
+
+def test_the_interval_of_folds_holds_what_a_share_can_be() -> None:
+    bounds = resampled_ci95([0.96, 1.0, 1.0, 1.0, 0.99], 0.25)
+    assert bounds is not None
+    assert 0.9 < bounds[0] < bounds[1] == 1
+    assert resampled_ci95([1.0] * 5, 0.25) is None, "folds that agree are not sure"
 
 
 def test_any_statistic_of_pairs() -> None:
@@ -43,14 +66,23 @@ def test_any_statistic_of_pairs() -> None:
     assert low < roc_auc_score(truth, scores) < high
 
 
+def test_a_bootstrap_draws_one_at_a_time() -> None:
+    values = np.arange(30_000) % 2
+    tracemalloc.start()
+    bootstrap_ci95(lambda drawn: float(drawn.mean()), values)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 10 * 8 * len(values), "not the thousand draws at once"
+
+
 def test_repeated_folds_are_not_independent() -> None:
     """Ten times the repetitions must not make the interval much narrower."""
     rng = np.random.default_rng(0)
     few, many = rng.normal(0.9, 0.03, 10), rng.normal(0.9, 0.03, 1000)
-    width = [high - low for low, high in (resampled_ci95(v, 0.25) for v in (few, many))]
+    (low, high), (lower, higher) = (resampled_ci95(v, 0.25) or (0, 0) for v in (few, many))
     naive = 2 * 1.96 * many.std() / np.sqrt(len(many))
-    assert width[1] > 10 * naive
-    assert width[1] > width[0] / 3
+    assert higher - lower > 10 * naive
+    assert higher - lower > (high - low) / 3
 
 
 def test_a_score_stands_beside_its_rivals_on_the_same_items() -> None:
@@ -66,7 +98,7 @@ def test_a_score_stands_beside_its_rivals_on_the_same_items() -> None:
     assert score.trivial.value == 0
     assert score.trivial.differs
     assert score.strong.gain_ci95 == (0, 0), "paired: equal answers differ in nothing"
-    losses = {"model": 1 - truth.astype(float), "majority": np.ones(400)}
+    losses = {"model": (1 - truth) / 2, "majority": np.ones(400)}
     loss = mean_score(
         "loss", losses, "model", trivial="majority", protocol="a test", direction="lower"
     )

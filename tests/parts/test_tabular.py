@@ -17,9 +17,9 @@ from sklearn.pipeline import make_pipeline
 from mlfolio.core.errors import FileError, InputError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.parts.tabular.encoder import TabularEncoder
-from mlfolio.parts.tabular.explain import typical_row
-from mlfolio.parts.tabular.model import TabularModel
+from mlfolio.parts.tabular.model import TabularModel, decide
 from mlfolio.parts.tabular.schema import Schema
+from mlfolio.parts.tabular.search import name_of, search
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def table() -> pd.DataFrame:
             "row id": np.arange(200) + 1,
             "class": rng.choice(["gold", "tin"], 200),
             "n": np.where(rng.random(200) < 0.1, np.nan, rng.normal(size=200)),
-            "blank": [" " if i % 50 == 0 else str(i % 7) for i in range(200)],
+            "blank": [np.nan if i % 50 == 0 else i % 7 for i in range(200)],
             "constant": 3,
             "note": [f"text {i}" for i in range(200)],
         }
@@ -43,7 +43,7 @@ def model(table: pd.DataFrame) -> TabularModel:
     schema = Schema.learn(table)
     estimator = make_pipeline(TabularEncoder(), LogisticRegression())
     estimator.fit(schema.conform(table), answers)
-    return TabularModel(schema, estimator, ["no", "yes"], typical=typical_row(schema, table))
+    return TabularModel(schema, estimator, ["no", "yes"])
 
 
 def test_columns_are_what_people_would_say(table: pd.DataFrame) -> None:
@@ -59,11 +59,13 @@ def test_columns_are_what_people_would_say(table: pd.DataFrame) -> None:
 def test_encoder_ignores_what_says_nothing(table: pd.DataFrame) -> None:
     encoder = TabularEncoder().fit(Schema.learn(table).conform(table))
     names = list(encoder.get_feature_names_out())
-    assert names == ["n", "n missing", "blank", "blank missing", "class=gold", "class=tin"]
-    unknown = pd.DataFrame([{"class": "lead", "n": 1e12, "blank": math.nan}])
+    assert names == [
+        "row id", "n", "n missing", "blank", "blank missing", "class=gold", "class=tin",
+    ]  # fmt: skip
+    unknown = pd.DataFrame([{"row id": 7, "class": "lead", "n": 1e12, "blank": math.nan}])
     row = encoder.transform(unknown)[0]
-    assert row[4:].tolist() == [0, 0]
-    assert row[0] < 5, "numbers far outside are clipped to the bulk"
+    assert row[5:].tolist() == [0, 0]
+    assert row[1] < 5, "numbers far outside are clipped to the bulk"
     assert np.isfinite(row).all()
 
 
@@ -82,9 +84,38 @@ def test_rows_are_read_as_they_come(model: TabularModel) -> None:
     answers = model.predict(parse_inputs(model, rows))
     assert answers[0].warnings == []
     assert "class = 'True' was never seen" in " ".join(answers[1].warnings)
-    assert "not given" in answers[2].warnings[0]
-    with pytest.raises(InputError, match="row 0, class"):
+    assert answers[2].warnings == [
+        "not given, so typical values are assumed: row id = 100.5, class = tin, constant = 3",
+        "not given: note",
+    ]
+    with pytest.raises(InputError, match="row 1, class"):
         parse_inputs(model, [{"class": "x" * 20_000}])
+
+
+def test_what_is_not_given_is_answered_as_the_typical_value(model: TabularModel) -> None:
+    """Where training never lacked a value; where it did, missing is a state of its own."""
+    typical = {"class": "tin", "row id": 100.5, "constant": 3}
+    rows = parse_inputs(model, [{"n": 1}, {"n": 1, **typical}, {"n": 1, "class": "gold"}])
+    chances = model.probabilities(rows)[:, 1]
+    assert chances[0] == chances[1] != chances[2]
+    reasons = {reason.feature: reason.value for reason in model.explain(rows[:1])[0]}
+    assert reasons == {"n": "1", "blank": "missing"}
+    from_file = model.schema.conform(pd.DataFrame([{**dict.fromkeys(model.schema.names), "n": 1}]))
+    assert from_file.equals(model.schema.frame(rows[:1]))
+
+
+@pytest.mark.parametrize("cell", ["", " ", "-", "?", "n/a", "NA"])
+def test_blank_cells_of_numbers_are_missing(model: TabularModel, cell: str) -> None:
+    given, none = parse_inputs(model, [{"blank": cell}, {}])
+    assert model.schema.values(given) == model.schema.values(none)
+    with pytest.raises(InputError, match="blank = 'x'"):
+        parse_inputs(model, [{"blank": "x"}])
+
+
+def test_one_rule_decides() -> None:
+    assert decide(np.array([[0.5, 0.5], [0.6, 0.4]])).tolist() == [1, 0]
+    assert decide(np.array([[0.6, 0.4]]), threshold=0.4).tolist() == [1]
+    assert decide(np.array([[0.4, 0.3, 0.3], [0.2, 0.4, 0.4]])).tolist() == [0, 1]
 
 
 def test_a_complete_schema_needs_every_field(table: pd.DataFrame) -> None:
@@ -96,7 +127,7 @@ def test_a_complete_schema_needs_every_field(table: pd.DataFrame) -> None:
 def test_shares_add_up_to_the_difference_in_log_odds(model: TabularModel) -> None:
     row = {"class": "gold", "n": 1.5, "blank": 2, "note": "x", "constant": 3, "row id": 5}
     given = parse_inputs(model, [row])
-    typical = [model.input_type.model_validate(model.typical)]
+    typical = parse_inputs(model, [{c.name: c.typical for c in model.schema.columns}])
 
     def odds(rows: list[Any]) -> float:
         p = model.probabilities(rows)[0, 1]
@@ -108,6 +139,49 @@ def test_shares_add_up_to_the_difference_in_log_odds(model: TabularModel) -> Non
     assert total == pytest.approx(sign * (odds(given) - odds(typical)), abs=1e-3)
     assert reasons == sorted(reasons, key=lambda r: -abs(r.effect))
     assert model.explain(typical) == [[]]
+
+
+@pytest.fixture
+def wide() -> tuple[TabularModel, pd.DataFrame]:
+    """A model of 300 numbers of which two matter."""
+    rows = pd.DataFrame(
+        np.random.default_rng(0).normal(size=(120, 300)), columns=[f"c{i}" for i in range(300)]
+    )
+    schema = Schema.learn(rows)
+    estimator = make_pipeline(TabularEncoder(), LogisticRegression(C=0.01))
+    estimator.fit(rows, rows["c7"] + rows["c250"] > 0)
+    return TabularModel(schema, estimator, ["no", "yes"]), rows
+
+
+def test_of_very_many_columns_those_that_matter_are_explained(
+    wide: tuple[TabularModel, pd.DataFrame], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, rows = wide
+    asked: list[int] = []
+    predict = model.estimator.predict_proba
+    monkeypatch.setattr(
+        model.estimator, "predict_proba", lambda X: (asked.append(len(X)), predict(X))[1]
+    )
+    given = rows.iloc[[3]]
+    answer = int(predict(given)[0].argmax())
+
+    (reasons,) = model.explain(parse_inputs(model, given.to_dict("records")))
+
+    assert len(reasons) == 60
+    assert {"c7", "c250"} <= {reason.feature for reason in reasons}
+    typical = {c.name: c.typical for c in model.schema.columns}
+    without = given.assign(**{r.feature: typical[r.feature] for r in reasons})
+    ends = [math.log(p / (1 - p)) for p in (predict(X)[0, answer] for X in (given, without))]
+    assert sum(r.effect for r in reasons) == pytest.approx(ends[0] - ends[1], abs=1e-2)
+    assert max(asked) * 300 <= 1_000_000, "so many cells at once"
+
+
+def test_slow_candidates_stay_out_of_wide_tables() -> None:
+    X = pd.DataFrame(0.0, index=range(60), columns=[f"c{i}" for i in range(501)])
+    X["c3"] = np.random.default_rng(0).normal(size=60)
+    found = search(X, (X["c3"] > 0).to_numpy().astype(np.int64), n_folds=2, seed=0)
+    compared = {name_of(settings["model"]) for settings in found.cv_results_["params"]}
+    assert compared == {"logistic regression", "svm", "lightgbm"}
 
 
 def test_a_model_with_foreign_types_is_refused(model: TabularModel, tmp_path: Path) -> None:

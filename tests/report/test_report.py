@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import mlfolio
 from mlfolio.core.catalog import get_card
+from mlfolio.report.card import write_model_card
 from mlfolio.report.html import write_report
-from mlfolio.report.words import interval, megabytes, number, verdict
+from mlfolio.report.words import FOREIGN, interval, megabytes, number, verdict
 
 
 class Links(HTMLParser):
@@ -49,12 +51,46 @@ def test_names_from_the_data_are_text_in_the_report(home: Path) -> None:
     assert "script" not in page.tags
 
 
+def test_what_is_said_of_the_official_data_is_not_claimed_of_own(home: Path) -> None:
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    (home / "own.csv").write_text(f"x,y,species\n{rows}\n", "utf-8")
+
+    own = mlfolio.run("iris", data="own.csv", repeats=1, register=False)
+    official = mlfolio.run("iris", repeats=1, register=False)
+
+    for name in ("report.html", "MODEL_CARD.md"):
+        text = (own.folder / name).read_text("utf-8")
+        assert "Iris flower classification, on own.csv" in text
+        assert FOREIGN in text
+        assert FOREIGN not in (official.folder / name).read_text("utf-8")
+    assert "type: iris" not in (own.folder / "MODEL_CARD.md").read_text("utf-8")
+    assert "type: iris" in (official.folder / "MODEL_CARD.md").read_text("utf-8")
+
+
 def test_a_report_can_be_made_again_from_its_folder(home: Path) -> None:
     result = mlfolio.run("iris", repeats=1, register=False)
     path = result.folder / "report.html"
     before = path.read_text("utf-8")
     path.unlink()
     assert write_report(result.folder, get_card("iris")).read_text("utf-8") == before
+
+
+def test_a_full_disk_does_not_take_the_old_report(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = mlfolio.run("iris", repeats=1, register=False).folder
+    before = {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+    write = Path.write_text
+
+    def half(path: Path, text: str, *args: Any, **facts: Any) -> int:
+        write(path, text[:10], *args, **facts)
+        raise OSError("no space left")
+
+    monkeypatch.setattr(Path, "write_text", half)
+    for writer in (write_report, write_model_card):
+        with pytest.raises(OSError, match="no space"):
+            writer(folder, get_card("iris"))
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
 
 
 def test_the_model_card_is_what_hubs_read(home: Path) -> None:

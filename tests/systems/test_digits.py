@@ -6,6 +6,8 @@ import base64
 import gzip
 import io
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,6 +146,38 @@ def test_every_form_of_a_picture_gets_the_same_answer(predictor: Predictor) -> N
     assert all(answer == answers[0] for answer in answers)
 
 
+def test_pictures_of_every_depth_get_the_same_answer(predictor: Predictor) -> None:
+    grey = np.asarray(on_page(drawn(3)))
+    deep = Image.fromarray(grey.astype(np.uint16) * 257)
+    clear = np.dstack([np.zeros((*grey.shape, 3), np.uint8), 255 - grey])
+
+    answers = [
+        ask(predictor, encoded(image))
+        for image in (Image.fromarray(grey), deep, Image.fromarray(clear))
+    ]
+
+    assert [answer.answer for answer in answers] == [3, 3, 3]
+    assert answers[1].confidence == pytest.approx(answers[0].confidence or 0, abs=0.01)
+    assert answers[2].confidence == pytest.approx(answers[0].confidence or 0, abs=0.01)
+
+
+def test_a_large_transparent_picture_takes_little_memory() -> None:
+    picture = base64.b64decode(encoded(Image.new("RGBA", (4000, 4000))))
+    program = (
+        "import resource, sys\n"
+        "from mlfolio.systems.digits.normalise import open_picture\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "open_picture(sys.stdin.buffer.read())\n"
+        "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)\n"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], input=picture, capture_output=True, check=True
+    )
+
+    assert int(done.stdout) < 260, "megabytes: three copies of 16 megapixels, and some"
+
+
 @pytest.mark.parametrize("shade", [0, 128, 255])
 def test_a_blank_picture_is_a_guess_and_says_so(predictor: Predictor, shade: int) -> None:
     answer = ask(predictor, encoded(Image.new("L", (50, 70), shade)))
@@ -188,7 +222,8 @@ def _png(size: tuple[int, int]) -> str:
         (base64.b64encode(b"GIF89a, or nearly").decode(), "no PNG or JPEG"),
         (encoded(Image.new("L", (90, 90)))[:60], "no PNG or JPEG"),
         (encoded(Image.new("L", (9, 9)), "GIF"), "no PNG or JPEG"),
-        (_png((6400, 6400)), "megapixels"),
+        (_png((4100, 4100)), "megapixels; a PNG may have 16"),
+        (encoded(Image.new("L", (6400, 6400)), "JPEG"), "megapixels; a JPEG may have 40"),
         (_png((14000, 14000)), "megapixels"),
         ("A" * 15_000_000, "MB"),
         (b"x" * 11_000_000, "MB"),
@@ -206,7 +241,7 @@ def _png(size: tuple[int, int]) -> str:
     ids=lambda value: str(value)[:24],
 )
 def test_what_is_no_picture_is_refused(model: DigitsModel, image: object, why: str) -> None:
-    with pytest.raises(InputError, match=rf"row 0, image = (.|\n)*({why})"):
+    with pytest.raises(InputError, match=rf"row 1, image = (.|\n)*({why})"):
         parse_inputs(model, [{"image": image}])
 
 

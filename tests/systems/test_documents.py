@@ -9,12 +9,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError, UserError
 from mlfolio.core.model import Indexes, Model
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
+from mlfolio.parts.retrieval.embed import BUNDLED, _folder
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
 from mlfolio.parts.retrieval.questions import known_items
 from mlfolio.systems.documents.data import load_corpus
@@ -117,7 +119,7 @@ def test_what_is_not_there_is_not_answered(model: DocumentsModel) -> None:
 
     assert (answer.answer, answer.found) == (NOT_FOUND, False)
     assert answer.confidence is not None
-    assert answer.confidence < 0.5
+    assert answer.confidence > 0.9, "that the documents do not say"
 
 
 def test_a_long_question_is_cut_and_said_so(model: DocumentsModel) -> None:
@@ -191,6 +193,32 @@ def test_a_run_starts_from_the_champion(home: Path) -> None:
     assert not (home / "files" / "index").exists()
 
 
+def test_an_index_made_in_another_way_is_not_reused(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = fill(home / "files")
+    first = mlfolio.run("documents", data=files)
+    assert "6 added" in (first.folder / "exhibits.jsonl").read_text()
+    again = mlfolio.run("documents", data=files)
+    assert "(0 added" in (again.folder / "exhibits.jsonl").read_text()
+
+    monkeypatch.setattr("mlfolio.parts.retrieval.embed._dtype", lambda: torch.float16)
+    other = mlfolio.run("documents", data=files)
+
+    assert "(6 added" in (other.folder / "exhibits.jsonl").read_text()
+
+
+def test_another_encoder_is_warned_of(tmp_path: Path) -> None:
+    encoder = tmp_path / "encoder"
+    shutil.copytree(_folder(BUNDLED), encoder)
+    run = _run(tmp_path, "one")
+
+    system = Documents(encoder=str(encoder))
+    system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
+
+    assert "Confidence and threshold were fitted with" in run.exhibits()[0].title
+
+
 def test_own_questions_measure_it(tmp_path: Path) -> None:
     files = fill(tmp_path / "files")
     rows = [
@@ -209,7 +237,8 @@ def test_own_questions_measure_it(tmp_path: Path) -> None:
 
     assert scores["nDCG@10"].value == 1.0
     assert scores["nDCG@10"].n == 2
-    assert scores["AUROC of 'in your documents'"].value == 1.0
+    auc = scores["AUROC of 'in your documents'"]
+    assert (auc.value, auc.ci95) == (1.0, (1.0, 1.0))
 
 
 @pytest.mark.parametrize("line", ["{", "[]", '{"question": "x"}', '{"question": 1, "document": 2}'])
@@ -267,11 +296,17 @@ def test_the_doctor_names_what_cannot_be_read(tmp_path: Path) -> None:
     make_pdf(files / "scan.pdf", [[], []])
     (files / "empty.txt").touch()
     (files / "table.xlsx").write_bytes(b"x")
+    make_pdf(files / "half.pdf", [["Pump", "The blue pump is old."], []])
+    (files / "caf\udce9.txt").write_text("The tea grows.")
     shutil.copy(files / "bus.rst", files / "bus again.rst")
 
-    said = [(finding.check, finding.message) for finding in load_corpus(Source.own(files)).check()]
+    data = load_corpus(Source.own(files))
+    said = [(finding.check, finding.message) for finding in data.check()]
+    assert (data.info.rows["documents"], data.info.rows["unreadable files"]) == (9, 3)
 
     assert ("unreadable", "locked.pdf: encrypted: it asks for a password") in said
+    assert ("blank pages", "pages without text, perhaps scanned: 1 in half.pdf (2)") in said
+    assert ("names", r"names that are not UTF-8 are cited with escapes: caf\udce9.txt") in said
     assert ("unreadable", "scan.pdf: no text in its 2 pages: a scan?") in said
     assert ("unreadable", "empty.txt: the file is empty") in said
     assert ("formats", "files left out: 1 .xlsx") in said
@@ -289,6 +324,9 @@ def test_the_doctor_finds_questions_in_both_parts(tmp_path: Path) -> None:
     findings = {f.check: f for f in load_corpus(Source.own(files)).check()}
 
     assert findings["shared items"].level == "leak"
+    assert findings["few questions"].message.startswith(
+        "test questions that the documents answer: only 1"
+    )
     assert "lost.pdf" in findings["questions"].message
 
 
@@ -365,7 +403,15 @@ def test_below_the_threshold_nobody_is_asked(model: DocumentsModel, llm: Script)
 def test_the_model_may_say_that_it_is_not_there(model: DocumentsModel, llm: Script) -> None:
     llm.steps = ["Not in the documents."]
 
-    assert ask(model, PUMPS).answer == NOT_FOUND
+    answer = ask(model, PUMPS)
+
+    assert (answer.answer, answer.confidence) == (NOT_FOUND, None)
+
+
+def test_an_answer_may_mention_what_is_not_there(model: DocumentsModel, llm: Script) -> None:
+    llm.steps = ["Nine bars [1]. Its colour code is not in the documents."]
+
+    assert ask(model, PUMPS).answer == "Nine bars [1]. Its colour code is not in the documents."
 
 
 def test_an_answer_without_citations_is_warned_of(model: DocumentsModel, llm: Script) -> None:
@@ -384,9 +430,34 @@ def test_when_the_model_is_down_sentences_are_quoted(
     answer = ask(model, PUMPS)
 
     assert "“The blue pump starts at nine bars." in answer.answer
-    assert answer.warnings[0].startswith("quoted instead of generated: tiny at http://127.0.0.1")
+    assert answer.warnings[0].startswith("quoted instead of generated: tiny at 127.0.0.1")
     assert "my-secret-key" not in str(answer)
     assert llm.headers[0]["authorization"] == "Bearer my-secret-key"
+
+
+def test_a_server_that_is_down_is_told_and_not_waited_for(
+    stored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFOLIO_LLM", "http://127.0.0.1:1/v1")  # which models it has is asked
+    model = DocumentsModel.load(stored)
+
+    first, second = (ask(model, question) for question in (PUMPS, "How long is the pool?"))
+
+    assert "“The blue pump starts at nine bars." in first.answer
+    assert "the model at 127.0.0.1:1 does not say" in first.warnings[0]
+    assert "25 metres" in second.answer
+    assert "could not be reached a moment ago" in second.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["opnai:gpt", "openai:gpt"])
+def test_a_language_model_that_cannot_be_used_is_told_at_once(
+    stored: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    monkeypatch.setenv("MLFOLIO_LLM", name)
+
+    with pytest.raises(UserError, match=r"did you mean 'openai'|set OPENAI_API_KEY"):
+        DocumentsModel.load(stored)
 
 
 def test_a_wrong_name_of_a_model_is_an_error(
@@ -428,7 +499,16 @@ def test_a_run_costs_no_tokens(llm: Script, home: Path) -> None:
     [
         ("A [2]. B [1][2].", "A [1]. B [2][1].", [1, 0], set()),
         ("A [0] [4].", "A.", [], {0, 4}),
-        ("A[3; 1, 9].", "A[1][2].", [2, 0], {9}),
+        ("A [3; 1, 9].", "A [1][2].", [2, 0], {9}),
+        ("A[3].", "A[1].", [2], set()),
+        ("A [2-3]. B [3–1].", "A [1][2]. B [3][1][2].", [1, 2, 0], set()),
+        ("A [2-900].", "A [1][2].", [1, 2], {900}),
+        (
+            "Call xs[0], `xs[1]`.\n```\nxs[2]\n``` [3]",
+            "Call xs[0], `xs[1]`.\n```\nxs[2]\n``` [1]",
+            [2],
+            set(),
+        ),
         ("In [1999] it [x] was a[i].", "In [1999] it [x] was a[i].", [], set()),
     ],
 )
@@ -441,7 +521,7 @@ def test_citations_are_renumbered(
 def test_questions_are_checked_at_the_door(stored: Path) -> None:
     from mlfolio.core.inputs import parse_inputs
 
-    with pytest.raises(InputError, match="row 0, qestion: no such field; did you mean 'question'"):
+    with pytest.raises(InputError, match="row 1, qestion: no such field; did you mean 'question'"):
         parse_inputs(DocumentsModel.load(stored), [{"qestion": "x"}])
 
 

@@ -11,18 +11,21 @@ import pandas as pd
 import pytest
 
 import mlfolio
-from mlfolio.core.errors import FileError
+from mlfolio.core.catalog import get_system
+from mlfolio.core.errors import FileError, KnobError, UnknownNameError
 from mlfolio.core.source import SAMPLE, Source
+from mlfolio.parts.tabular.search import fit_best, make_pipeline, search, simplest_of_the_best
 from mlfolio.systems.titanic.data import generate
 from mlfolio.systems.titanic.features import (
     PartySurvival,
     PassengerFeatures,
     age_group,
     family_of,
+    parties,
+    passenger_steps,
     role_of,
     title_of,
 )
-from mlfolio.systems.titanic.models import fit_best, make_pipeline, simplest_of_the_best
 from mlfolio.systems.titanic.system import Titanic
 from tests.conftest import Cli
 
@@ -83,7 +86,7 @@ def test_random_answers_cannot_be_learned(ship: pd.DataFrame) -> None:
 
     X = ship.drop(columns="Survived")
     y = np.random.default_rng(0).integers(0, 2, len(X))
-    pipeline = make_pipeline(list(X.columns), LogisticRegression())
+    pipeline = make_pipeline(LogisticRegression(), passenger_steps(X.columns))
     scores = cross_val_score(pipeline, X, y, cv=StratifiedKFold(5, shuffle=True, random_state=0))
     assert abs(scores.mean() - 0.5) < 0.09  # three standard errors
 
@@ -99,6 +102,17 @@ def test_what_is_not_known_of_a_passenger_is_taken_as_usual(ship: pd.DataFrame) 
     assert features["Family"].iloc[0] == "alone"
     men = X["Name"].str.contains(", Mr.", regex=False)
     assert features["Age"].iloc[0] == pytest.approx(X["Age"][men].mean())
+
+
+def test_parties_share_nothing_that_the_party_feature_knows(ship: pd.DataFrame) -> None:
+    X, y = ship.drop(columns="Survived"), ship["Survived"].to_numpy()
+    party = parties(X)
+    assert X.groupby(party).size().max() > 1
+    one = party == party[np.flatnonzero(X["Ticket"].duplicated(keep=False))[0]]
+    known = PartySurvival().fit(X[~one], y[~one]).transform(X[one])["PartySurvival"]
+    assert (known == 0).all()
+    relatives = pd.concat([X[:2], X[:1].assign(Ticket="another", Name="Stranger, Mr. X")])
+    assert len(set(parties(relatives.assign(Ticket=["1", "1", "2"])))) == 2
 
 
 def test_the_simplest_within_one_standard_error_is_chosen() -> None:
@@ -118,15 +132,38 @@ def test_the_simplest_within_one_standard_error_is_chosen() -> None:
     assert simplest_of_the_best(results) == 1
 
 
+def test_copies_of_a_row_cannot_be_learned_by_heart() -> None:
+    """Every row twice with a random answer: whoever sees one copy knows the other."""
+    rng = np.random.default_rng(0)
+    X, y = pd.DataFrame(rng.normal(size=(100, 5))).add_prefix("x"), rng.integers(0, 2, 100)
+    X, y = pd.concat([X, X], ignore_index=True), np.r_[y, y]
+    found = search(X, y, 2, seed=0)
+    assert found.cv_results_["mean_test_score"].max() < 0.65
+
+
+@pytest.mark.slow
+def test_large_tables_are_boosted_and_stored_without_row_numbers() -> None:
+    rng = np.random.default_rng(0)
+    X = pd.DataFrame(rng.normal(size=(5_001, 3)), columns=list("abc"))
+    y = ((X["a"] * X["b"] > 0) ^ (rng.random(len(X)) < 0.1)).to_numpy(dtype=np.int64)
+    model, found = fit_best(X, y, 2, seed=0)
+    kinds = {type(parameters["model"]).__name__ for parameters in found.cv_results_["params"]}
+    assert kinds == {"LogisticRegression", "LGBMClassifier"}
+    small, _ = fit_best(X[:300], y[:300], 2, seed=0)
+    assert small.get_params()["cv"] == 2
+    assert ((model.predict_proba(X)[:, 1] > 0.5) == y).mean() > 0.85
+
+
 @pytest.mark.slow
 def test_outer_folds_are_not_seen_by_the_search(ship: pd.DataFrame) -> None:
     """Answers of held-out rows do not change what is predicted for them."""
     X, y = ship.drop(columns=["Survived", "PassengerId"]), ship["Survived"].to_numpy()
     train, test = np.arange(200), np.arange(200, 300)
-    honest, _ = fit_best(X.iloc[train], y[train], 2, seed=0)
+    steps = passenger_steps(X.columns)
+    honest, _ = fit_best(X.iloc[train], y[train], 2, seed=0, before=steps)
     turned = y.copy()
     turned[test] = 1 - turned[test]
-    again, _ = fit_best(X.iloc[train], turned[train], 2, seed=0)
+    again, _ = fit_best(X.iloc[train], turned[train], 2, seed=0, before=steps)
     assert np.array_equal(honest.predict_proba(X.iloc[test]), again.predict_proba(X.iloc[test]))
 
 
@@ -142,7 +179,7 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def trained(cli: Cli, kaggle: Path) -> Cli:
-    outcome = cli("run", "titanic", "folds=2", "inner_folds=2", "--data", kaggle)
+    outcome = cli("run", "titanic", "folds=2", "inner_folds=2", "--data", kaggle / "train.csv")
     assert outcome.code == 0, outcome.err
     return cli
 
@@ -156,7 +193,14 @@ def test_kaggles_folder_gives_a_submission(trained: Cli, home: Path) -> None:
     assert [int(row["PassengerId"]) for row in rows] == list(range(241, 341))
     assert {row["Survived"] for row in rows} <= {"0", "1"}
     report = (folder / "report.html").read_text("utf-8")
-    for part in ("By group", "Sex = female", "Thresholds", "women survive", "Importance"):
+    for part in (
+        "By group",
+        "Sex = female",
+        "Thresholds",
+        "women survive",
+        "Importance",
+        "strangers",
+    ):
         assert part in report
 
 
@@ -164,7 +208,9 @@ def test_kaggles_folder_gives_a_submission(trained: Cli, home: Path) -> None:
 def test_a_passenger_by_hand_and_a_file_of_them(trained: Cli, home: Path, kaggle: Path) -> None:
     answer = json.loads(trained("predict", "titanic", "sex=female", "age=29", "--json").out)
     assert answer["answer"] in (0, 1)
-    assert any("not given" in warning for warning in answer["warnings"])
+    assert "Pclass = " in answer["warnings"][0]
+    assert answer["warnings"][1] == "not given: Name, Ticket"
+    assert {"Pclass", "Fare"}.isdisjoint(reason["feature"] for reason in answer["reasons"])
     assert answer["reasons"][0]["feature"] in {"Sex", "Age", "Pclass", "Name", "Fare"}
     old = trained("predict", "titanic", "sex=male", "age=929", "embarked=Atlantis").out
     assert "Age = 929 is outside the training range" in old
@@ -208,6 +254,11 @@ def test_any_table_with_two_classes(home: Path) -> None:
     assert "customer_id" not in model.model.schema.names  # type: ignore[attr-defined]
     charge = next(c for c in model.model.schema.columns if c.name == "charge")  # type: ignore[attr-defined]
     assert charge.kind == "number"
+    assert any("4 cells of 'charge'" in finding.message for finding in result.findings)
+    with_blanks = churn().drop(columns="note").head(41).to_dict("records")
+    for row in with_blanks:
+        del row["customer_id"], row["churned"]
+    assert len(model.predict(with_blanks)) == 41, "what it was trained on it also answers"
 
 
 @pytest.mark.parametrize(
@@ -215,7 +266,7 @@ def test_any_table_with_two_classes(home: Path) -> None:
     [
         (lambda t: t.drop(columns="churned"), "no column 'churned'"),
         (lambda t: t.assign(churned="yes"), "1 different values"),
-        (lambda t: t.assign(churned=t["months"]), "predicts one of two"),
+        (lambda t: t.assign(churned=t["months"]), "needs exactly 2"),
         (lambda t: t[:30], "at least 20 of each class"),
         (lambda t: t[["customer_id", "churned"]], "no column to predict"),
     ],
@@ -225,6 +276,47 @@ def test_tables_that_cannot_be_used_are_explained(home: Path, change: object, sa
     with pytest.raises(FileError) as caught:
         Titanic(target="churned").load(Source.own("my.csv"))
     assert said in str(caught.value)
+
+
+def test_columns_can_be_dropped(home: Path) -> None:
+    churn().to_csv(home / "my.csv", index=False)
+    data = Titanic.with_knobs({"target": "churned", "drop": "months, plan"}).load(
+        Source.own("my.csv")
+    )
+    assert data.features == ("charge",)
+    assert Titanic(drop=("plan",)).model_dump(mode="json")["drop"] == "plan"
+    with pytest.raises(UnknownNameError, match="did you mean 'months'"):
+        Titanic(target="churned", drop=("monts",)).load(Source.own("my.csv"))
+
+
+def test_classes_may_be_called_none_or_be_fractions(home: Path) -> None:
+    named = churn().assign(churned=lambda t: t["churned"].map({"yes": "None", "no": "N/A"}))
+    named.to_csv(home / "my.csv", index=False)
+    assert Titanic(target="churned").load(Source.own("my.csv")).classes == ["N/A", "None"]
+    churn().assign(churned=lambda t: t["churned"].map({"yes": 0.5, "no": 1.5})).to_csv(
+        home / "my.csv", index=False
+    )
+    assert Titanic(target="churned").load(Source.own("my.csv")).classes == ["0.5", "1.5"]
+
+
+@pytest.mark.parametrize(("system", "target"), [("titanic", "Sex"), ("iris", "petal_length")])
+def test_official_data_and_samples_keep_their_target(home: Path, system: str, target: str) -> None:
+    with pytest.raises(KnobError, match=f"target = '{target}'"):
+        mlfolio.run(system, data="sample", target=target)
+
+
+def test_iris_says_what_it_leaves_out(home: Path) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(40, 2)), columns=["long", "wide"])
+    table.loc[3, "long"] = np.nan
+    table["leaf"], table["kind"] = "green", ["a", "b"] * 20
+    table.loc[0, "leaf"] = "red"
+    table.to_csv(home / "my.csv", index=False)
+    data = get_system("iris")(target="kind").load(Source.own("my.csv"))
+    messages = " ".join(finding.message for finding in data.check())
+    assert "column 'leaf' is left out: it is no number" in messages
+    assert "1 of 40 rows lack a measurement" in messages
+    assert set(data.ignored) == {"leaf", "kind"}
 
 
 def test_a_folder_without_train_csv_is_explained(home: Path) -> None:

@@ -11,22 +11,28 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
+from mlflow.protos.databricks_pb2 import TEMPORARILY_UNAVAILABLE
+from pydantic import create_model
 
 import mlfolio
-from mlfolio.core.errors import NotTrainedError
-from mlfolio.core.run import runs_folder
+from mlfolio.core.errors import FileError, MlfolioError, NotTrainedError, UserError
+from mlfolio.core.model import Input
+from mlfolio.core.run import runs_folder, status
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source, SourceKind
 from mlfolio.core.system import DataInfo
 from mlfolio.track import registry
+from mlfolio.track.loader import load_folder
 from mlfolio.track.registry import Version, decide
 
 FLOWER = {"sepal_length": 5.0, "sepal_width": 3.4, "petal_length": 1.5, "petal_width": 0.2}
 
 
-def evaluation(value: float, direction: Any = "higher") -> Evaluation:
-    score = Score(name="accuracy", value=value, n=10, protocol="test", direction=direction)
+def evaluation(value: float, direction: Any = "higher", **facts: Any) -> Evaluation:
+    facts = {"name": "accuracy", "n": 10, "protocol": "5 folds", **facts}
+    score = Score(value=value, direction=direction, **facts)
     return Evaluation(scores=(score,))
 
 
@@ -37,10 +43,12 @@ def info(kind: SourceKind = "official", test: str = "t") -> DataInfo:
     )  # fmt: skip
 
 
-def version(value: float, source: str = "official", test: str = "t") -> Version:
+def version(
+    value: float, source: str = "official", test: str = "t", protocol: str = "5 folds"
+) -> Version:
     return Version(
         system="iris", number=7, run="r", folder=Path("x"), metric="accuracy", value=value,
-        source=source, test_fingerprint=test,
+        source=source, test_fingerprint=test, protocol=protocol,
     )  # fmt: skip
 
 
@@ -55,6 +63,12 @@ def version(value: float, source: str = "official", test: str = "t") -> Version:
         (evaluation(0.9), info("sample", "other"), version(0.8), False),
         (evaluation(0.1), info("own", "other"), version(0.8, "sample"), True),
         (evaluation(0.1), info("own", "other"), version(0.8), True),
+        (evaluation(0.1, protocol="3 folds"), info(), version(0.8), True),
+        (evaluation(0.1), info(), version(0.8, protocol=""), True),
+        (evaluation(0.1, name="recall"), info(), version(0.8), True),
+        (evaluation(0.9, protocol="3 folds"), info("sample"), version(0.8), False),
+        (evaluation(0.1, protocol="3 folds"), info("own", "other"), version(0.8), True),
+        (evaluation(0.1, protocol="3 folds"), info(), version(0.8, "sample"), True),
     ],
 )
 def test_the_rule_for_champions(
@@ -65,8 +79,31 @@ def test_the_rule_for_champions(
     assert verdict.reason
 
 
+def test_a_verdict_says_why() -> None:
+    newer = decide(evaluation(0.9, protocol="3 folds"), info(), version(0.8)).reason
+    assert "accuracy by 3 folds cannot be compared with version 7's accuracy by 5 folds" in newer
+    assert "so the newer model wins" in newer
+    assert "chance" in decide(evaluation(0.9, ci95=(0.7, 1)), info(), version(0.8)).reason
+    assert "chance" not in decide(evaluation(0.9, ci95=(0.85, 1)), info(), version(0.8)).reason
+
+
+def test_a_registry_that_cannot_be_read_is_not_an_empty_one(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    def locked(*args: Any) -> None:
+        raise MlflowException("database is locked", error_code=TEMPORARILY_UNAVAILABLE)
+
+    assert registry.champion("iris") is None, "no such model"
+    monkeypatch.setattr(MlflowClient, "get_model_version_by_alias", locked)
+    with pytest.raises(MlfolioError, match="database is locked"):
+        registry.champion("iris")
+
+
 def test_first_run_is_champion_and_a_tie_is_not(home: Path) -> None:
-    with pytest.raises(NotTrainedError, match="mlfolio run iris"):
+    with pytest.raises(NotTrainedError, match=r"in .*/runs\n.*mlfolio run iris"):
         mlfolio.load("iris")
     first = mlfolio.run("iris", repeats=1)
     second = mlfolio.run("iris", repeats=1)
@@ -146,13 +183,104 @@ def _ask(request: urllib.request.Request, patience: float) -> Any:
             time.sleep(0.5)
 
 
-def test_a_version_whose_run_is_gone_comes_from_mlflow(home: Path) -> None:
+def test_a_version_whose_run_is_gone_comes_from_mlflow(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
+
+    import mlflow
+
+    def stop(*args: Any, **facts: Any) -> None:
+        raise KeyboardInterrupt
 
     result = mlfolio.run("iris", repeats=1)
     shutil.rmtree(result.folder)
 
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.artifacts, "download_artifacts", stop)
+        with pytest.raises(KeyboardInterrupt):
+            mlfolio.load("iris")
+    assert mlfolio.load("iris").predict(FLOWER).answer == "setosa", "a broken download is repeated"
+
+
+def test_a_runs_folder_can_be_moved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mlfolio.run("iris", repeats=1)
+    moved = (home / "runs").rename(home / "moved")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(moved))
+
     assert mlfolio.load("iris").predict(FLOWER).answer == "setosa"
+    assert mlfolio.run("iris", repeats=1).version == 2
+    assert not (home / "runs").exists(), "nothing is written to the old place"
+
+
+def test_a_champion_that_is_gone_is_no_obstacle_to_the_next(home: Path) -> None:
+    import shutil
+
+    first = mlfolio.run("iris", repeats=1)
+    shutil.rmtree(first.folder)
+    shutil.rmtree(runs_folder() / "mlflow")
+    said: list[str] = []
+
+    with pytest.raises(MlfolioError, match=rf"iris version 1 is gone: .*{first.run}.*\n.*run iris"):
+        mlfolio.load("iris")
+    assert mlfolio.run("iris", repeats=1, folds=3, say=said.append).champion
+    assert any("iris version 1 is gone" in line for line in said)
+    assert mlfolio.load("iris").version == 2
+
+
+def test_a_damaged_model_names_its_folder_and_the_fix(home: Path) -> None:
+    model = mlfolio.run("iris", repeats=1).folder / "model"
+    (model / "model.skops").write_bytes(b"PK")
+    with pytest.raises(FileError, match=rf"{model} is damaged: BadZipFile.*\n.*mlfolio run iris"):
+        mlfolio.load("iris")
+    with pytest.raises(FileError, match="is damaged"):
+        load_folder(model)
+
+
+def test_a_database_that_was_being_made_is_made_anew(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from mlflow.store.db import utils
+
+    def half(engine: Any) -> None:
+        utils.InitialBase.metadata.create_all(engine)
+        raise KeyboardInterrupt
+
+    (home / "runs" / "mlflow.db").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr(utils, "_initialize_tables", half)
+        with pytest.raises(KeyboardInterrupt):
+            mlfolio.run("iris", repeats=1)
+    assert registry.champion("iris") is None
+    assert mlfolio.run("iris", repeats=1).champion
+    assert [path.name for path in runs_folder().glob(".mlflow.db*")] == []
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9", "foo://bar"])
+def test_a_server_that_cannot_be_reached_is_said_before_the_fit(
+    home: Path, monkeypatch: pytest.MonkeyPatch, uri: str
+) -> None:
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
+    with pytest.raises(MlfolioError, match="MLFLOW_TRACKING_URI"):
+        mlfolio.run("iris", repeats=1)
+    (folder,) = (runs_folder() / "iris").iterdir()
+    assert not (folder / "knobs.json").exists()
+
+
+def test_a_run_that_cannot_be_registered_is_done_and_says_so(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: Any) -> None:
+        (run,) = (runs_folder() / "iris").iterdir()
+        assert status(run) == "done", "only what is finished is registered"
+        raise OSError("no space left")
+
+    monkeypatch.setattr(registry, "register", full)
+    with pytest.raises(MlfolioError, match="could not be registered: OSError"):
+        mlfolio.run("iris", repeats=1)
+    (run,) = (runs_folder() / "iris").iterdir()
+    assert "no space left" in json.loads((run / "scores.json").read_text("utf-8"))["reason"]
+    assert registry.champion("iris") is None
 
 
 @pytest.mark.slow
@@ -185,3 +313,31 @@ def test_an_interrupted_run_is_never_registered(
     with pytest.raises(KeyboardInterrupt):
         mlfolio.run("iris", repeats=1)
     assert registry.champion("iris") is None
+
+
+@pytest.mark.parametrize(
+    ("facts", "said"),
+    [
+        ({"seed": -1}, "seed = -1"),
+        ({"seed": "a"}, "seed = 'a'"),
+        ({"data": pd.DataFrame([FLOWER])}, "not DataFrame"),
+        ({"data": ""}, "no file or folder ''"),
+        ({"system": object}, "is no system"),
+    ],
+)
+def test_wrong_arguments_are_explained(home: Path, facts: dict[str, Any], said: str) -> None:
+    with pytest.raises(UserError, match=said):
+        mlfolio.run(**{"system": "iris", **facts})
+
+
+def test_wrong_rows_are_explained(home: Path) -> None:
+    mlfolio.run("iris", repeats=1)
+    predictor = mlfolio.load("iris")
+    wrong: Any
+    for wrong in (None, 5, "abc", pd.DataFrame([FLOWER]), pd.Series(FLOWER)):
+        with pytest.raises(UserError, match=f"not {type(wrong).__name__}\n.*to_dict"):
+            predictor.predict(wrong)
+    with pytest.raises(UserError, match="question: no such field"):
+        predictor.predict(create_model("Other", __base__=Input, question=(str, "why?"))())
+    with pytest.raises(UserError, match="None is no system"):
+        mlfolio.load(None)  # type: ignore[arg-type]

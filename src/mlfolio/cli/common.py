@@ -52,7 +52,7 @@ def pairs(arguments: Sequence[str]) -> dict[str, Any]:
         if value[:1] in "[{" and value[-1:] in "]}":
             try:
                 found[name] = json.loads(value)
-            except json.JSONDecodeError:
+            except (json.JSONDecodeError, RecursionError):
                 continue
     return found
 
@@ -63,12 +63,16 @@ def print_json(content: Any) -> None:
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:
-    """Prints a table that fits the terminal."""
+    """Prints a table that fits the terminal; the first column is never broken."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(*columns, title=title or None, box=box.SIMPLE_HEAD, title_justify="left")
+    heading = Text(title, style="table.title") if title else None
+    table = Table(title=heading, box=box.SIMPLE_HEAD, title_justify="left", padding=(0, 1, 0, 0))
+    for number, column in enumerate(columns):
+        table.add_column(Text(column), no_wrap=number == 0, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # plain text: rich would take [deep] for a style
     Console().print(table)

@@ -22,31 +22,41 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Put runs beside each other: data, changed knobs, scores."""
-    from mlfolio.cli.report import find_run
-    from mlfolio.core.run import finished_runs
-    from mlfolio.lifecycle import scores_of
+    from mlfolio.cli.report import find_runs
     from mlfolio.report.words import interval, number
+    from mlfolio.track import registry
 
-    find_run(name, None)
-    folders = [find_run(name, run) for run in runs] if runs else finished_runs(name)[-10:]
-    results = [{**scores_of(folder), "run": folder.name} for folder in folders]
+    found = find_runs(name, runs or [], last=10)
+    present = registry.champion(name)
+    results = [
+        {
+            **scores,
+            "run": folder.name,
+            "champion": present is not None and folder.name == present.run,
+        }
+        for folder, scores in found
+    ]
     if as_json:
         print_json(results)
         return
-    metrics = list(dict.fromkeys(s["name"] for result in results for s in result["scores"]))
+    metrics = {s["name"]: s["direction"] for result in results for s in result["scores"]}
     changed = _changed(results)
     rows = []
     for result in results:
         scores = {s["name"]: s for s in result["scores"]}
         cells = [
-            f"{number(scores[m]['value'])} ({interval(scores[m]['ci95'])})" if m in scores else "–"
+            f"{number(scores[m]['value'])}\n{interval(scores[m]['ci95'])}" if m in scores else "–"
             for m in metrics
         ]
         data = "SAMPLE" if result["sample"] else result["source"]
-        knobs = ", ".join(f"{k}={result['knobs'].get(k)}" for k in changed)
+        knobs = "\n".join(f"{k}={result['knobs'].get(k)}" for k in changed)
         mark = " *" if result["champion"] else ""
-        rows.append([result["run"] + mark, f"{data} {result['fingerprint'][:8]}", knobs, *cells])
-    print_table(["run", "data", "knobs that differ", *metrics], rows)
+        data = f"{data}\n{result['fingerprint'][:8]}"
+        rows.append([result["run"] + mark, str(result["seed"]), data, knobs, *cells])
+    names = [m + " (lower is better)" * (metrics[m] == "lower") for m in metrics]
+    print_table(["run", "seed", "data", "knobs that differ", *names], rows)
+    if any(result["champion"] for result in results):
+        typer.echo("* is the champion, which predict and serve answer with")
     if len({result["fingerprint"] for result in results}) > 1:
         typer.echo("not all on the same data: compare only runs with the same data column")
 

@@ -103,7 +103,8 @@ def check(
         sizes = ", ".join(f"{count:,} {part}" for part, count in loaded.info.rows.items())
         typer.echo(f"{loaded.info.dataset} ({loaded.info.source}): {sizes}")
         for finding in findings:
-            typer.echo(f"{finding.level}: {finding.message}\n  fix: {finding.fix}")
+            fix = f"\n  fix: {finding.fix}" if finding.fix else ""
+            typer.echo(f"{finding.level}: {finding.message}{fix}")
         typer.echo("nothing found" if not findings else f"{len(findings)} findings")
     if any(finding.level == "leak" for finding in findings):
         raise typer.Exit(2)

@@ -44,11 +44,13 @@ def doctor(as_json: Json = False) -> None:
 
 
 def _extras() -> list[Check]:
+    from mlfolio.core.errors import install_command
+
     checks = []
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if find_spec(module) is None]
         found = f"no {', '.join(missing)}" if missing else "installed"
-        fix = f"pip install 'mlfolio[{extra}]'" if missing else ""
+        fix = install_command(extra) if missing else ""
         checks.append(Check(f"extra {extra}", not missing, found, fix))
     return checks
 

@@ -1,4 +1,4 @@
-"""`mlfolio list`: the systems, what each needs, the best score so far."""
+"""`mlfolio list`: the systems, what each needs, how good its champion is."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def list_systems(as_json: Json = False) -> None:
-    """List the systems: what each needs, and its best score so far.
+    """List the systems: what each needs, and how good its champion is.
 
-    A sample's score has no target beside it: the two have nothing to do with each other.
+    A target stands beside a score on the official data only: it says nothing about others.
     """
     from mlfolio.core.catalog import catalog
     from mlfolio.report.words import number
@@ -27,17 +27,15 @@ def list_systems(as_json: Json = False) -> None:
         print_json(rows)
         return
     print_table(
-        ["system", "what it does", "kind", "needs", "best so far", "target"],
+        ["system", "what it does", "needs", "champion", "data", "target"],
         [
             [
                 row["system"],
                 row["title"],
-                row["kind"],
                 row["needs"],
-                f"{row['metric']} {number(row['best'])}" + (" SAMPLE" if row["sample"] else "")
-                if row["best"] is not None
-                else "not run yet",
-                "–" if row["sample"] else number(row["target"]),
+                f"{row['metric']} {number(row['score'])}" if row["data"] else "not run yet",
+                row["data"] or "–",
+                number(row["target"]) if row["source"] in ("official", None) else "–",
             ]
             for row in rows
         ],
@@ -48,7 +46,7 @@ def _row(name: str) -> dict[str, Any]:
     from mlfolio.core.catalog import get_card
 
     card = get_card(name)
-    best = _best(name, card.primary.metric, card.primary.direction == "higher")
+    champion = _champion(name, card.primary.metric)
     return {
         "system": name,
         "number": card.number,
@@ -58,23 +56,25 @@ def _row(name: str) -> dict[str, Any]:
         "needs": f"[{card.extra}]" if card.extra else "base",
         "metric": card.primary.metric,
         "target": card.primary.target,
-        "best": best[0] if best else None,
-        "sample": best[1] if best else None,
-        "run": best[2] if best else None,
+        "score": champion.get("score"),
+        "source": champion.get("source"),
+        "data": champion.get("data"),
+        "run": champion.get("run"),
     }
 
 
-def _best(name: str, metric: str, higher: bool) -> tuple[float, bool, str] | None:
-    """Value, whether on the sample, and run of the best finished run; real data come first."""
-    from mlfolio.core.run import finished_runs
-    from mlfolio.lifecycle import scores_of
+def _champion(name: str, metric: str) -> dict[str, Any]:
+    """The score of the last run whose model became champion; empty if there is none.
 
-    found = []
-    for folder in finished_runs(name):
-        result = scores_of(folder)
+    Read from the runs' folders: asking MLflow would take seconds.
+    """
+    from mlfolio.lifecycle import results_of
+
+    for folder, result in reversed(results_of(name)):
+        if not result["champion"]:
+            continue
         value = next((s["value"] for s in result["scores"] if s["name"] == metric), None)
-        if value is not None:
-            found.append((value, result["sample"], folder.name))
-    if not found:
-        return None
-    return max(found, key=lambda run: (not run[1], run[0] if higher else -run[0]))
+        source = result["source"]
+        data = {"own": f"own {result['dataset']}", "sample": "SAMPLE"}.get(source, source)
+        return {"score": value, "source": source, "data": data, "run": folder.name}
+    return {}

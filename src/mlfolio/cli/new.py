@@ -34,4 +34,7 @@ def new(
     if as_json:
         print_json({"system": name, "from": origin, "folder": str(target.resolve())})
         return
-    typer.echo(f"{name} begins in {target}. Next:\n  pip install -e {target}\n  mlfolio run {name}")
+    package = target / name.replace("-", "_")
+    typer.echo(f"{name} begins in {target}. Next:")
+    typer.echo(f"  edit {package}/card.py and {package}/data.py: they still speak of {origin}")
+    typer.echo(f"  pip install -e {target}\n  mlfolio run {name}")

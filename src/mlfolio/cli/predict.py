@@ -16,8 +16,11 @@ import typer
 from mlfolio.cli.common import Json, SystemName, pairs, print_json
 
 if TYPE_CHECKING:
-    from mlfolio.core.model import Output
+    from mlfolio.core.model import Input, Output
     from mlfolio.lifecycle import Predictor
+
+Rows = list[dict[str, Any]]
+FORMS = ("csv", "json", "jsonl")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,7 +32,7 @@ def predict(
     name: SystemName,
     fields: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[FIELD=VALUE]...", help="One input; @PATH is a file."),
+        typer.Argument(metavar="[FIELD=VALUE]...", help="One input; @PATH is a picture's file."),
     ] = None,
     file: Annotated[
         str | None,
@@ -43,26 +46,31 @@ def predict(
     """Answer one input given as fields, or a file of inputs."""
     import mlfolio
     from mlfolio.core.errors import UserError
+    from mlfolio.core.run import write_text
 
     if (fields is None) == (file is None):
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
-    given = pairs(fields or [])
-    rows, form = ([given], "") if file is None else read_rows(file)
-    rows = [{field: _content(value) for field, value in row.items()} for row in rows]
+    rows, form = ([pairs(fields or [])], "") if file is None else read_rows(file)
+    form = _form_of(output, file, as_json) or form
     predictor = mlfolio.load(name)
+    unused: Rows = [{} for _ in rows]
     if file is not None:
-        rows = _known_fields(predictor, rows)
+        rows, unused = _split(predictor, rows)
+    else:
+        rows = [_with_pictures(rows[0], predictor.model.input_type)]
     answers = predictor.predict(rows)
     if file is None and output is None:
         show(predictor, rows[0], answers[0], as_json)
         return
-    text = _written(answers, "json" if as_json else (output.suffix[1:] if output else form))
+    text = _as_csv(answers, _labels(unused)) if form == "csv" else _as_json(answers, form)
+    typer.echo(_origin(predictor), err=True)
     if output is None:
         typer.echo(text, nl=False)
     else:
-        temporary = output.with_name(f".{output.name}.part")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(output)
+        if _is_special(output):
+            output.write_text(text, "utf-8")
+        else:
+            write_text(output, text)
         typer.echo(f"{len(answers):,} answers in {output}", err=True)
 
 
@@ -75,7 +83,13 @@ def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: boo
     if isinstance(predictor.model, Explains):
         reasons = predictor.model.explain(parse_inputs(predictor.model, [row]))[0]
     if as_json:
-        print_json({**answer.model_dump(), "reasons": [r.model_dump() for r in reasons]})
+        origin = {
+            "version": predictor.version,
+            "source": predictor.source,
+            "sample": predictor.source == "sample",
+        }
+        said = [reason.model_dump() for reason in reasons]
+        print_json({**answer.model_dump(), "reasons": said, **origin})
         return
     typer.secho(f"{answer.answer}{_sure(answer.confidence)}", bold=True)
     for key, value in answer.model_dump(exclude={"answer", "confidence", "warnings"}).items():
@@ -84,9 +98,47 @@ def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: boo
         typer.secho(f"warning: {warning}", fg="yellow")
     for reason in reasons[:6]:
         typer.echo(f"  {reason.effect:+.3f}  {reason.feature} = {reason.value}")
+    typer.echo(_origin(predictor))
 
 
-def read_rows(file: str) -> tuple[list[dict[str, Any]], str]:
+def _origin(predictor: Predictor) -> str:
+    """Who answered, and what it learned from."""
+    on = {"sample": "the SAMPLE", "own": "own data", "official": "official data"}
+    who = f"{predictor.system} version {predictor.version}"
+    return f"answered by {who}, fitted on {on[predictor.source or 'official']}"
+
+
+def _form_of(output: Path | None, file: str | None, as_json: bool) -> str:
+    """The form that was asked for, empty where none was; a file that cannot be written is refused.
+
+    Raises:
+        UserError: There is no such folder, or the name says another form or none.
+    """
+    from mlfolio.core.errors import UserError
+
+    if output is None:
+        return "json" if as_json else ""
+    if output.is_dir() or not output.parent.is_dir():
+        raise UserError(
+            f"answers cannot be written to {str(output)!r}", "name a file in a folder that exists"
+        )
+    if file not in (None, "-") and output.exists() and output.samefile(file):
+        raise UserError(f"{str(output)!r} is the file that the rows come from", "name another")
+    form = output.suffix[1:].lower()
+    if not form and _is_special(output):
+        return "json" if as_json else ""
+    if form not in FORMS or (as_json and form != "json"):
+        wanted = ".json" if as_json else ".csv, .json or .jsonl"
+        raise UserError(f"{str(output)!r} does not end in {wanted}", "name it so")
+    return form
+
+
+def _is_special(path: Path) -> bool:
+    """Whether a path is no plain file of its own: a device, a pipe, or a link to something."""
+    return path.is_symlink() or (path.exists() and not path.is_file())
+
+
+def read_rows(file: str) -> tuple[Rows, str]:
     """The rows of a file and its form (`csv`, `json` or `jsonl`).
 
     Raises:
@@ -96,10 +148,13 @@ def read_rows(file: str) -> tuple[list[dict[str, Any]], str]:
 
     if file == "-":
         return _parse(sys.stdin.read(), "standard input", "")
-    path = Path(file)
+    path, fix = Path(file), "use a .csv, .json or .jsonl file"
     if not path.is_file():
         raise FileError(f"there is no file {file!r}", "check the path")
-    if path.suffix == ".csv":
+    form = path.suffix[1:].lower()
+    if form not in ("", *FORMS):
+        raise FileError(f"rows cannot be read from {file!r}", fix)
+    if form == "csv":
         from mlfolio.data.tables import read_table
 
         table = read_table(path).astype(object)
@@ -108,12 +163,12 @@ def read_rows(file: str) -> tuple[list[dict[str, Any]], str]:
             for row in table.to_dict("records")
         ], "csv"
     try:
-        return _parse(path.read_text("utf-8"), path.name, path.suffix[1:])
+        return _parse(path.read_text("utf-8"), path.name, form)
     except UnicodeDecodeError:
-        raise FileError(f"{file} is not UTF-8 text", "use a .csv, .json or .jsonl file") from None
+        raise FileError(f"{file} is not UTF-8 text", fix) from None
 
 
-def _parse(text: str, name: str, form: str) -> tuple[list[dict[str, Any]], str]:
+def _parse(text: str, name: str, form: str) -> tuple[Rows, str]:
     """Rows from JSON, JSON lines or CSV text; without a hint the text itself tells which."""
     from mlfolio.core.errors import FileError
 
@@ -122,45 +177,98 @@ def _parse(text: str, name: str, form: str) -> tuple[list[dict[str, Any]], str]:
         raise FileError(f"{name} is empty", "give at least one row")
     try:
         if form == "json" or (not form and start == "["):
-            content = json.loads(text)
-            return (content if isinstance(content, list) else [content]), "json"
-        if form == "jsonl" or (not form and start == "{"):
-            return [json.loads(line) for line in text.splitlines() if line.strip()], "jsonl"
+            form, content = "json", json.loads(text)
+            rows = content if isinstance(content, list) else [content]
+        elif form == "jsonl" or (not form and start == "{"):
+            form, lines = "jsonl", text.splitlines()
+            rows = [json.loads(line) for line in lines if line.strip()]
+        else:
+            cells = csv.DictReader(io.StringIO(text))
+            return [{k: v for k, v in row.items() if k and v} for row in cells], "csv"
     except json.JSONDecodeError as error:
         raise FileError(f"{name} is no JSON: {error}", "check that line") from None
-    rows = csv.DictReader(io.StringIO(text))
-    return [{k: v for k, v in row.items() if k and v} for row in rows], "csv"
+    except RecursionError:
+        raise FileError(f"{name} is nested too deeply", "a row is a flat object") from None
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            raise FileError(
+                f"row {number} of {name} is no object: {str(row)[:80]}",
+                'a row is an object, {"field": value}',
+            )
+    return rows, form
 
 
-def _content(value: Any) -> Any:
-    """What a value stands for: `@PATH` is that file's content in base64, for pictures.
+def _with_pictures(row: dict[str, Any], kind: type[Input]) -> dict[str, Any]:
+    """The row with `@PATH` replaced by that file's content in base64, in fields for pictures.
 
     Only the command line reads files; a served model never opens a path that a client names.
+
+    Raises:
+        FileError: There is no such file.
     """
-    if isinstance(value, str) and value.startswith("@") and Path(value[1:]).is_file():
-        return base64.b64encode(Path(value[1:]).read_bytes()).decode()
-    return value
+    from mlfolio.core.errors import FileError
+
+    fields = kind.model_json_schema()["properties"].items()
+    pictures = {name.lower() for name, facts in fields if "contentEncoding" in facts}
+    row = dict(row)
+    for name, value in row.items():
+        if name.lower() in pictures and str(value).startswith("@"):
+            path = value[1:]
+            try:
+                row[name] = base64.b64encode(Path(path).read_bytes()).decode()
+            except OSError as error:
+                raise FileError(
+                    f"there is no file {path!r} that can be read: {error.strerror}",
+                    f"check the path in {name}=@PATH",
+                ) from None
+    return row
 
 
-def _known_fields(predictor: Predictor, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Leaves out columns the model says it does not use (an id, the target)."""
+def _split(predictor: Predictor, rows: Rows) -> tuple[Rows, Rows]:
+    """Parts rows into what the model is asked and what it says it does not use (id, target)."""
+    from mlfolio.core.inputs import field_names
+
+    fields = set(field_names(predictor.model.input_type))
     ignored = {name.lower() for name in getattr(predictor.model, "ignored", ())}
-    return [{k: v for k, v in row.items() if str(k).lower() not in ignored} for row in rows]
+
+    def part(row: dict[str, Any], used: bool) -> dict[str, Any]:
+        return {
+            k: v for k, v in row.items() if (k in fields or str(k).lower() not in ignored) == used
+        }
+
+    return [part(row, used=True) for row in rows], [part(row, used=False) for row in rows]
 
 
-def _written(answers: Sequence[Output], form: str) -> str:
-    """Answers as text, in the form of the question."""
+def _labels(unused: Rows) -> Rows:
+    """What tells the rows apart: unused columns without a value twice, or numbers from 1."""
+    names = dict.fromkeys(name for row in unused for name in row)
+    ids = [name for name in names if len({str(row.get(name)) for row in unused}) == len(unused)]
+    if not ids:
+        return [{"row": number} for number in range(1, len(unused) + 1)]
+    return [{name: row.get(name) for name in ids} for row in unused]
+
+
+def _as_json(answers: Sequence[Output], form: str) -> str:
+    """Answers as one JSON list, or as JSON lines."""
     plain = [answer.model_dump(mode="json") for answer in answers]
     if form == "json":
         return json.dumps(plain, indent=2, ensure_ascii=False) + "\n"
-    if form != "csv":
-        return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
+    return "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in plain)
+
+
+def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
+    """Answers as CSV, the rows' labels first, one column for each class's probability."""
+    rows = []
+    for label, answer in zip(labels, answers, strict=True):
+        row = label | answer.model_dump(mode="json")
+        chances = row.pop("probabilities", {})
+        row |= {f"probability of {name}": chance for name, chance in chances.items()}
+        rows.append({name: _cell(value) for name, value in row.items()})
     buffer = io.StringIO()
-    names = list(plain[0]) if plain else ["answer"]
-    writer = csv.DictWriter(buffer, names, lineterminator="\n")
+    names = dict.fromkeys(name for row in rows for name in row)
+    writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
     writer.writeheader()
-    for row in plain:
-        writer.writerow({k: _cell(v) for k, v in row.items()})
+    writer.writerows(rows)
     return buffer.getvalue()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -26,7 +26,7 @@ def report(
     from mlfolio.core.catalog import get_card
     from mlfolio.report.html import write_report
 
-    folder = find_run(name, run)
+    folder, _ = find_runs(name, [run] if run else [], last=1)[0]
     path = write_report(folder, get_card(name))
     if as_json:
         print_json({"system": name, "run": folder.name, "report": str(path)})
@@ -36,25 +36,27 @@ def report(
         webbrowser.open(path.as_uri())
 
 
-def find_run(name: str, run: str | None) -> Path:
-    """The folder of a finished run; the latest if none is named.
+def find_runs(name: str, runs: list[str], last: int) -> list[tuple[Path, dict[str, Any]]]:
+    """Finished runs with their results: those that are named, else the last ones.
 
     Raises:
-        UserError: There is no such run, or it did not end well.
+        UserError: There is no such run, or it did not end well, or its files are damaged.
     """
     from mlfolio.core.catalog import get_card
     from mlfolio.core.errors import NotTrainedError, UnknownNameError, UserError
     from mlfolio.core.run import finished_runs, runs_folder, status
+    from mlfolio.lifecycle import results_of, scores_of
 
     get_card(name)  # an unknown name is refused here
-    finished = finished_runs(name)
-    if not finished:
-        raise NotTrainedError(name)
-    if run is None:
-        return finished[-1]
-    folder = runs_folder() / name / run
-    if folder in finished:
-        return folder
-    if folder.is_dir():
-        raise UserError(f"run {run} of {name} is {status(folder)}, so it has no result")
-    raise UnknownNameError("run", run, [path.name for path in finished[-10:]])
+    found = []
+    for run in runs:
+        folder = runs_folder() / name / run
+        if not folder.is_dir():
+            raise UnknownNameError("run", run, [path.name for path in finished_runs(name)[-10:]])
+        if status(folder) != "done":
+            raise UserError(f"run {run} of {name} is {status(folder)}, so it has no result")
+        found.append((folder, scores_of(folder)))
+    found = found or results_of(name)[-last:]
+    if not found:
+        raise NotTrainedError(name, str(runs_folder()))
+    return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +31,11 @@ def run(
 ) -> None:
     """Load the data, fit, evaluate, report and register."""
     import mlfolio
+    from mlfolio.core.catalog import get_system
+
+    given = pairs(knobs or [])
+    _refuse_options(name, given)
+    get_system(name).with_knobs(given)  # refused before they can be arguments of `mlfolio.run`
 
     def say(text: str) -> None:
         if not as_json or verbose:
@@ -44,12 +49,24 @@ def run(
         quiet=as_json,
         verbose=verbose,
         say=say,
-        **pairs(knobs or []),
+        **given,
     )
     if as_json:
         print_json(result.summary())
     else:
         show(result)
+
+
+def _refuse_options(name: str, knobs: dict[str, Any]) -> None:
+    """Options that were typed like knobs."""
+    from mlfolio.core.errors import KnobError
+
+    for option, value in {"data": True, "seed": True, "force": False, "verbose": False}.items():
+        if option in knobs:
+            raise KnobError(
+                f"{name} has no knob {option!r}: it is an option of run",
+                f"--{option} {knobs[option]}" if value else f"--{option}",
+            )
 
 
 def show(result: Result) -> None:

@@ -6,8 +6,11 @@ typing error (2) from data that are not there (3) and from a failure (1).
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from typing import NamedTuple
 
 
@@ -71,8 +74,9 @@ class Problem(NamedTuple):
     value: str = ""
 
     def __str__(self) -> str:
-        """One line for a terminal."""
-        return f"row {self.row}, {self.field}{f' = {self.value}' * bool(self.value)}: {self.rule}"
+        """One line for a terminal, where people count rows from 1."""
+        value = f" = {self.value}" if self.value else ""
+        return f"row {self.row + 1}, {self.field}{value}: {self.rule}"
 
 
 class InputError(UserError):
@@ -99,8 +103,17 @@ class MissingExtraError(UserError):
         reason = f" (no module {module!r})" if module else ""
         super().__init__(
             f"{what} needs the extra {extra!r}, which is not installed{reason}",
-            f"pip install 'mlfolio[{extra}]'",
+            install_command(extra),
         )
+
+
+def install_command(extra: str) -> str:
+    """The shell command that installs an extra, from the clone where the package runs from one."""
+    root = Path(__file__).parents[3]
+    if not (root / "pyproject.toml").is_file():
+        return f"pip install 'mlfolio[{extra}]'"
+    pip = [sys.executable, "-m", "pip", "install", "-c", str(root / "constraints.txt")]
+    return shlex.join([*pip, "-e", f"{root}[{extra}]"])
 
 
 class LeakError(UserError):
@@ -108,10 +121,19 @@ class LeakError(UserError):
 
 
 class NotTrainedError(UserError):
-    """A system was asked for an answer before it had a model."""
+    """A system was asked for an answer before it had a model.
 
-    def __init__(self, system: str) -> None:
-        super().__init__(f"{system} has no trained model yet", f"mlfolio run {system}")
+    Args:
+        system: Its name.
+        place: Where its models were looked for; left out where that is nobody's business.
+    """
+
+    def __init__(self, system: str, place: str = "") -> None:
+        elsewhere = "; or go where it was run, or name its runs' folder in MLFOLIO_RUNS"
+        super().__init__(
+            f"{system} has no trained model yet{f' in {place}' * bool(place)}",
+            f"mlfolio run {system}{elsewhere * bool(place)}",
+        )
 
 
 class DataUnavailableError(MlfolioError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,13 +15,17 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
+from mlfolio.core.errors import FileError, UserError
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from pandas import DataFrame
 
 T = TypeVar("T")
+LOG = logging.getLogger(__name__)
 
 Status = Literal["running", "done", "failed", "interrupted"]
+DAMAGED = "delete the run's folder and run the system again"
 
 
 class Exhibit(BaseModel):
@@ -42,8 +47,19 @@ class Exhibit(BaseModel):
 
 
 def runs_folder() -> Path:
-    """Where runs are kept: `$MLFOLIO_RUNS`, or `runs/` in the working folder."""
-    return Path(os.environ.get("MLFOLIO_RUNS", "runs")).expanduser().resolve()
+    """Where runs are kept: `$MLFOLIO_RUNS`, or `runs/` in the working folder.
+
+    Raises:
+        UserError: There is a file in its place.
+    """
+    folder = Path(os.environ.get("MLFOLIO_RUNS") or "runs").expanduser().resolve()
+    for place in (folder, *folder.parents):
+        if place.is_file():
+            raise UserError(
+                f"runs cannot be kept in {folder}: {place} is a file",
+                "name a folder in MLFOLIO_RUNS",
+            )
+    return folder
 
 
 class Run:
@@ -99,8 +115,9 @@ class Run:
         """Appends metrics of one step (epoch, fold) to `log.jsonl`."""
         if self.say is not None:
             self.say(f"{step}: " + ", ".join(f"{k} {v:.4g}" for k, v in metrics.items()))
+        line = to_json({"step": step, "time": round(time.time(), 3), **metrics})
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **metrics}) + "\n")
+            file.write(line + "\n")
 
     def note(self, text: str) -> None:
         """Says a sentence that the report repeats."""
@@ -158,42 +175,98 @@ class Run:
 
 
 def status(folder: Path) -> Status:
-    """What became of the run in `folder`; a run whose process is gone was interrupted."""
-    path = folder / "run.json"
-    if not path.exists():
+    """What became of the run in `folder`; a run whose process is gone was interrupted.
+
+    Raises:
+        FileError: Its `run.json` is damaged.
+    """
+    if not (folder / "run.json").exists():
         return "interrupted"
-    said: Status = json.loads(path.read_text("utf-8"))["status"]
+    said: Status = _facts(folder)["status"]
     if said != "running":
         return said
     try:
         with FileLock(folder / ".lock", timeout=0):
             # Whoever wrote "running" holds no lock any more. Read again: it may just have ended.
-            said = json.loads(path.read_text("utf-8"))["status"]
+            said = _facts(folder)["status"]
             return "interrupted" if said == "running" else said
     except Timeout:
         return "running"
 
 
 def finished_runs(system: str) -> list[Path]:
-    """Folders of the system's runs that ended well, oldest first."""
+    """Folders of the system's runs that ended well, oldest first; damaged ones with a warning."""
     folder = runs_folder() / system
-    runs = [path for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
-    return sorted(path for path in runs if status(path) == "done")
+    began: dict[Path, str] = {}
+    for path in folder.iterdir() if folder.is_dir() else []:
+        try:
+            if path.is_dir() and status(path) == "done":
+                # In UTC: folders are named in local time, which is set back in autumn.
+                began[path] = _facts(path)["started"]
+        except FileError as error:
+            LOG.warning("%s; that run is left out", error.message)
+    return sorted(began, key=began.__getitem__)
+
+
+def _facts(folder: Path) -> dict[str, Any]:
+    """What `run.json` says."""
+    return read_json(folder / "run.json", "status", "started")
 
 
 def read_exhibits(folder: Path) -> list[Exhibit]:
-    """Everything the run in `folder` kept for its report, in the order it was made."""
+    """Everything the run in `folder` kept for its report, in the order it was made.
+
+    Raises:
+        FileError: The list of them is damaged.
+    """
     path = folder / "exhibits.jsonl"
     lines = path.read_text("utf-8").splitlines() if path.exists() else []
-    return [Exhibit.model_validate_json(line) for line in lines]
+    try:
+        return [Exhibit.model_validate_json(line) for line in lines]
+    except ValueError as error:
+        raise FileError(f"{path} is damaged: {error}", DAMAGED) from None
+
+
+def read_json(path: Path, *keys: str) -> dict[str, Any]:
+    """The object in a JSON file of a run.
+
+    Args:
+        path: The file.
+        *keys: What the object must hold.
+
+    Raises:
+        FileError: It is not there or damaged.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        raise FileError(f"{path} cannot be read: {error}", DAMAGED) from None
+    missing = [key for key in keys if not isinstance(content, dict) or key not in content]
+    if missing:
+        raise FileError(f"{path} is damaged: it does not hold {', '.join(missing)}", DAMAGED)
+    return content
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Writes JSON whole or not at all: to a file beside it, then renamed over it."""
+    """Writes JSON whole or not at all."""
+    write_text(path, to_json(content, indent=2) + "\n")
+
+
+def write_text(path: Path, text: str) -> None:
+    """Writes text whole or not at all: to a file beside it, then renamed over it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    text = json.dumps(content, indent=2, ensure_ascii=False, default=_plain)
-    temporary.write_text(text + "\n", encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def to_json(content: Any, indent: int | None = None) -> str:
+    """JSON that every reader takes: NaN and infinities, which it has no word for, become null."""
+    text = json.dumps(content, default=_plain)
+    plain = json.loads(text, parse_constant=lambda name: None)
+    return json.dumps(plain, indent=indent, ensure_ascii=False)
 
 
 def _plain(value: Any) -> Any:
@@ -206,7 +279,7 @@ def _plain(value: Any) -> Any:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
 def _new_folder(parent: Path) -> Path:

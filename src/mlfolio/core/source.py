@@ -33,7 +33,7 @@ class Source(BaseModel):
             FileError: There is nothing at `path`.
         """
         resolved = Path(path).expanduser()
-        if not resolved.exists():
+        if path == "" or not resolved.exists():  # Path("") would be the working folder
             raise FileError(
                 f"there is no file or folder {str(path)!r}",
                 "check the path; the words 'sample' and 'official' name the other two sources",

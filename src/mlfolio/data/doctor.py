@@ -6,15 +6,17 @@ fit their data. A finding of level `leak` stops the run unless it is forced.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from mlfolio.core.system import Finding
+from mlfolio.data.fingerprint import row_hashes
 
 MANY_COPIES = 0.01  # share of test rows that are training rows, beyond which scores mean nothing
+TELLS = 0.999  # balanced accuracy beyond which a column alone gives the answer away
 MOSTLY_MISSING = 0.5
 RARE_CLASS = 0.1
 
@@ -57,9 +59,8 @@ def find_copies(rows: pd.DataFrame, what: str) -> list[Finding]:
 
 def find_shared(train: pd.DataFrame, test: pd.DataFrame) -> list[Finding]:
     """Test rows that the training part has too: the model has seen their answers."""
-    seen = set(pd.util.hash_pandas_object(train.astype(str), index=False))
-    shared = int(pd.util.hash_pandas_object(test.astype(str), index=False).isin(seen).sum())
-    return shared_finding(shared, len(test))
+    shared = np.isin(row_hashes(test), row_hashes(train))
+    return shared_finding(int(shared.sum()), len(test))
 
 
 def shared_finding(shared: int, n_test: int) -> list[Finding]:
@@ -77,31 +78,51 @@ def shared_finding(shared: int, n_test: int) -> list[Finding]:
 
 
 def find_leaks(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
-    """Columns that give the answer away alone: copies of the target, or known only afterwards."""
+    """Columns that give the answer away alone.
+
+    One that stands for the target value by value is a copy of it: a leak. One that merely tells
+    the classes apart may be a very good measurement or known only afterwards: a warning.
+    """
     if target.nunique() < 2 or len(target) < 20:
         return []
     findings = []
     for column in features:
-        skill = _alone(features[column], target)
-        if skill > 0.999:
+        if _is_renaming(features[column], target):
             findings.append(
                 Finding(
                     level="leak",
                     check="target leak",
+                    message=f"column {column!r} is {target.name!r} under other names",
+                    fix=f"leave it out: drop={column}",
+                )
+            )
+        elif (skill := _alone(features[column], target)) > TELLS:
+            findings.append(
+                Finding(
+                    level="warning",
+                    check="target leak",
                     message=f"column {column!r} alone predicts {target.name!r} "
                     f"(balanced accuracy {skill:.3f})",
-                    fix=f"drop {column!r} if it is not known when the prediction is made",
+                    fix=f"if it is known only after the answer, leave it out: drop={column}",
                 )
             )
     return findings
 
 
+def _is_renaming(column: pd.Series, target: pd.Series) -> bool:
+    """Whether each value of one goes with one value of the other, a missing one included."""
+    pairs = pd.DataFrame({"column": column.to_numpy(), "target": target.to_numpy()})
+    counts = pairs.nunique(dropna=False)
+    return bool((counts == len(pairs.drop_duplicates())).all())
+
+
 def _alone(column: pd.Series, target: pd.Series) -> float:
-    """Balanced accuracy of a shallow tree on one column, cross-validated.
+    """Balanced accuracy of a shallow tree on one column, cross-validated where it matters.
 
     A column with a different value in nearly every row can only be remembered, not learned from,
     so text counts by its values only where they repeat.
     """
+    from sklearn.metrics import balanced_accuracy_score
     from sklearn.model_selection import StratifiedKFold, cross_val_score
     from sklearn.tree import DecisionTreeClassifier
 
@@ -117,11 +138,13 @@ def _alone(column: pd.Series, target: pd.Series) -> float:
         return 0.0
     else:
         values = pd.factorize(column)[0].astype(float)
+    rows = values.reshape(-1, 1)
     tree = DecisionTreeClassifier(max_leaf_nodes=leaves, random_state=0)
+    fitted = float(balanced_accuracy_score(answers, tree.fit(rows, answers).predict(rows)))
+    if fitted <= TELLS:  # it will not tell other rows better, and folds for each column are slow
+        return fitted
     folds = StratifiedKFold(min(3, smallest), shuffle=True, random_state=0)
-    scores = cross_val_score(
-        tree, values.reshape(-1, 1), answers, cv=folds, scoring="balanced_accuracy"
-    )
+    scores = cross_val_score(tree, rows, answers, cv=folds, scoring="balanced_accuracy")
     return float(scores.mean())
 
 
@@ -131,7 +154,7 @@ def find_empty_columns(features: pd.DataFrame) -> list[Finding]:
     for column in features:
         values = features[column]
         missing = float(values.isna().mean())
-        if values.dropna().nunique() < 2:
+        if values.nunique(dropna=False) < 2:
             message, fix = f"column {column!r} has one value only", "it can be dropped"
         elif missing > MOSTLY_MISSING:
             message = f"column {column!r} is missing in {missing:.0%} of the rows"
@@ -179,9 +202,3 @@ def find_new_columns(train: pd.DataFrame, test: pd.DataFrame) -> list[Finding]:
 
 def _schema_finding(message: str) -> Finding:
     return Finding(level="warning", check="schema", message=message, fix="make both parts alike")
-
-
-def worst(findings: Iterable[Finding]) -> list[Finding]:
-    """The findings, the gravest first."""
-    order = {"leak": 0, "warning": 1, "note": 2}
-    return sorted(findings, key=lambda finding: order[finding.level])

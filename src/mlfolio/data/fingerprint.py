@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 def fingerprint(*parts: Any) -> str:
@@ -28,6 +29,22 @@ def fingerprint(*parts: Any) -> str:
     return digest.hexdigest()
 
 
+def row_hashes(frame: pd.DataFrame) -> NDArray[np.uint64]:
+    """One number for each row, shape (n,); equal rows have equal ones.
+
+    All numbers count as floats, for one reading of a file has 1 where another has 1.0; everything
+    else counts by its text.
+    """
+    plain = {
+        column: values.astype(np.float64)
+        if pd.api.types.is_numeric_dtype(values)
+        else values.astype(str).where(values.notna(), "")
+        for column, values in frame.items()
+    }
+    hashes = pd.util.hash_pandas_object(pd.DataFrame(plain, index=frame.index), index=False)
+    return np.asarray(hashes, dtype=np.uint64)
+
+
 def _chunks(part: Any) -> list[bytes]:
     if part is None:
         return [b"none"]
@@ -41,7 +58,5 @@ def _chunks(part: Any) -> list[bytes]:
         part = part.to_frame(name=str(part.name))
     if isinstance(part, pd.DataFrame):
         names = "\x1f".join(str(column) for column in part.columns)
-        # As objects hashed by their text: 1 and 1.0 of two readings of a file are the same value.
-        hashes = pd.util.hash_pandas_object(part.astype(str), index=False)
-        return [names.encode(), hashes.to_numpy().tobytes()]
+        return [names.encode(), row_hashes(part).tobytes()]
     raise TypeError(f"cannot fingerprint a {type(part).__name__}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold
 
 
@@ -15,7 +15,7 @@ def copies(features: pd.DataFrame) -> NDArray[np.int64]:
 
 
 def folds(
-    features: pd.DataFrame, target: pd.Series, n_folds: int, seed: int
+    features: pd.DataFrame, target: ArrayLike, n_folds: int, seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Stratified, shuffled folds in which identical rows stay in one fold.
 
@@ -44,7 +44,7 @@ def folds(
 
 
 def holdout(
-    features: pd.DataFrame, target: pd.Series, fraction: float, seed: int
+    features: pd.DataFrame, target: ArrayLike, fraction: float, seed: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """One stratified split in which identical rows stay on one side.
 

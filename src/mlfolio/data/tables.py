@@ -1,21 +1,16 @@
-"""Tables: reading the user's files without surprises, and the split every table system uses."""
+"""Tables: reading the user's files without surprises."""
 
 from __future__ import annotations
 
 import csv
 import os
-from dataclasses import dataclass, replace
-from functools import cached_property
+import re
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import pandas as pd
 
 from mlfolio.core.errors import FileError, nearest
-from mlfolio.core.source import Source
-from mlfolio.core.system import DataInfo, Finding
-from mlfolio.data.doctor import check_table
-from mlfolio.data.fingerprint import fingerprint
 
 MAX_MEGABYTES = 2048
 _MAGIC = {
@@ -27,79 +22,34 @@ _MAGIC = {
 }
 
 
-@dataclass(frozen=True)
-class TableSplit:
-    """A table with a column to predict, split once.
+def read_table(path: Path, target: str | None = None) -> pd.DataFrame:
+    """Reads a CSV (comma, semicolon, tab or bar; decimal commas too) or Parquet file.
 
-    Attributes:
-        source: Where it came from.
-        dataset: Name of the data set, or of the user's file.
-        licence: As its publisher states it.
-        target: Name of the column to predict.
-        features: Names of the columns that a model may use.
-        train: Training rows, target included.
-        test: Test rows, target included; empty where the protocol is cross-validation.
-        extra: Rows without the target to predict for (Kaggle's test.csv), if there are any.
-    """
-
-    source: Source
-    dataset: str
-    licence: str
-    target: str
-    features: tuple[str, ...]
-    train: pd.DataFrame
-    test: pd.DataFrame
-    extra: pd.DataFrame | None = None
-
-    @cached_property
-    def info(self) -> DataInfo:
-        """What identifies these data."""
-        measured = self.test if len(self.test) else self.train
-        return DataInfo(
-            source=self.source,
-            dataset=self.dataset,
-            licence=self.licence,
-            fingerprint=fingerprint(self.target, self.train, self.test),
-            test_fingerprint=fingerprint(self.target, measured),
-            rows={"train": len(self.train), "test": len(self.test)},
-        )
-
-    @property
-    def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for features
-        """Features of the training rows, shape (n, columns)."""
-        return self.train[list(self.features)]
-
-    @property
-    def y(self) -> pd.Series:
-        """Answers of the training rows, shape (n,)."""
-        return self.train[self.target]
-
-    def everything(self) -> pd.DataFrame:
-        """All labelled rows, for protocols that make their own splits."""
-        return pd.concat([self.train, self.test], ignore_index=True)
-
-    def check(self) -> list[Finding]:
-        """What the data doctor has to say."""
-        test = self.test if len(self.test) else None
-        return check_table(self.train, test, self.target, self.features)
-
-    def without_test(self) -> Self:
-        """The same data with no test rows."""
-        return replace(self, test=self.test.iloc[:0])
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Reads a CSV (comma, semicolon, tab or bar) or Parquet file.
+    Args:
+        path: The file.
+        target: The column to predict. Only its empty cells are missing: "None" and "N/A" may be
+            classes.
 
     Raises:
-        FileError: It is empty, too large, no text, not UTF-8, cut off, or has rows of the wrong
-            length.
+        FileError: It may not be read, is empty, too large, no text, not UTF-8, cut off, or has
+            rows of the wrong length.
     """
+    try:
+        return _read_table(path, target)
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror or error}", "check the path and who may read"
+        ) from None
+
+
+def _read_table(path: Path, target: str | None) -> pd.DataFrame:
     if path.is_dir():
         found = sorted(entry.name for entry in path.iterdir())[:10]
         raise FileError(
             f"{path} is a folder, not a table", f"name a file in it: {', '.join(found)}"
         )
+    if path.exists() and not path.is_file():
+        raise FileError(f"{path} is a pipe or a device", "save the table as a file first")
     size = path.stat().st_size
     limit = int(os.environ.get("MLFOLIO_MAX_TABLE_MB", MAX_MEGABYTES))
     if size == 0:
@@ -111,15 +61,40 @@ def read_table(path: Path) -> pd.DataFrame:
         )
     if path.suffix == ".parquet":
         return _read_parquet(path)
-    separator = _inspect(path)
+    separator, decimal = _inspect(path)
+    options: dict[str, Any] = {
+        "sep": separator, "decimal": decimal, "encoding": "utf-8-sig", "low_memory": False,
+    }  # fmt: skip
     try:
-        table = pd.read_csv(path, sep=separator, encoding="utf-8-sig", low_memory=False)
+        table = _tidy(pd.read_csv(path, **options), path.name)
+        if target is not None and target in table and table[target].isna().any():
+            position = list(table.columns).index(target)
+            options |= {"usecols": [position], "keep_default_na": False, "na_values": [""]}
+            table[target] = pd.read_csv(path, **options).iloc[:, 0]
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise FileError(
             f"{path.name} cannot be read as CSV: {str(error).strip()}",
             "check the quotes around that line; the file may be cut off",
         ) from None
-    return _tidy(table, path.name)
+    return table
+
+
+def labelled_files(path: Path) -> tuple[Path, Path | None]:
+    """The labelled table at `path`, and the rows to predict for that may lie beside it.
+
+    A folder holds `train.csv` and perhaps `test.csv`, as Kaggle's do; naming `train.csv` itself
+    is the same.
+
+    Raises:
+        FileError: It is a folder without `train.csv`.
+    """
+    folder = path if path.is_dir() else path.parent
+    train, test = folder / "train.csv", folder / "test.csv"
+    if path not in (folder, train):
+        return path, None
+    if not train.is_file():
+        raise FileError(f"there is no train.csv in {path}", "name the file itself: --data FILE.csv")
+    return train, test if test.is_file() else None
 
 
 def require_columns(table: pd.DataFrame, needed: list[str], name: str) -> None:
@@ -141,37 +116,36 @@ def require_columns(table: pd.DataFrame, needed: list[str], name: str) -> None:
     )
 
 
-def require_target(table: pd.DataFrame, target: str, name: str) -> pd.DataFrame:
-    """The rows of a table in which the column to predict is known.
-
-    Raises:
-        FileError: There is no such column, or it has one value only.
-    """
-    if target not in table:
-        near = nearest(target, map(str, table.columns))
-        raise FileError(
-            f"{name} has no column {target!r} to predict"
-            + (f"; did you mean {near!r}?" if near else ""),
-            f"name it: target=COLUMN, one of {', '.join(map(str, table.columns))}",
-        )
-    labelled = table[table[target].notna()].reset_index(drop=True)
-    if labelled[target].nunique() < 2:
-        raise FileError(
-            f"column {target!r} of {name} has {labelled[target].nunique()} different values",
-            "name the column to predict: target=COLUMN",
-        )
-    return labelled
-
-
 def _read_parquet(path: Path) -> pd.DataFrame:
+    """The columns as a CSV would give them: numbers, truth values and text."""
+    import pyarrow as pa
+    from pyarrow.parquet import ParquetFile
+
     try:
-        return _tidy(pd.read_parquet(path), path.name)
-    except (OSError, ValueError) as error:
+        table = ParquetFile(path).read()
+        for position, field in enumerate(table.schema):
+            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+            if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+                raise FileError(
+                    f"{path.name}: a cell of column {field.name!r} is a {kind}",
+                    "leave the column out, or make numbers or text of it",
+                )
+            if pa.types.is_decimal(kind):
+                kind = pa.float64()
+            elif pa.types.is_temporal(kind):
+                kind = pa.string()
+            if kind != field.type:
+                table = table.set_column(position, field.name, table.column(position).cast(kind))
+        # Without pandas' own types, which are of many kinds where values are missing.
+        frame = table.to_pandas(ignore_metadata=True)
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise FileError(f"{path.name} cannot be read as Parquet: {error}") from None
+    index = [name for name in frame if re.fullmatch(r"__index_level_\d+__", str(name))]
+    return _tidy(frame.drop(columns=index), path.name)
 
 
-def _inspect(path: Path) -> str:
-    """Reads the file once as text: what separates its columns, and whether it is whole."""
+def _inspect(path: Path) -> tuple[str, str]:
+    """Reads the file once as text: its separator, its decimal sign, and whether it is whole."""
     with path.open("rb") as raw:
         head = raw.read(65536)
     for magic, what in _MAGIC.items():
@@ -182,21 +156,40 @@ def _inspect(path: Path) -> str:
     separator = _separator(head)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            _check_lengths(csv.reader(file, delimiter=separator), path)
+            rows = csv.reader(file, delimiter=separator)
+            _check_lengths(rows, path)
     except UnicodeDecodeError as error:
         raise FileError(
             f"{path.name} is not UTF-8: byte {error.object[error.start]:#04x} is no valid text",
             "save it as UTF-8, or: iconv -f latin1 -t utf-8 FILE > NEW",
         ) from None
     except csv.Error as error:
-        raise FileError(f"{path.name} cannot be read as CSV: {error}", "check its quotes") from None
-    return separator
+        line, longest = rows.line_num, csv.field_size_limit()
+        too_long = "field limit" in str(error)
+        raise FileError(
+            f"{path.name}, line {line}: "
+            + (f"a cell has more than {longest:,} characters" if too_long else str(error)),
+            "close the quote that opens before it" + (", or shorten the text" if too_long else ""),
+        ) from None
+    return separator, _decimal(head, separator)
 
 
 def _separator(head: bytes) -> str:
     """The separator that the first line has most of."""
     first = head.split(b"\n", 1)[0].decode("utf-8", "replace")
     return max(",;\t|", key=first.count)
+
+
+def _decimal(head: bytes, separator: str) -> str:
+    """A comma where numbers are written with one; "1,234" alone may also mean thousands."""
+    if separator == ",":
+        return "."
+    rows = csv.reader(head.decode("utf-8", "replace").splitlines(), delimiter=separator)
+    cells = [cell.strip() for row in rows for cell in row]
+    commas = [cell for cell in cells if re.fullmatch(r"-?\d+,\d+", cell)]
+    points = any(re.fullmatch(r"-?\d+\.\d+", cell) for cell in cells)
+    fractions = any(not re.fullmatch(r"-?[1-9]\d{0,2},\d{3}", cell) for cell in commas)
+    return "," if fractions and not points else "."
 
 
 def _check_lengths(rows: Any, path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +13,7 @@ from mlfolio.core.card import Direction
 from mlfolio.core.score import Baseline, Score
 
 Bounds = tuple[float, float]
+FEWEST = 10  # test items below which drawing from them again says nothing
 
 
 def mean_score(
@@ -30,8 +32,9 @@ def mean_score(
 
     Args:
         name: The metric.
-        values: What the model and each rival got for each test item, shape (n,). Truth values
-            (right or wrong) get a Wilson interval, other numbers a bootstrap one.
+        values: What the model and each rival got for each test item, shape (n,). Where all are 0
+            or 1 (wrong or right) the interval is Wilson's, else a bootstrap one, or none where
+            they are fewer than ten or all the same.
         of: The name, in `values`, of what is scored.
         trivial: The name of the trivial baseline.
         strong: The name of the strong baseline, if there is one.
@@ -52,11 +55,18 @@ def mean_score(
         value=float(mine.mean()),
         direction=direction,
         n=len(mine),
-        ci95=ci95 or (proportion_ci95(mine) if mine.dtype == bool else mean_ci95(mine, seed)),
+        ci95=ci95 or _interval(mine, seed),
         protocol=protocol,
         trivial=baseline(trivial),
         strong=baseline(strong) if strong else None,
     )
+
+
+def _interval(values: NDArray[Any], seed: int) -> Bounds | None:
+    """The interval of a mean; equal values do not tell how sure it is, unless they are shares."""
+    if np.isin(values, (0, 1)).all():
+        return proportion_ci95(values)
+    return mean_ci95(values, seed) if np.ptp(values) else None
 
 
 def proportion_ci95(correct: ArrayLike) -> Bounds:
@@ -70,16 +80,21 @@ def proportion_ci95(correct: ArrayLike) -> Bounds:
     return float(interval.low), float(interval.high)
 
 
-def mean_ci95(values: ArrayLike, seed: int = 0) -> Bounds:
+def mean_ci95(values: ArrayLike, seed: int = 0) -> Bounds | None:
     """95 % bootstrap interval of a mean over test items (percentile method, 2,000 draws).
 
     Use it for paired gains too: pass the differences, item by item.
 
     Args:
-        values: One number for each test item, shape (n,), n >= 2.
+        values: One number for each test item, shape (n,), n >= 1.
         seed: Seed of the draws.
+
+    Returns:
+        The bounds; None for fewer than ten items.
     """
     sample: NDArray[np.float64] = np.asarray(values, dtype=float)
+    if len(sample) < FEWEST:
+        return None
     if np.ptp(sample) == 0:
         return float(sample[0]), float(sample[0])
     drawn = stats.bootstrap(
@@ -93,31 +108,39 @@ def bootstrap_ci95(statistic: Callable[..., float], *arrays: ArrayLike, seed: in
     """95 % bootstrap interval of any statistic of paired arrays (percentile method, 1,000 draws).
 
     Args:
-        statistic: Takes the arrays, drawn together, and gives a number.
+        statistic: Takes the arrays, drawn together, and gives a number; draws for which it gives
+            NaN are left out.
         *arrays: Of one length, one element for each test item.
         seed: Seed of the draws.
     """
     rng = np.random.default_rng(seed)
     parts = [np.asarray(array) for array in arrays]
-    draws = rng.integers(len(parts[0]), size=(1000, len(parts[0])))
-    values = [statistic(*(part[draw] for part in parts)) for draw in draws]
-    low, high = np.percentile(values, [2.5, 97.5])
+    values = []
+    for _ in range(1000):  # one draw at a time: all of them would take 8 kB for each test item
+        draw = rng.integers(len(parts[0]), size=len(parts[0]))
+        values.append(statistic(*(part[draw] for part in parts)))
+    low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
 
 
-def resampled_ci95(fold_values: ArrayLike, test_share: float) -> Bounds:
-    """95 % interval of a repeated cross-validation's mean.
+def resampled_ci95(fold_values: ArrayLike, test_share: float) -> Bounds | None:
+    """95 % interval of a repeated cross-validation's mean, for scores in [0, 1].
 
     Folds share training rows, so their plain standard error is far too small; this is the
     corrected resampled t-interval of Nadeau and Bengio (2003), Inference for the generalization
-    error, equation 10.
+    error, equation 10. It is symmetric, so it is cut at 0 and 1, where no share can lie beyond.
 
     Args:
         fold_values: The score of each fold of each repetition, shape (folds,), at least 2.
         test_share: Test rows per training row, for 5 folds 0.25.
+
+    Returns:
+        The bounds; None where all folds agree, which does not make them sure.
     """
     values = np.asarray(fold_values, dtype=float)
+    if np.ptp(values) == 0:
+        return None
     error = np.sqrt((1 / values.size + test_share) * values.var(ddof=1))
     reach = float(stats.t.ppf(0.975, values.size - 1) * error)
     mean = float(values.mean())
-    return mean - reach, mean + reach
+    return max(0.0, mean - reach), min(1.0, mean + reach)

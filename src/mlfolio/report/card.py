@@ -5,14 +5,14 @@ Sections as in Mitchell et al. (2019), Model Cards for Model Reporting.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from mlfolio.core.card import Card
-from mlfolio.report.words import interval, number, verdict
+from mlfolio.core.run import read_json, write_text
+from mlfolio.report.words import FOREIGN, interval, number, title, verdict
 
 TASKS = {
     "table": "tabular-classification",
@@ -27,17 +27,16 @@ TASKS = {
 
 def write_model_card(folder: Path, card: Card) -> Path:
     """Writes `MODEL_CARD.md` into a run's folder, from its `scores.json` and `data.json`."""
-    result = json.loads((folder / "scores.json").read_text("utf-8"))
-    data = json.loads((folder / "data.json").read_text("utf-8"))
+    result, data = read_json(folder / "scores.json"), read_json(folder / "data.json")
     path = folder / "MODEL_CARD.md"
     block = yaml.safe_dump(_metadata(card, result, data), sort_keys=False, allow_unicode=True)
-    path.write_text(f"---\n{block}---\n\n{_body(card, result, data)}", encoding="utf-8")
+    write_text(path, f"---\n{block}---\n\n{_body(card, result, data)}")
     return path
 
 
 def _metadata(card: Card, result: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """The YAML block: https://huggingface.co/docs/hub/model-cards."""
-    task = TASKS[card.kind]
+    task, source = TASKS[card.kind], result["source"]
     return {
         "license": "apache-2.0",
         "library_name": "mlfolio",
@@ -51,7 +50,7 @@ def _metadata(card: Card, result: dict[str, Any], data: dict[str, Any]) -> dict[
                         "task": {"type": task},
                         "dataset": {
                             "name": data["dataset"] + (" (SAMPLE)" if result["sample"] else ""),
-                            "type": card.dataset,
+                            "type": card.dataset if source == "official" else source,
                         },
                         "metrics": [
                             {"name": s["name"], "type": s["name"], "value": s["value"]}
@@ -65,12 +64,14 @@ def _metadata(card: Card, result: dict[str, Any], data: dict[str, Any]) -> dict[
 
 
 def _body(card: Card, result: dict[str, Any], data: dict[str, Any]) -> str:
-    lines = [f"# {card.title}", "", card.summary, ""]
+    foreign = [FOREIGN, ""] if result["source"] == "own" else []
+    lines = [f"# {title(card, result['source'], data['dataset'])}", "", card.summary, ""]
     if result["sample"]:
         lines += ["**SAMPLE: these numbers are measured on an embedded sample.**", ""]
     lines += [
         "## Model",
         "",
+        *foreign,
         card.method or "See the system's README.",
         "",
         f"Made by run `{Path(result['run']).name}`, seed {result['seed']}, knobs "
@@ -98,6 +99,6 @@ def _body(card: Card, result: dict[str, Any], data: dict[str, Any]) -> str:
             f"| {number(s['baseline'])} | {number(s['target'])} | {s['protocol']} |"
         )
     said = [f"- {s['name']}: {verdict(s)}." for s in result["scores"] if verdict(s)]
-    lines += ["", *said, "", "## Limits", ""]
+    lines += ["", *said, "", "## Limits", "", *foreign]
     lines += [f"- {limit}" for limit in card.limits] or ["- See the system's README."]
     return "\n".join(lines) + "\n"

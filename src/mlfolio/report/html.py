@@ -6,15 +6,14 @@ It is made from the run's folder alone, so it can be made again at any time.
 from __future__ import annotations
 
 import base64
-import json
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
 
 from mlfolio.core.card import Card
-from mlfolio.core.run import Exhibit, read_exhibits
-from mlfolio.report.words import number, verdict
+from mlfolio.core.run import Exhibit, read_exhibits, read_json, write_text
+from mlfolio.report.words import FOREIGN, number, title, verdict
 
 STAGES = {"data": "The data", "fit": "How it was made", "evaluate": "How good it is"}
 MAX_ROWS = 60
@@ -35,12 +34,14 @@ def write_report(folder: Path, card: Card) -> Path:
     )
     pages.filters |= {"number": number}
     exhibits = read_exhibits(folder)
-    result = _read(folder / "scores.json")
+    result, data = read_json(folder / "scores.json"), read_json(folder / "data.json")
     html = pages.get_template("report.html").render(
         card=card,
         result=result,
-        data=_read(folder / "data.json"),
-        environment=_read(folder / "environment.json"),
+        data=data,
+        title=title(card, result["source"], data["dataset"]),
+        foreign=FOREIGN if result["source"] == "own" else "",
+        environment=read_json(folder / "environment.json"),
         verdicts=[verdict(score) for score in result["scores"]],
         stages=[
             (heading, [_shown(folder, e) for e in exhibits if e.stage == stage])
@@ -48,7 +49,7 @@ def write_report(folder: Path, card: Card) -> Path:
         ],
     )
     path = folder / "report.html"
-    path.write_text(html, encoding="utf-8")
+    write_text(path, html)
     return path
 
 
@@ -65,7 +66,3 @@ def _shown(folder: Path, exhibit: Exhibit) -> dict[str, Any]:
             header, *rows = list(csv.reader(file))
         shown |= {"header": header, "rows": rows[:MAX_ROWS], "left_out": len(rows[MAX_ROWS:])}
     return shown
-
-
-def _read(path: Path) -> Any:
-    return json.loads(path.read_text("utf-8"))

@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+from mlfolio.core.card import Card
+
+FOREIGN = "Written for the official data; on yours some of it does not apply."
+
+
+def title(card: Card, source: str, dataset: str) -> str:
+    """The heading of a report: a system's title is about its official data."""
+    return f"{card.title}, on {dataset}" if source == "own" else card.title
+
 
 def number(value: Any, digits: int = 4) -> str:
     """A number as people write it: 0.8316, 12,345, or a dash where there is none."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlfolio.core.catalog import get_system
+from mlfolio.core.errors import FileError, MlfolioError
 from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.run import read_json
+from mlfolio.core.system import System
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -21,9 +23,29 @@ def load_folder(folder: Path) -> tuple[str, Model]:
     """A stored model and the name of its system.
 
     The folder's header names the system; the catalog, not the file, says which class that is.
+
+    Raises:
+        FileError: The files are damaged.
     """
-    name = str(json.loads((folder / HEADER).read_text("utf-8"))["system"])
-    return name, get_system(name).model.load(folder)
+    name = str(read_json(folder / HEADER, "system")["system"])
+    return name, load_model(get_system(name), folder)
+
+
+def load_model(system: type[System], folder: Path) -> Model:
+    """A stored model of a system.
+
+    Raises:
+        FileError: The files are damaged: each system's readers fail on them in ways of their own.
+    """
+    try:
+        return system.model.load(folder)
+    except (MlfolioError, ImportError, MemoryError):
+        raise
+    except Exception as error:
+        raise FileError(
+            f"the stored model in {folder} is damaged: {type(error).__name__}: {error}",
+            f"mlfolio run {system.card.slug} makes a new one",
+        ) from error
 
 
 class PyFunc:

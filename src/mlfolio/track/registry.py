@@ -10,16 +10,19 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 from pydantic import BaseModel
 
+from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
@@ -30,6 +33,14 @@ if TYPE_CHECKING:
 
 URI = "MLFLOW_TRACKING_URI"
 CHAMPION, CHALLENGER = "champion", "challenger"
+SETTINGS = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    # MLflow's own seven retries of two minutes each hide a server that is away.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
 
 
 class Version(BaseModel):
@@ -44,6 +55,7 @@ class Version(BaseModel):
         value: Its value.
         source: Which kind of data it was fitted on: `own`, `official` or `sample`.
         test_fingerprint: Which data it was measured on.
+        protocol: How it was measured; empty where that was not written down.
         knobs: The knobs it was fitted with.
     """
 
@@ -55,6 +67,7 @@ class Version(BaseModel):
     value: float
     source: str
     test_fingerprint: str
+    protocol: str = ""
     knobs: dict[str, Any] = {}
 
 
@@ -68,34 +81,51 @@ class Verdict(BaseModel):
 def decide(new: Evaluation, data: DataInfo, champion: Version | None) -> Verdict:
     """The rule for champions.
 
-    On the same test data the better primary score wins, and a tie leaves the champion where it
-    is. Scores on different data cannot be compared: then real data win over a sample, and of two
-    models on real data the newer one, because somebody asked for it.
+    Real data win over a sample. On the same test data, measured by the same protocol, the better
+    primary score wins and a tie leaves the champion where it is. Of models whose scores cannot be
+    compared the newer wins, because somebody asked for it.
     """
     if champion is None:
         return Verdict(champion=True, reason="the first model of this system")
-    score = new.scores[0]
-    if data.test_fingerprint == champion.test_fingerprint and score.name == champion.metric:
-        better = score.better_than(champion.value)
-        word = "better than" if better else "not better than"
-        return Verdict(
-            champion=better,
-            reason=f"{score.name} {score.value:.4f} is {word} version {champion.number}'s "
-            f"{champion.value:.4f} on the same test data",
-        )
-    if data.source.is_sample and champion.source != "sample":
-        reason = f"a sample does not replace version {champion.number}, fitted on real data"
-        return Verdict(champion=False, reason=reason)
-    reason = f"version {champion.number} was measured on other data ({champion.source})"
-    return Verdict(champion=True, reason=reason)
+    old, score = f"version {champion.number}", new.scores[0]
+    if data.source.is_sample != (champion.source == "sample"):
+        if data.source.is_sample:
+            return Verdict(
+                champion=False, reason=f"{old} was fitted on real data, this on a sample"
+            )
+        return Verdict(champion=True, reason=f"{old} was fitted on a sample, this on real data")
+    if data.test_fingerprint != champion.test_fingerprint:
+        reason = f"{old} was measured on other data ({champion.source}), so the newer model wins"
+        return Verdict(champion=True, reason=reason)
+    if (score.name, score.protocol) != (champion.metric, champion.protocol):
+        theirs = f"{champion.metric} by {champion.protocol or 'a protocol not written down'}"
+        reason = f"{score.name} by {score.protocol} cannot be compared with {old}'s {theirs}"
+        return Verdict(champion=True, reason=f"{reason}, so the newer model wins")
+    better = score.better_than(champion.value)
+    reason = (
+        f"{score.name} {score.value:.4f} is {'better' if better else 'not better'} than {old}'s "
+        f"{champion.value:.4f} on the same test data"
+    )
+    if better and score.ci95 and score.ci95[0] <= champion.value <= score.ci95[1]:
+        reason += " (the difference may be chance)"
+    return Verdict(champion=better, reason=reason)
 
 
 def champion(system: str) -> Version | None:
-    """The champion of a system, or None if it has none."""
+    """The champion of a system, or None if it has none.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
     if not _is_remote() and not _database().exists():
         return None
     with _client() as client:
         return _champion(client, system)
+
+
+def place() -> str:
+    """Where the registry lies, for people."""
+    return f"the server in {URI}" if _is_remote() else str(runs_folder())
 
 
 def stamp() -> float:
@@ -115,21 +145,20 @@ def register(
 
     The folder `run` holds `model/` and everything else the run has written. The comparison with
     the champion and the change of the alias happen under one lock, so of two runs that end
-    together one sees the other's result.
+    together in one runs' folder one sees the other's result. Runs on two machines that share a
+    tracking server do not see this lock.
 
     Returns:
         The new version, and whether it is the champion.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
     """
     import mlflow
 
     with _client() as client, FileLock(runs_folder() / ".registry.lock"):
         verdict = decide(evaluation, data, _champion(client, system))
-        experiment = client.get_experiment_by_name(system)
-        experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(system, None if _is_remote() else _artifacts(system))
-        )
+        experiment_id = _experiment(client, system)
         score = evaluation.scores[0]
         tags = {
             "mlfolio.run": run.name,
@@ -138,6 +167,7 @@ def register(
             "mlfolio.value": repr(score.value),
             "mlfolio.source": data.source.kind,
             "mlfolio.test_fingerprint": data.test_fingerprint,
+            "mlfolio.protocol": score.protocol,
             "mlfolio.knobs": json.dumps(dict(knobs), default=str),
         }
         with mlflow.start_run(experiment_id=experiment_id, run_name=run.name, tags=tags):
@@ -161,9 +191,25 @@ def register(
         version = client.create_model_version(
             system, logged.model_uri, logged.run_id, tags, model_id=logged.model_id
         )
+        registered = _version(client, system, int(version.version))
         alias = CHAMPION if verdict.champion else CHALLENGER
-        client.set_registered_model_alias(system, alias, version.version)
-        return _version(client, system, int(version.version)), verdict
+        client.set_registered_model_alias(system, alias, version.version)  # last: all else is there
+        return registered, verdict
+
+
+def _experiment(client: MlflowClient, system: str) -> str:
+    """The MLflow experiment of a system.
+
+    MLflow fixes for good where an experiment's files go, so a runs' folder that was moved needs a
+    new one; the old one keeps its runs under another name.
+    """
+    home = None if _is_remote() else _artifacts(system)
+    found = client.get_experiment_by_name(system)
+    if found and home in (None, found.artifact_location):
+        return str(found.experiment_id)
+    if found:
+        client.rename_experiment(found.experiment_id, f"{system} until {found.experiment_id}")
+    return str(client.create_experiment(system, home))
 
 
 def _champion(client: MlflowClient, system: str) -> Version | None:
@@ -171,22 +217,29 @@ def _champion(client: MlflowClient, system: str) -> Version | None:
 
     try:
         found = client.get_model_version_by_alias(system, CHAMPION)
-    except MlflowException:
-        return None
+    except MlflowException as error:
+        # What MLflow says of a model and of an alias that do not exist.
+        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+            return None
+        raise
     return _version(client, system, int(found.version))
 
 
 def _version(client: MlflowClient, system: str, number: int) -> Version:
     found = client.get_model_version(system, str(number))
+    run = found.tags["mlfolio.run"]
+    # Our own database lies beside its runs, also after both were moved.
+    folder = found.tags["mlfolio.folder"] if _is_remote() else runs_folder() / system / run
     return Version(
         system=system,
         number=number,
-        run=found.tags["mlfolio.run"],
-        folder=Path(found.tags["mlfolio.folder"]) / "model",
+        run=run,
+        folder=Path(folder) / "model",
         metric=found.tags["mlfolio.metric"],
         value=float(found.tags["mlfolio.value"]),
         source=found.tags["mlfolio.source"],
         test_fingerprint=found.tags["mlfolio.test_fingerprint"],
+        protocol=found.tags.get("mlfolio.protocol", ""),
         knobs=json.loads(found.tags["mlfolio.knobs"]),
     )
 
@@ -196,41 +249,95 @@ def local_folder(version: Version) -> Path:
 
     The run's own folder comes first: for a model that changes while it serves (an index) that is
     the living one, and what MLflow keeps is the state it was registered in.
+
+    Raises:
+        MlfolioError: They are in neither place.
     """
     if version.folder.is_dir():
         return version.folder
+    target = runs_folder() / version.system / "fetched" / str(version.number)
+    try:
+        with _client(), FileLock(runs_folder() / ".fetch.lock"):
+            if not any(target.rglob(HEADER)):
+                _fetch(version, target)
+        return next(target.rglob(HEADER)).parent
+    except Exception as error:  # whatever a tracking server's store may say
+        raise MlfolioError(
+            f"the model of {version.system} version {version.number} is gone: it is not in "
+            f"{version.folder}, and MLflow does not give it ({_first_line(error)})",
+            f"bring that folder back, or make a new model: mlfolio run {version.system}",
+        ) from error
+
+
+def _fetch(version: Version, target: Path) -> None:
+    """Downloads a version's files; they appear in `target` whole."""
     import mlflow
 
-    with _client():
-        uri = f"models:/{version.system}/{version.number}"
-        target = runs_folder() / version.system / "fetched" / str(version.number)
-        if not target.is_dir():
-            target.mkdir(parents=True)
-            mlflow.artifacts.download_artifacts(uri, dst_path=str(target))
-    return next(target.rglob(HEADER)).parent
+    part = target.with_name(f".{version.number}.part")
+    shutil.rmtree(part, ignore_errors=True)  # of a download that was killed
+    part.mkdir(parents=True)
+    uri = f"models:/{version.system}/{version.number}"
+    mlflow.artifacts.download_artifacts(uri, dst_path=str(part))
+    if not any(part.rglob(HEADER)):
+        raise MlfolioError("no model among its files")
+    part.rename(target)
 
 
 @contextmanager
 def _client() -> Iterator[MlflowClient]:
-    """MLflow, pointed at our database, with its chatter and telemetry off."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    """MLflow, pointed at our database, with its chatter and telemetry off.
+
+    Raises:
+        MlfolioError: MLflow, its database or its server failed.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         import mlflow
+        from mlflow.exceptions import MlflowException
+        from sqlalchemy.exc import SQLAlchemyError
 
         for name in ("mlflow", "alembic", "sqlalchemy"):
             logging.getLogger(name).setLevel(logging.ERROR)
         theirs = os.environ.get(URI)
-        runs_folder().mkdir(parents=True, exist_ok=True)
-        mlflow.set_tracking_uri(theirs or f"sqlite:///{_database()}")
-        if theirs is None:  # MLflow writes its address there, where it would look like the user's
-            os.environ.pop(URI, None)
-        # Two processes that make the same new database at once would trip over each other.
-        with FileLock(runs_folder() / ".database.lock"):
-            client = mlflow.MlflowClient()
-        yield client
+        try:
+            runs_folder().mkdir(parents=True, exist_ok=True)
+            if not theirs:
+                _make_database()
+            mlflow.set_tracking_uri(theirs or f"sqlite:///{_database()}")
+            if not theirs:  # MLflow writes its address there, as if the user had
+                os.environ.pop(URI, None)
+            yield mlflow.MlflowClient()
+        except (MlflowException, SQLAlchemyError, OSError) as error:
+            raise MlfolioError(
+                f"the registry ({place()}) cannot be used: {_first_line(error)}",
+                f"is {URI} right, and the server there up?"
+                if theirs
+                else "try again; is it locked, or the disk full?",
+            ) from error
+
+
+def _make_database() -> None:
+    """Makes our database if there is none: in another folder, so that it appears whole.
+
+    MLflow goes through dozens of migrations, and cannot go on where one of them was killed.
+    """
+    with FileLock(runs_folder() / ".database.lock"):
+        if _database().exists():
+            return
+        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+        for left in runs_folder().glob(".mlflow.db.*"):  # of attempts that were killed
+            shutil.rmtree(left)
+        for suffix in ("-wal", "-shm", "-journal"):  # of a database that somebody has deleted
+            _database().with_name(_database().name + suffix).unlink(missing_ok=True)
+        with TemporaryDirectory(prefix=".mlflow.db.", dir=runs_folder()) as folder:
+            made = Path(folder) / "mlflow.db"
+            root = (runs_folder() / "mlflow").as_uri()
+            store = SqlAlchemyStore(f"sqlite:///{made}", root)  # type: ignore[no-untyped-call]
+            store.engine.dispose()
+            made.rename(_database())
 
 
 def _is_remote() -> bool:
@@ -243,6 +350,10 @@ def _database() -> Path:
 
 def _artifacts(system: str) -> str:
     return (runs_folder() / "mlflow" / system).as_uri()
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _metric_name(name: str) -> str:

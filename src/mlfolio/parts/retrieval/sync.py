@@ -39,7 +39,8 @@ class Document:
 
     Attributes:
         name: What citations say: a path relative to its folder, with forward slashes.
-        digest: sha256 of its content: equal digests are the same document.
+        digest: sha256 of its content: equal digests are the same document. Empty where the file
+            could not be opened.
         read: Gives its blocks, or raises `UnreadableError`.
     """
 
@@ -47,24 +48,42 @@ class Document:
     digest: str
     read: Callable[[], list[Block]] = field(repr=False)
 
-    @cached_property
+    @property
     def blocks(self) -> list[Block]:
         """Its blocks, in reading order, read once.
 
         Raises:
             UnreadableError: It cannot be turned into text.
         """
+        return [block for block in self._blocks if block.kind != "blank"]
+
+    @property
+    def blank_pages(self) -> list[int]:
+        """Numbers of the pages that hold no text.
+
+        Raises:
+            UnreadableError: None of them does.
+        """
+        return [block.page for block in self._blocks if block.kind == "blank" and block.page]
+
+    @cached_property
+    def _blocks(self) -> list[Block]:
         try:
             return self.read()
         except OSError as error:
-            raise UnreadableError(f"it cannot be read ({error.strerror or error})") from error
+            raise UnreadableError(
+                f"it cannot be read ({error.strerror or error})", "check its permissions"
+            ) from error
 
     @classmethod
     def of_file(cls, path: Path, name: str) -> Document:
-        """A file on disk."""
-        with path.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
-        return cls(name, digest, lambda: parse_file(path))
+        """A file on disk; one that cannot be opened says so when it is read."""
+        try:
+            with path.open("rb") as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError:
+            digest = ""
+        return cls(_utf8(name), digest, lambda: parse_file(path))
 
     @classmethod
     def of_text(cls, name: str, title: str, text: str) -> Document:
@@ -72,6 +91,11 @@ class Document:
         blocks = [Block("heading", title, 1), Block("text", text)]
         blocks = [block for block in blocks if block.text.strip()]
         return cls(name, hashlib.sha256(f"{title}\n{text}".encode()).hexdigest(), lambda: blocks)
+
+
+def _utf8(name: str) -> str:
+    """A file's name as text: bytes of another encoding (on Linux a name is any bytes) escaped."""
+    return name.encode(errors="backslashreplace").decode()
 
 
 def list_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
@@ -86,7 +110,7 @@ def list_files(folder: Path) -> tuple[dict[str, Path], dict[str, Path]]:
         if any(part.startswith(".") for part in name.parts) or path.is_symlink():
             continue
         if path.is_file():
-            (known if path.suffix.lower() in SUFFIXES else other)[name.as_posix()] = path
+            (known if path.suffix.lower() in SUFFIXES else other)[_utf8(name.as_posix())] = path
     return known, other
 
 

@@ -13,6 +13,8 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from mlfolio.data.labelled import MAX_CATEGORIES
+
 Kind = Literal["number", "category", "ignored"]
 Floats = NDArray[np.float64]
 
@@ -31,14 +33,12 @@ def numbers(X: pd.DataFrame, column: str) -> Floats:
 
 
 def kind_of(column: pd.Series, max_categories: int) -> Kind:
-    """How to treat a column: identifiers, constants and free text are ignored."""
-    distinct = column.nunique()
-    if distinct < 2:
+    """How to treat a column: constants and free text are ignored."""
+    if column.nunique(dropna=False) < 2:
         return "ignored"
     if column.dtype.kind in "iuf":
-        numbers_only_the_rows = distinct == len(column) and not (column % 1).any()
-        return "ignored" if numbers_only_the_rows else "number"
-    return "category" if distinct <= max_categories else "ignored"
+        return "number"
+    return "category" if column.nunique() <= max_categories else "ignored"
 
 
 class TabularEncoder(TransformerMixin, BaseEstimator):
@@ -59,7 +59,9 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         incomplete_: The numbers that had missing values.
     """
 
-    def __init__(self, max_categories: int = 30, min_count: int = 10, clip: float = 0.005) -> None:
+    def __init__(
+        self, max_categories: int = MAX_CATEGORIES, min_count: int = 10, clip: float = 0.005
+    ) -> None:
         self.max_categories = max_categories
         self.min_count = min_count
         self.clip = clip
@@ -100,7 +102,7 @@ class TabularEncoder(TransformerMixin, BaseEstimator):
         for column, categories in self.categories_.items():
             values_as_text = np.array(texts(X, column), dtype=object)
             parts.extend(values_as_text == category for category in categories)
-        return np.column_stack(parts).astype(np.float64)
+        return np.column_stack(parts).astype(np.float64, copy=False)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[np.object_]:
         """Names of the matrix's columns."""

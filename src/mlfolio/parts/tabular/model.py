@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import ClassVar, Self
 from zipfile import ZIP_DEFLATED
 
 import numpy as np
@@ -16,7 +16,7 @@ from sklearn.base import BaseEstimator
 from mlfolio.core.errors import FileError
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import write_json
-from mlfolio.parts.tabular.encoder import TabularEncoder
+from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
 from mlfolio.parts.tabular.explain import explain_rows
 from mlfolio.parts.tabular.schema import Schema
 
@@ -33,6 +33,18 @@ class ClassOutput(Output):
     probabilities: dict[str, float]
 
 
+def decide(chances: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
+    """Positions of the answers among the classes, shape (n,).
+
+    Args:
+        chances: Probability of each class, shape (n, classes).
+        threshold: For two classes, the probability of the second from which it is the answer.
+    """
+    if chances.shape[1] == 2:
+        return (chances[:, 1] >= threshold).astype(np.int64)
+    return np.asarray(chances.argmax(axis=1), dtype=np.int64)
+
+
 class TabularModel:
     """A fitted scikit-learn classifier and the schema of its table.
 
@@ -42,7 +54,6 @@ class TabularModel:
         classes: The classes in the order of the probabilities.
         threshold: For two classes, the probability of the second from which it is the answer.
         ignored: Columns of the table that it does not use (ids, the target); allowed in files.
-        typical: For each column the value an explanation compares with.
         trusted: Classes of the estimator's parts beyond scikit-learn's own; only these are ever
             made when a stored model is read.
     """
@@ -68,23 +79,21 @@ class TabularModel:
         classes: Sequence[int | str],
         threshold: float = 0.5,
         ignored: Sequence[str] = (),
-        typical: dict[str, Any] | None = None,
     ) -> None:
         self.schema = schema
         self.estimator = estimator
         self.classes = list(classes)
         self.threshold = threshold
         self.ignored = tuple(ignored)
-        self.typical = typical or {}
 
     @cached_property
     def input_type(self) -> type[Input]:
         """A row of the table."""
         return self.schema.row_type()
 
-    def probabilities(self, inputs: Sequence[Input]) -> NDArray[np.float64]:
+    def probabilities(self, inputs: Sequence[Input]) -> Floats:
         """Probability of each class, shape (n, classes)."""
-        found: NDArray[np.float64] = self.estimator.predict_proba(self.schema.frame(inputs))
+        found: Floats = self.estimator.predict_proba(self.schema.frame(inputs))
         return found
 
     def predict(self, inputs: Sequence[Input]) -> list[Output]:
@@ -93,8 +102,9 @@ class TabularModel:
             return []
         outputs: list[Output] = []
         names = [str(label) for label in self.classes]
-        for row, chances in zip(inputs, self.probabilities(inputs).tolist(), strict=True):
-            best = self.decide(chances)
+        found = self.probabilities(inputs)
+        answers = self.decide(found).tolist()
+        for row, chances, best in zip(inputs, found.tolist(), answers, strict=True):
             outputs.append(
                 ClassOutput(
                     answer=self.classes[best],
@@ -105,11 +115,9 @@ class TabularModel:
             )
         return outputs
 
-    def decide(self, chances: Sequence[float]) -> int:
-        """Position of the answer among the classes."""
-        if len(self.classes) == 2:
-            return int(chances[1] >= self.threshold)
-        return int(np.argmax(chances))
+    def decide(self, chances: Floats) -> NDArray[np.int64]:
+        """Positions of the answers among the classes, for probabilities of shape (n, classes)."""
+        return decide(chances, self.threshold)
 
     def explain(self, inputs: Sequence[Input]) -> list[list[Reason]]:
         """For each row what each column adds to the log-odds of its answer."""
@@ -131,7 +139,6 @@ class TabularModel:
             "classes": self.classes,
             "threshold": self.threshold,
             "ignored": self.ignored,
-            "typical": self.typical,
         }
         write_json(folder / "model.json", facts)
 
@@ -153,7 +160,6 @@ class TabularModel:
             classes=facts["classes"],
             threshold=facts["threshold"],
             ignored=facts["ignored"],
-            typical=facts["typical"],
         )
 
     @classmethod

@@ -11,9 +11,10 @@ import pandas as pd
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 from mlfolio.core.model import Input
+from mlfolio.data.labelled import is_category
 
-MAX_CATEGORIES = 50
 MAX_TEXT = 10_000
+BLANKS = frozenset(("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null"))
 
 ColumnKind = Literal["number", "category", "text"]
 
@@ -30,13 +31,9 @@ def _as_text(value: Any) -> Any:
 Text = Annotated[str, BeforeValidator(_as_text), Field(max_length=MAX_TEXT)]
 
 
-def as_numbers(values: pd.Series) -> pd.Series:
-    """A column of numbers some of whose cells are blank or dashes, as numbers; others unchanged."""
-    if pd.api.types.is_numeric_dtype(values):
-        return values
-    numbers = pd.to_numeric(values, errors="coerce")
-    known = int(values.notna().sum())
-    return numbers if known and numbers.notna().sum() >= 0.95 * known else values
+def _blank_as_missing(value: Any) -> Any:
+    """What people write into a cell of numbers that they leave empty is missing."""
+    return None if isinstance(value, str) and value.strip().lower() in BLANKS else value
 
 
 class Column(BaseModel):
@@ -49,6 +46,7 @@ class Column(BaseModel):
         maximum: Greatest value seen (numbers).
         categories: All values seen (categories), the most frequent first.
         missing: Share of training rows in which it is missing.
+        typical: The median, or the most frequent category; None for text.
     """
 
     name: str
@@ -57,20 +55,41 @@ class Column(BaseModel):
     maximum: float | None = None
     categories: list[str] = []
     missing: float = 0.0
+    typical: float | str | None = None
 
     @classmethod
     def of(cls, values: pd.Series) -> Column:
         """Learns a column from its training values."""
-        name = str(values.name)
-        values = as_numbers(values)
-        missing, known = float(values.isna().mean()), values.dropna()
+        name, missing = str(values.name), float(values.isna().mean())
+        known = values.dropna()
         if pd.api.types.is_numeric_dtype(values):
-            low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
-            return cls(name=name, kind="number", minimum=low, maximum=high, missing=missing)
+            return cls(
+                name=name, kind="number", missing=missing, minimum=float(known.min()),
+                maximum=float(known.max()), typical=float(known.median()),
+            )  # fmt: skip
+        if not is_category(values):
+            return cls(name=name, kind="text", missing=missing)
         counts = known.astype(str).value_counts()
-        if len(counts) <= MAX_CATEGORIES and len(counts) <= max(2, len(known) / 2):
-            return cls(name=name, kind="category", categories=list(counts.index), missing=missing)
-        return cls(name=name, kind="text", missing=missing)
+        return cls(
+            name=name, kind="category", missing=missing, categories=list(counts.index),
+            typical=counts.index[0],
+        )  # fmt: skip
+
+    @property
+    def assumed(self) -> float | str | None:
+        """What stands for a value that is not given.
+
+        Where training never lacked one, a model has learned nothing of that case, and the typical
+        value is taken. Where it did, missing is a state that the model knows, and stays.
+        """
+        return None if self.missing else self.typical
+
+    @property
+    def seen(self) -> list[Any]:
+        """What a form offers: the range of a number, the values of a category."""
+        if self.kind == "number" and self.minimum is not None:
+            return [self.minimum, self.maximum]
+        return list(self.categories)
 
     def warning(self, value: Any) -> str | None:
         """What to say of a value that training never saw; None if it is an ordinary one."""
@@ -121,33 +140,47 @@ class Schema(BaseModel):
             kind: Any = float if column.kind == "number" else Text
             description = self._describe(column)
             default = ... if self.complete else None
-            field = Field(default, alias=column.name, description=description)
-            fields[f"column_{number}"] = (kind if self.complete else kind | None, field)
+            field = Field(
+                default, alias=column.name, description=description,
+                json_schema_extra={"seen": column.seen} if column.seen else None,
+            )  # fmt: skip
+            if not self.complete:
+                kind = kind | None
+                if column.kind == "number":
+                    kind = Annotated[kind, BeforeValidator(_blank_as_missing)]
+            fields[f"column_{number}"] = (kind, field)
         return create_model("Row", __base__=Input, **fields)
+
+    def values(self, row: Input) -> list[Any]:
+        """A row's values in the order of the columns, as the model takes them."""
+        given = [getattr(row, f"column_{number}") for number in range(len(self.columns))]
+        pairs = zip(self.columns, given, strict=True)
+        return [column.assumed if value is None else value for column, value in pairs]
 
     def frame(self, inputs: Sequence[Input]) -> pd.DataFrame:
         """The rows as a model wants them, shape (n, columns): floats and text."""
+        rows = [self.values(row) for row in inputs]
         cells = {}
         for number, column in enumerate(self.columns):
-            values = [getattr(row, f"column_{number}") for row in inputs]
-            if column.kind == "number":
-                cells[column.name] = np.array(
-                    [math.nan if value is None else value for value in values], dtype=float
-                )
-            else:
-                cells[column.name] = np.array(values, dtype=object)
+            kind = float if column.kind == "number" else object
+            cells[column.name] = np.array([row[number] for row in rows], dtype=kind)
         return pd.DataFrame(cells)
 
     def conform(self, features: pd.DataFrame) -> pd.DataFrame:
-        """A frame that was read from a file, in the types that `frame` gives."""
+        """A frame that was read from a file, in the types and with the values that `frame` gives.
+
+        Training rows pass unchanged: what is filled in here was never missing there.
+        """
         cells: dict[str, Any] = {}
         for column in self.columns:
             values = features[column.name]
             if column.kind == "number":
-                cells[column.name] = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
+                numbers = pd.to_numeric(values, errors="coerce").to_numpy(dtype=float)
+                assumed = math.nan if column.assumed is None else column.assumed
+                cells[column.name] = np.where(np.isnan(numbers), assumed, numbers)
             else:
                 texts = values.map(_as_text, na_action="ignore").astype(object)
-                cells[column.name] = texts.where(values.notna(), None).to_numpy()
+                cells[column.name] = texts.where(values.notna(), column.assumed).to_numpy()
         return pd.DataFrame(cells)
 
     def warnings(self, row: Input) -> list[str]:
@@ -156,9 +189,13 @@ class Schema(BaseModel):
         pairs = list(zip(self.columns, values, strict=True))
         found = [warning for column, value in pairs if (warning := column.warning(value))]
         # What was sometimes missing in training is nothing strange.
-        absent = [column.name for column, value in pairs if value is None and not column.missing]
-        if absent:
-            found.append(f"not given, so typical values are assumed: {', '.join(absent)}")
+        absent = [column for column, value in pairs if value is None and not column.missing]
+        filled = [f"{c.name} = {_shown(c.assumed)}" for c in absent if c.assumed is not None]
+        if filled:
+            found.append(f"not given, so typical values are assumed: {', '.join(filled)}")
+        texts = [column.name for column in absent if column.assumed is None]
+        if texts:
+            found.append(f"not given: {', '.join(texts)}")
         return found
 
     def _describe(self, column: Column) -> str:
@@ -167,3 +204,7 @@ class Schema(BaseModel):
         if column.kind == "category":
             return f"one of {', '.join(column.categories[:20])}"
         return "text"
+
+
+def _shown(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

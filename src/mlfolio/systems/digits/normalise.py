@@ -19,7 +19,7 @@ Grey = NDArray[np.float32]  # (height, width) in [0, 1], as light as the picture
 Mask = NDArray[np.bool_]
 
 MAX_BYTES = 10 * 2**20
-MAX_PIXELS = 40_000_000
+MAX_MEGAPIXELS = {"PNG": 16, "JPEG": 40}  # a JPEG need not be decoded in full
 SIDE, BOX = 28, 20
 MIDDLE = 14.0  # where MNIST has the centre of mass, as a pixel index (not 13.5)
 WORKING = 400  # longer side that large pictures are averaged down to
@@ -46,21 +46,23 @@ def open_picture(content: bytes) -> Grey:
     """Decodes a PNG or JPEG to grey, its longer side no more than 400 pixels.
 
     Raises:
-        ValueError: It is no such picture, is broken, or larger than 10 MB or 40 megapixels.
+        ValueError: It is no such picture, is broken, or has more than 10 MB, or more than 16
+            megapixels (PNG) or 40 (JPEG).
     """
     if len(content) > MAX_BYTES:
         raise ValueError(f"{len(content) / 2**20:.1f} MB; a picture may have 10 MB")
     try:
         image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
-        pixels = image.width * image.height  # known from the header, before anything is decoded
-        if pixels <= MAX_PIXELS:
+        size = image.width * image.height / 1e6  # from the header, before anything is decoded
+        most = MAX_MEGAPIXELS[str(image.format)]
+        if size <= most:
             image.draft("L", (WORKING, WORKING))  # a JPEG is decoded at about the needed size
             return _to_grey(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        pixels = 2 * MAX_PIXELS
+        raise ValueError("a hundred megapixels or more; send a smaller picture") from None
     except Exception as error:  # whatever a broken file makes Pillow's decoders stumble over
         raise ValueError(f"no PNG or JPEG that can be read ({type(error).__name__})") from None
-    raise ValueError(f"{pixels / 1e6:.0f} megapixels or more; a picture may have 40")
+    raise ValueError(f"{size:.0f} megapixels; a {image.format} may have {most}")
 
 
 def normalise(grey: Grey) -> Normalised:
@@ -89,18 +91,24 @@ def normalise(grey: Grey) -> Normalised:
 
 def _to_grey(image: Image.Image) -> Grey:
     """Flattens colour, transparency and 16-bit depth; averages large pictures down."""
-    image = ImageOps.exif_transpose(image)
-    if image.mode.startswith(("I", "F")):  # 16 bits a pixel
-        image = Image.fromarray(np.asarray(image, np.float32) / np.float32(257))
+    ImageOps.exif_transpose(image, in_place=True)
+    lightest = 255
+    if image.mode.startswith("I"):  # 16 bits a pixel
+        image, lightest = _shrink(image.convert("F")), 65535
     elif image.has_transparency_data:
-        image = _over_paper(image.convert("RGBA")).convert("L")
+        image = _over_paper(_shrink(image.convert("RGBA"))).convert("L")
     else:
-        image = image.convert("L")
-    shrink = WORKING / max(image.size)
-    if shrink < 1:
-        size = (max(1, round(image.width * shrink)), max(1, round(image.height * shrink)))
-        image = image.resize(size, Image.Resampling.BOX)
-    return np.clip(np.asarray(image, np.float32) / 255, 0, 1)
+        image = _shrink(image.convert("L"))
+    return np.clip(np.asarray(image, np.float32) / lightest, 0, 1)
+
+
+def _shrink(image: Image.Image) -> Image.Image:
+    """Averages a large picture down until its longer side has 400 pixels."""
+    scale = WORKING / max(image.size)
+    if scale >= 1:
+        return image
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.BOX)
 
 
 def _over_paper(image: Image.Image) -> Image.Image:

@@ -38,7 +38,7 @@ class Recipe:
     learning_rate: float  # peak of the one-cycle schedule
     weight_decay: float
     label_smoothing: float
-    warp: Warp | None
+    warp: Warp
 
 
 def plan(n: int, epochs: int | None, batch_size: int | None) -> tuple[int, int]:
@@ -86,8 +86,7 @@ def train(net: DigitNet, pictures: Pictures, recipe: Recipe, seed: int) -> Itera
         for i in range(steps_per_epoch):
             batch = order[i * size : (i + 1) * size]
             ink = pixels[batch].unsqueeze(1).float() / 255
-            if recipe.warp is not None:
-                ink = warp(ink, recipe.warp, rng)
+            ink = warp(ink, recipe.warp, rng)
 
             with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                 logits = net(ink)
@@ -106,7 +105,7 @@ def warp(ink: Tensor, amount: Warp, rng: Generator) -> Tensor:
     """Turns, zooms, slants and shifts each picture of `ink` `(n, 1, 28, 28)` on its own.
 
     What enters from outside is paper. One small matrix a picture and one `grid_sample` a batch
-    cost a fortieth of the training step they feed.
+    cost little beside the training step they feed.
     """
     n, _, _, side = ink.shape
 

@@ -28,6 +28,7 @@ from mlfolio.parts.retrieval.questions import (
 from mlfolio.parts.retrieval.sync import Document, list_files
 
 QUESTIONS = "questions.jsonl"
+ENOUGH = 30  # questions, below which scores and choices are mostly chance
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Corpus:
         source: Where they come from.
         dataset: Name of the data set, or of the user's folder.
         licence: As its publisher states it.
-        documents: All documents, readable or not.
+        documents: All documents, readable or not (`readable`, `unreadable`).
         train: Questions to choose the fusion weight with.
         test: Questions that are measured on, some of them perhaps without an answer.
         protocol: Where the test questions come from, in words.
@@ -65,15 +66,33 @@ class Corpus:
             fingerprint=fingerprint(*contents, *_plain(self.train), *_plain(self.test)),
             test_fingerprint=fingerprint(*contents, *_plain(self.test)),
             rows={
-                "documents": len(self.documents),
+                "documents": len(self.readable),
+                "unreadable files": len(self.unreadable),
                 "training questions": len(self.train),
                 "test questions": len(self.test),
             },
         )
 
+    @cached_property
+    def unreadable(self) -> dict[str, str]:
+        """Names of the documents that cannot be read, and why."""
+        found = {}
+        for document in self.documents:
+            try:
+                document.blocks  # noqa: B018 - read once, kept
+            except UnreadableError as error:
+                found[document.name] = error.message
+        return found
+
+    @property
+    def readable(self) -> list[Document]:
+        """The documents that can be read."""
+        return [document for document in self.documents if document.name not in self.unreadable]
+
     def check(self) -> list[Finding]:
-        """Files that cannot be read, copies, other formats, questions known to both parts."""
-        findings = [*_unreadable(self.documents), *_copies(self.documents)]
+        """Files and pages that cannot be read, copies, other formats, questions that say little."""
+        findings = [*_unreadable(self.unreadable), *_blank_pages(self.readable)]
+        findings += [*_odd_names(self.readable), *_copies(self.readable), *_few(self.test)]
         if self.other:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.other.items()))
             findings.append(
@@ -116,7 +135,7 @@ def load_corpus(source: Source) -> Corpus:
 
 
 def load_scifact(source: Source) -> Corpus:
-    """SciFact: 5,183 abstracts and claims, 809 to train on and 300 to test on (BEIR's split)."""
+    """SciFact: 5,183 abstracts and claims to train on, and 300 to test on (BEIR's split)."""
     record = get_dataset("scifact")
     with zipfile.ZipFile(place("scifact") / "scifact.zip") as archive:
 
@@ -152,7 +171,7 @@ def _folder(source: Source, folder: Path, name: str) -> Corpus:
             "put pdf, docx, html, md, rst or txt files into it",
         )
     documents = tuple(Document.of_file(path, name) for name, path in known.items())
-    suffixes = [path.suffix.lower() or "(none)" for n, path in other.items() if n != QUESTIONS]
+    suffixes = [Path(n).suffix.lower() or "(none)" for n in other if n != QUESTIONS]
     corpus = Corpus(
         source=source,
         dataset=name,
@@ -180,7 +199,7 @@ def _with_known_items(corpus: Corpus) -> Corpus:
     if not test:
         raise FileError(
             f"none of the {len(corpus.documents)} files of {corpus.dataset} holds a sentence: "
-            + "; ".join(f"{name}: {why}" for name, why in _reasons(corpus.documents)[:3]),
+            + "; ".join(f"{name}: {why}" for name, why in list(corpus.unreadable.items())[:3]),
             "convert them so that they hold text",
         )
     protocol = (
@@ -190,28 +209,47 @@ def _with_known_items(corpus: Corpus) -> Corpus:
     return replace(corpus, test=test, protocol=protocol)
 
 
-def _reasons(documents: Iterable[Document]) -> list[tuple[str, str]]:
-    """Names of unreadable documents, and why."""
-    found = []
-    for document in documents:
-        try:
-            document.blocks  # noqa: B018 - read once, kept
-        except UnreadableError as error:
-            found.append((document.name, str(error.message)))
-    return found
-
-
-def _unreadable(documents: Iterable[Document]) -> list[Finding]:
-    reasons = _reasons(documents)
+def _unreadable(reasons: Mapping[str, str]) -> list[Finding]:
     shown = [
         Finding(level="warning", check="unreadable", message=f"{name}: {why}",
                 fix="it will be in no answer")
-        for name, why in reasons[:20]
+        for name, why in list(reasons.items())[:20]
     ]  # fmt: skip
     if len(reasons) > len(shown):
         more = f"... and {len(reasons) - len(shown)} more files that cannot be read"
         shown.append(Finding(level="warning", check="unreadable", message=more))
     return shown
+
+
+def _blank_pages(documents: Iterable[Document]) -> list[Finding]:
+    blank = [(d.name, pages) for d in documents if (pages := d.blank_pages)]
+    if not blank:
+        return []
+    files = [
+        f"{len(pages)} in {name} ({_some([str(page) for page in pages])})" for name, pages in blank
+    ]
+    message = f"pages without text, perhaps scanned: {'; '.join(files[:20])}"
+    if len(files) > 20:
+        message += f"; and {len(files) - 20} more files"
+    fix = "they are in no answer; run OCR over them first (ocrmypdf)"
+    return [Finding(level="warning", check="blank pages", message=message, fix=fix)]
+
+
+def _odd_names(documents: Iterable[Document]) -> list[Finding]:
+    odd = [document.name for document in documents if r"\udc" in document.name]
+    if not odd:
+        return []
+    message = f"names that are not UTF-8 are cited with escapes: {_some(odd)}"
+    return [Finding(level="note", check="names", message=message, fix="rename the files")]
+
+
+def _few(test: Sequence[Question]) -> list[Finding]:
+    asked = sum(bool(question.relevant) for question in test)
+    if not 0 < asked < ENOUGH:
+        return []
+    message = f"test questions that the documents answer: only {asked}, so the scores say little"
+    fix = f"write {ENOUGH} or more into {QUESTIONS}"
+    return [Finding(level="warning", check="few questions", message=message, fix=fix)]
 
 
 def _copies(documents: Iterable[Document]) -> list[Finding]:

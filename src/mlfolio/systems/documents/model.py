@@ -13,11 +13,19 @@ from mlfolio.core.errors import FileError
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import LanguageModelError, from_environment
+from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.generate import generate
 from mlfolio.parts.retrieval.index import Index
-from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Hit, best_hits, find
+from mlfolio.parts.retrieval.search import (
+    CANDIDATES,
+    DENSE_WEIGHT,
+    Hit,
+    best_hits,
+    cut_question,
+    find,
+)
 from mlfolio.parts.retrieval.sync import Chunking, Document, drop, put
 from mlfolio.parts.retrieval.vectors import Encodes, Vectors
 
@@ -68,6 +76,8 @@ class DocumentAnswer(Output):
         answer: Quoted sentences with [n], or a generated text with [n], or that the documents do
             not say.
         found: Whether the documents answer.
+        confidence: Probability that this is so: that the documents hold the answer if `found`, else
+            that they do not. None where the language model has said that they do not.
         sources: What the [n] stand for; where nothing was found, the nearest passage.
     """
 
@@ -77,7 +87,12 @@ class DocumentAnswer(Output):
 
 
 class Settings(BaseModel):
-    """What a stored model remembers beside its index."""
+    """What a stored model remembers beside its index.
+
+    Attributes:
+        recipe: What the chunks and vectors depend on beside the files: two indexes with equal
+            recipes hold the same for the same file.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -90,6 +105,7 @@ class Settings(BaseModel):
     sentences: int = 3
     threshold: float = Confidence().threshold
     examples: list[str] = []
+    recipe: str = ""
 
     @property
     def chunking(self) -> Chunking:
@@ -147,11 +163,11 @@ class DocumentsModel:
         Raises:
             FileError: It cannot be read; the index is as it was.
         """
+        document = Document.of_file(path, name or path.name)
         try:
-            document = Document.of_file(path, name or path.name)
-        except OSError as error:
-            raise FileError(f"{path} cannot be read: {error.strerror}", "check the path") from None
-        return put(self.index, document, self.encoder, self.settings.chunking)
+            return put(self.index, document, self.encoder, self.settings.chunking)
+        except UnreadableError as error:
+            raise FileError(f"{document.name}: {error.message}", error.fix) from None
 
     def delete(self, name: str) -> bool:
         """Erases a document from the index and its files; False if there was none."""
@@ -172,7 +188,9 @@ class DocumentsModel:
 
         Raises:
             FileError: There is none, or it was made with an encoder that is not here.
+            UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
+        from_environment()  # a wrong name is said now, not at the first question
         try:
             settings = Settings.model_validate_json((folder / SETTINGS).read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -185,11 +203,11 @@ class DocumentsModel:
         question, warnings = self._cut(asked.question)
         hits, vector = self.retrieve(question, asked.document)
         quotes, signals = extract(self.encoder, question, vector, hits, self.settings.sentences)
-        confidence = Confidence()(signals)
+        p_answered = Confidence()(signals)
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")
-        if confidence < self.settings.threshold or not quotes:
-            return _not_found(hits, confidence, warnings)
+        if p_answered < self.settings.threshold or not quotes:
+            return _not_found(hits, 1 - p_answered, warnings)
         chat = from_environment() if self.generates else None
         if chat is not None:
             try:
@@ -198,17 +216,17 @@ class DocumentsModel:
                 warnings.append(f"quoted instead of generated: {error.message}")
             else:
                 if not text:
-                    return _not_found(hits, confidence, warnings)
+                    return _not_found(hits, None, warnings)
                 sources = [_citation(hits[at], hits[at].passage.text) for at in used]
                 return DocumentAnswer(
-                    answer=text, confidence=confidence, found=True,
+                    answer=text, confidence=p_answered, found=True,
                     sources=sources or [_citation(hit, hit.passage.text) for hit in hits],
                     warnings=[*warnings, *more],
                 )  # fmt: skip
         lines = [f"“{quote.text}” [{number}]" for number, quote in enumerate(quotes, start=1)]
         return DocumentAnswer(
             answer="\n".join(lines),
-            confidence=confidence,
+            confidence=p_answered,
             found=True,
             sources=[_citation(quote.hit, quote.text) for quote in quotes],
             warnings=warnings,
@@ -216,21 +234,15 @@ class DocumentsModel:
 
     def _cut(self, question: str) -> tuple[str, list[str]]:
         """The part of a question that the encoder reads, and a warning if that is not all."""
+        cut, tokens = cut_question(self.encoder, question)
         limit = self.encoder.max_tokens
-        tokens = self.encoder.count_tokens([question])[0] + 2  # the two special ones
-        if tokens <= limit:
-            return question, []
-        words = question.split()
-        low, high = 1, len(words)
-        while low < high:  # the most words that fit
-            middle = (low + high + 1) // 2
-            fits = self.encoder.count_tokens([" ".join(words[:middle])])[0] + 2 <= limit
-            low, high = (middle, high) if fits else (low, middle - 1)
-        cut = " ".join(words[:low])[: 20 * limit]
-        return cut, [f"input truncated: used {limit} of {tokens:,} tokens"]
+        too_long = f"input truncated: used {limit} of {tokens:,} tokens"
+        return cut, [too_long] if tokens > limit else []
 
 
-def _not_found(hits: Sequence[Hit], confidence: float, warnings: list[str]) -> DocumentAnswer:
+def _not_found(
+    hits: Sequence[Hit], confidence: float | None, warnings: list[str]
+) -> DocumentAnswer:
     """That the documents do not say, with the nearest passage for whoever wants to look."""
     return DocumentAnswer(
         answer=NOT_FOUND,

@@ -7,6 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
 
@@ -23,7 +24,7 @@ from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.retrieval.embed import BUNDLED, Encoder, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
@@ -33,12 +34,13 @@ from mlfolio.parts.retrieval.sync import Chunking, sync
 from mlfolio.parts.stats import bootstrap_ci95, mean_score
 
 from .card import CARD
-from .data import Corpus, load_corpus
+from .data import ENOUGH, Corpus, load_corpus
 from .model import INDEX, DocumentQuestion, DocumentsModel, Settings, stored_settings
 
 K = 10
+_MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
+              "torch", "transformers")  # fmt: skip
 WEIGHTS = np.round(np.arange(0.5, 1.001, 0.05), 2)  # tried on training questions
-_ENOUGH = 30  # training questions, below which the default weight is the better guess
 
 
 class Documents(System):
@@ -48,7 +50,7 @@ class Documents(System):
     model: ClassVar[type[Model]] = DocumentsModel
 
     encoder: str = Field(BUNDLED, description="sentence encoder: the bundled one, or a folder's")
-    chunk_tokens: int = Field(180, ge=32, le=400, description="tokens of a passage at most")
+    chunk_tokens: int = Field(180, ge=32, le=192, description="tokens of a passage at most")
     overlap: int = Field(32, ge=0, le=128, description="tokens that neighbours share at most")
     weight: float | None = Field(
         None, ge=0, le=1, description="of the vectors against BM25; chosen or 0.8 if left"
@@ -69,14 +71,19 @@ class Documents(System):
 
         Documents that have not changed are not embedded again.
         """
-        encoder = get_encoder(self.encoder)
+        encoder = get_encoder(self.encoder, fetch=True)
+        if self.encoder != BUNDLED:
+            run.note(
+                f"Confidence and threshold were fitted with {BUNDLED}: with another encoder they "
+                "are no probability, and 'not in your documents' may come too often or too seldom."
+            )
         folder = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder)) / INDEX
-        _start_from(run.previous, folder, self._settings(DENSE_WEIGHT))
+        recipe = _recipe(encoder, chunking := Chunking(self.chunk_tokens, self.overlap))
+        _start_from(run.previous, folder, recipe, encoder.dimension)
         index = Index(folder, encoder.dimension)
         # The stored model is a copy. This one goes with its object, also after a failure: what is
         # later erased from the stored index must not live on here.
         weakref.finalize(index, shutil.rmtree, folder.parent, ignore_errors=True)
-        chunking = Chunking(self.chunk_tokens, self.overlap)
         done = sync(index, data.documents, encoder, chunking, run.progress)
         counts = {"added": done.added, "replaced": done.replaced, "removed": done.removed,
                   "unreadable": done.unreadable}  # fmt: skip
@@ -85,9 +92,11 @@ class Documents(System):
             + ", ".join(f"{len(names):,} {word}" for word, names in counts.items())
             + ")."
         )
-        weight = self.weight if self.weight is not None else self._choose(index, data, run)
+        weight = self.weight if self.weight is not None else self._choose(index, encoder, data, run)
         examples = [q.text for q in data.train if q.relevant][:5] or _headings(data)
-        settings = self._settings(weight).model_copy(update={"examples": examples})
+        settings = Settings(
+            **self.model_dump(exclude={"weight"}), weight=weight, examples=examples, recipe=recipe
+        )
         return DocumentsModel(index, settings, encoder)
 
     def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
@@ -100,7 +109,7 @@ class Documents(System):
             times.append((time.perf_counter() - started) * 1000)
         ways = {"hybrid": model.settings.weight, "BM25": 0.0, "dense": 1.0}
         values = {way: _ndcgs(asked, found, weight) for way, weight in ways.items()}
-        values["random ranking"] = _chance(asked, [d.name for d in data.documents], run.seed)
+        values["random ranking"] = _chance(asked, [d.name for d in data.readable], run.seed)
         scores = [
             mean_score(
                 f"{'' if way == 'hybrid' else f'{way} '}nDCG@10", values, way,
@@ -117,16 +126,12 @@ class Documents(System):
         scores += self._abstention(model, data, run)
         return Evaluation(scores=tuple(scores))
 
-    def _settings(self, weight: float) -> Settings:
-        return Settings(**self.model_dump(exclude={"weight"}), weight=weight)
-
-    def _choose(self, index: Index, data: Corpus, run: Run) -> float:
+    def _choose(self, index: Index, encoder: Encoder, data: Corpus, run: Run) -> float:
         """The weight with the best nDCG@10 on the training questions, if there are enough."""
         asked = [question for question in data.train if question.relevant]
-        if len(asked) < _ENOUGH:
+        if len(asked) < ENOUGH:
             run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
             return DENSE_WEIGHT
-        encoder = get_encoder(self.encoder)
         found = [
             find(index, encoder, question.text, self.candidates)
             for question in run.progress(asked, "choosing the weight", len(asked))
@@ -142,13 +147,14 @@ class Documents(System):
         return best
 
     def _abstention(self, model: DocumentsModel, data: Corpus, run: Run) -> list[Score]:
-        """How well confidence tells questions that the documents answer from others."""
+        """How well the model tells questions that the documents answer from others."""
         there = np.array([bool(question.relevant) for question in data.test])
         if there.all() or not there.any():
             return []
         answers = model.predict([DocumentQuestion(question=q.text) for q in data.test])
-        sure = np.array([answer.confidence for answer in answers], dtype=float)
         said = np.array([answer.found for answer in answers])
+        confidence = np.array([answer.confidence for answer in answers], dtype=float)
+        p_answered = np.where(said, confidence, 1 - confidence)
         run.table(
             "Answered or not",
             pd.DataFrame(
@@ -160,22 +166,29 @@ class Documents(System):
         )  # fmt: skip
         auc = Score(
             name="AUROC of 'in your documents'",
-            value=float(roc_auc_score(there, sure)),
+            value=float(roc_auc_score(there, p_answered)),
             n=len(there),
-            ci95=bootstrap_ci95(_auc, there, sure, seed=run.seed),
-            protocol=f"confidence on test questions with and without an answer; {data.protocol}",
+            ci95=bootstrap_ci95(_auc, there, p_answered, seed=run.seed),
+            protocol="probability that the documents answer, on test questions with and without "
+            f"an answer; {data.protocol}",
             trivial=Baseline(name="chance", value=0.5),
         )
         return [auc]
 
 
-def _start_from(previous: Path | None, folder: Path, settings: Settings) -> None:
-    """Copies the champion's index to `folder` if it was made by the same encoder and cutting."""
+def _recipe(encoder: Encoder, chunking: Chunking) -> str:
+    """What an index depends on beside the files: versions of the readers, encoder, cutting."""
+    versions = [f"{name} {version(name)}" for name in _MADE_WITH]
+    return "; ".join([*versions, encoder.recipe(), str(chunking)])
+
+
+def _start_from(previous: Path | None, folder: Path, recipe: str, dimension: int) -> None:
+    """Copies the champion's index to `folder` if it was made in the same way."""
     stored = stored_settings(previous) if previous else None
-    if previous is None or stored is None or not (previous / INDEX).is_dir():
+    if previous is None or stored is None or stored.recipe != recipe:
         return
-    if (stored.encoder, stored.chunking) == (settings.encoder, settings.chunking):
-        Index(previous / INDEX, get_encoder(stored.encoder).dimension).copy_to(folder)
+    if (previous / INDEX).is_dir():
+        Index(previous / INDEX, dimension).copy_to(folder)
 
 
 def _headings(data: Corpus) -> list[str]:
@@ -208,8 +221,8 @@ def _chance(asked: Sequence[Question], names: list[str], seed: int) -> NDArray[n
     return np.array([ndcg(draw, q.relevant, K) for draw, q in zip(draws, asked, strict=True)])
 
 
-def _auc(truth: NDArray[np.bool_], sure: NDArray[np.float64]) -> float:
-    """AUROC of a bootstrap draw; one with a single class counts as chance."""
+def _auc(truth: NDArray[np.bool_], p_answered: NDArray[np.float64]) -> float:
+    """AUROC of a bootstrap draw; NaN for one with a single class, which is left out."""
     if truth.all() or not truth.any():
-        return 0.5
-    return float(roc_auc_score(truth, sure))
+        return float("nan")
+    return float(roc_auc_score(truth, p_answered))

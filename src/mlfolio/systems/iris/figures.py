@@ -9,7 +9,7 @@ from sklearn.base import clone
 from sklearn.metrics import ConfusionMatrixDisplay
 
 from mlfolio.core.run import Run
-from mlfolio.data.tables import TableSplit
+from mlfolio.data.labelled import TableSplit
 from mlfolio.parts.tabular.model import TabularModel
 
 COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
@@ -37,7 +37,7 @@ def held_out(model: TabularModel, data: TableSplit, run: Run) -> None:
     """Confusion matrix on the test part, and the regions of the model in two measurements."""
     figure = Figure(figsize=(4.5, 4))
     chances = model.estimator.predict_proba(model.schema.conform(data.test))
-    answers = np.asarray(model.classes)[chances.argmax(axis=1)]
+    answers = np.asarray(model.classes)[model.decide(chances)]
     ConfusionMatrixDisplay.from_predictions(
         data.test[data.target], answers, ax=figure.subplots(), colorbar=False, cmap="Blues"
     )
@@ -65,12 +65,11 @@ def _regions(model: TabularModel, data: TableSplit) -> Figure:
         for name in (across, down)
     ]
     x, y = np.meshgrid(*grid)
-    labels = flat.predict(np.column_stack([x.ravel(), y.ravel()]))
-    codes = np.searchsorted(np.asarray(model.classes), labels).reshape(x.shape)
+    codes = model.decide(flat.predict_proba(np.column_stack([x.ravel(), y.ravel()])))
     figure = Figure(figsize=(5.5, 4))
     axis = figure.subplots()
-    levels = np.arange(-0.5, len(model.classes))
-    axis.contourf(x, y, codes, levels=levels, colors=COLOURS[: len(model.classes)], alpha=0.25)
+    levels, colours = np.arange(-0.5, len(model.classes)), COLOURS[: len(model.classes)]
+    axis.contourf(x, y, codes.reshape(x.shape), levels=levels, colors=colours, alpha=0.25)
     _pair(axis, data.train, data.target, across, down)
     axis.set(xlabel=across, ylabel=down)
     axis.legend(fontsize=8)

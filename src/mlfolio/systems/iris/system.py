@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
@@ -26,16 +26,15 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
+from mlfolio.data.labelled import ColumnNames, TableSplit
 from mlfolio.data.splits import folds
-from mlfolio.data.tables import TableSplit
 from mlfolio.parts.stats import mean_score, resampled_ci95
-from mlfolio.parts.tabular.explain import typical_row
-from mlfolio.parts.tabular.model import TabularModel
+from mlfolio.parts.tabular.model import TabularModel, decide
 from mlfolio.parts.tabular.schema import Schema
 
 from . import figures
 from .card import CARD
-from .data import load_flowers
+from .data import TARGET, load_flowers
 
 INNER_FOLDS = 5
 TRIVIAL, STRONG = "majority class", "Gaussian naive Bayes"
@@ -47,7 +46,8 @@ class Iris(System):
     card: ClassVar[Card] = CARD
     model: ClassVar[type[Model]] = TabularModel
 
-    target: str = Field("species", description="column with the class, in your own data")
+    target: str = Field(TARGET, description="column with the class, in your own data")
+    drop: ColumnNames = Field((), description="columns to leave out, separated by commas")
     neighbors: int = Field(11, ge=1, le=50, description="how many neighbours KNN asks")
     depth: int = Field(4, ge=1, le=20, description="depth of the decision tree")
     C: float = Field(
@@ -58,7 +58,7 @@ class Iris(System):
 
     def load(self, source: Source) -> TableSplit:
         """The flowers, split once into 80 % training and 20 % test rows."""
-        return load_flowers(source, self.target)
+        return load_flowers(source, self.target, self.drop)
 
     def fit(self, data: TableSplit, run: Run) -> TabularModel:
         """Chooses among the candidates by cross-validation inside the training part."""
@@ -69,10 +69,7 @@ class Iris(System):
         run.table("Candidates", table, f"{INNER_FOLDS}-fold cross-validation; chosen: {name}.")
         schema = Schema.learn(data.X, complete=True)
         estimator.fit(schema.conform(data.X), data.y)
-        return TabularModel(
-            schema, estimator, sorted(data.y.unique()), ignored=[data.target],
-            typical=typical_row(schema, data.X),
-        )  # fmt: skip
+        return TabularModel(schema, estimator, data.classes, ignored=data.ignored)
 
     def evaluate(self, model: TabularModel, data: TableSplit, run: Run) -> Evaluation:
         """Repeated cross-validation for the claim, the hold-out for the story."""
@@ -119,7 +116,7 @@ class Iris(System):
         for number, (train, test) in enumerate(run.progress(splits, "folds")):
             chosen, _, _ = self._choose(X.iloc[train], y.iloc[train], run.seed)
             hits = {
-                name: rival.fit(rows[train], truth[train]).predict(rows[test]) == truth[test]
+                name: _answers(rival.fit(rows[train], truth[train]), rows[test]) == truth[test]
                 for name, rival in {**self._candidates(run.seed), **_rivals()}.items()
             }
             for name, hit in {"the chosen one": hits[chosen], **hits}.items():
@@ -136,11 +133,10 @@ class Iris(System):
 
     def _held_out(self, model: TabularModel, data: TableSplit) -> Score:
         """Accuracy of the model itself on the test part."""
-        truth, rows = data.test[data.target].to_numpy(), data.test[list(data.features)].to_numpy()
-        answers = np.asarray(model.classes)[_best(model, data.test)]
-        right = {"the model": answers == truth}
+        truth, rows = data.test[data.target].to_numpy(), model.schema.conform(data.test)
+        right = {"the model": _answers(model.estimator, rows) == truth}
         for name, rival in _rivals().items():
-            right[name] = rival.fit(data.X.to_numpy(), data.y).predict(rows) == truth
+            right[name] = _answers(rival.fit(data.X, data.y), rows) == truth
         return mean_score(
             "hold-out accuracy", right, "the model", trivial=TRIVIAL, strong=STRONG,
             protocol="20 % stratified hold-out",
@@ -151,8 +147,7 @@ def _rivals() -> dict[str, BaseEstimator]:
     return {TRIVIAL: DummyClassifier(), STRONG: GaussianNB()}
 
 
-def _best(model: TabularModel, rows: pd.DataFrame) -> NDArray[np.int64]:
-    """Positions of the most probable classes, shape (n,)."""
-    chances = model.estimator.predict_proba(model.schema.conform(rows))
-    best: NDArray[np.int64] = chances.argmax(axis=1)
-    return best
+def _answers(fitted: BaseEstimator, rows: ArrayLike) -> NDArray[np.object_]:
+    """The classes that a model with this classifier answers, shape (n,)."""
+    found: NDArray[np.object_] = fitted.classes_[decide(fitted.predict_proba(rows))]
+    return found

@@ -19,7 +19,8 @@ CARD = Card(
         "Titles, decks, families, fares per head and the fate of the others in a passenger's "
         "party are learned inside the folds. Logistic regression, an SVM, LightGBM, a random "
         "forest and a stack of them compete in a grid search; the simplest within one standard "
-        "error of the best is fitted and calibrated. The claim is nested cross-validation."
+        "error of the best is fitted and calibrated. On more than 5,000 rows it is logistic "
+        "regression against LightGBM, and the best wins. The claim is nested cross-validation."
     ),
     intended_use=(
         "Learning; and a sound first model for any table with a column of two values, where a "
@@ -27,9 +28,12 @@ CARD = Card(
     ),
     limits=(
         "Members of one family are on both sides of a random split, as in Kaggle's own test set; "
-        "for strangers the party's fate says nothing and accuracy is lower (see the report).",
+        "for strangers the party's fate says nothing, accuracy is lower, and nothing is left of "
+        "the lead over LightGBM's defaults (accuracy on strangers).",
         "The features were developed on the same 891 passengers that the folds are made of: "
         "allow a few tenths of a point of optimism beside the sampling error.",
         "Sex and class decide most answers. That is history, not a rule for decisions on people.",
+        "The stored model holds training data: a few rows as examples, and of a passenger list "
+        "everybody's name, ticket and fate, which the parties need.",
     ),
 )

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
 
-from mlfolio.core.errors import FileError
 from mlfolio.core.source import Source
 from mlfolio.data.datasets import get_dataset, place
-from mlfolio.data.tables import TableSplit, read_table, require_columns, require_target
+from mlfolio.data.labelled import (
+    TableSplit,
+    choose_features,
+    labelled_rows,
+    require_classes,
+    require_own,
+)
+from mlfolio.data.tables import labelled_files, read_table, require_columns
 
+from .features import TITANIC_COLUMNS, is_passenger_list
+
+TARGET = "Survived"
 COLUMNS = [
     "PassengerId", "Pclass", "Name", "Sex", "Age", "SibSp", "Parch", "Ticket", "Fare", "Cabin",
     "Embarked",
@@ -20,36 +29,36 @@ FEWEST = 20  # rows of each class: nested cross-validation splits them in 25
 SAMPLE_ROWS = 400
 
 
-def load_passengers(source: Source, target: str) -> TableSplit:
+def load_passengers(source: Source, target: str, drop: Sequence[str] = ()) -> TableSplit:
     """The labelled rows, all of them: the protocol is nested cross-validation.
 
     Args:
         source: Kaggle's files, the generated sample, or the user's CSV or folder with `train.csv`
             and perhaps `test.csv`.
         target: Column with the two classes.
+        drop: Columns to leave out.
 
     Raises:
         DataUnavailableError: Kaggle's files are not here.
-        FileError: The table cannot be used.
+        UserError: The table cannot be used, or a knob names a column that is not there.
     """
+    require_own(source, target, TARGET)
     record = get_dataset("titanic")
     extra = None
     if source.kind == "sample":
         table, name, licence = generate(SAMPLE_ROWS), "generated passengers", "Apache-2.0"
     else:
-        folder = place("titanic") if source.path is None else source.path
-        path, extra_path = _files(folder)
-        name = record.title if source.path is None else path.name
-        licence = record.licence if source.path is None else "the user's own"
-        table = read_table(path)
+        path, extra_path = labelled_files(source.path or place("titanic"))
+        name = path.name if source.path else record.title
+        licence = "the user's own" if source.path else record.licence
+        table = read_table(path, target)
         if source.path is None:
             require_columns(table, [*COLUMNS, target], str(path))
         extra = read_table(extra_path) if extra_path else None
-    table = require_target(table, target, name)
-    _require_two_classes(table[target], name)
-    features = tuple(c for c in table.columns if c != target and not _is_identifier(table[c]))
-    if not features:
-        raise FileError(f"{name} has no column to predict {target!r} from", "add columns")
+    rows, notes = labelled_rows(table, target, name)
+    rows[target] = require_classes(rows[target], name, exactly=2, fewest=FEWEST)
+    texts = TITANIC_COLUMNS if is_passenger_list(str(c) for c in rows if c not in drop) else ()
+    features, left_out = choose_features(rows, target, name, drop=drop, texts=texts)
     if extra is not None:
         require_columns(extra, list(features), "test.csv")
     return TableSplit(
@@ -58,9 +67,10 @@ def load_passengers(source: Source, target: str) -> TableSplit:
         licence=licence,
         target=target,
         features=features,
-        train=table,
-        test=table.iloc[:0],
+        train=rows,
+        test=rows.iloc[:0],
         extra=extra,
+        notes=(*notes, *left_out),
     )
 
 
@@ -97,7 +107,7 @@ def _party(rng: np.random.Generator, party: int) -> list[dict[str, object]]:
     cabin = f"{rng.choice(list('ABCDE'))}{rng.integers(2, 130)}" if rng.random() < 0.9 else None
     shared = {
         "Pclass": pclass,
-        "Ticket": str(10_000 + 7 * party),
+        "Ticket": f"A/5 {10_000 + 7 * party}",
         "Fare": fare,
         "Cabin": cabin if pclass == 1 else None,
         "Embarked": str(rng.choice(["S", "C", "Q"], p=[0.72, 0.19, 0.09])),
@@ -131,41 +141,3 @@ def _person(
         "SibSp": children - 1 if child else spouse,
         "Parch": 2 if child else (children if spouse else 0),
     }
-
-
-def _files(path: Path) -> tuple[Path, Path | None]:
-    """The labelled table and, beside it in a folder, the one to predict for."""
-    if not path.is_dir():
-        return path, None
-    train, test = path / "train.csv", path / "test.csv"
-    if not train.is_file():
-        raise FileError(f"there is no train.csv in {path}", "name the file itself: --data FILE.csv")
-    return train, test if test.is_file() else None
-
-
-def _require_two_classes(answers: pd.Series, name: str) -> None:
-    counts = answers.value_counts()
-    if len(counts) != 2:
-        shown = ", ".join(map(str, counts.index[:5])) + (", ..." if len(counts) > 5 else "")
-        raise FileError(
-            f"column {answers.name!r} of {name} has {len(counts)} different values ({shown}); "
-            "this system predicts one of two",
-            "name a column with two values: target=COLUMN",
-        )
-    if counts.min() < FEWEST:
-        raise FileError(
-            f"column {answers.name!r} of {name} has only {counts.min()} rows of "
-            f"{counts.idxmin()!r}; at least {FEWEST} of each class are needed",
-            "add rows",
-        )
-
-
-def _is_identifier(column: pd.Series) -> bool:
-    """Whether a column only numbers or names the rows: all different, and called an id."""
-    name = str(column.name).lower()
-    called = (
-        name in ("id", "index")
-        or name.endswith(("id", "_no", "number"))
-        or name.startswith("unnamed")
-    )
-    return called and column.nunique() == len(column)

@@ -13,7 +13,9 @@ from typing import Any, Final, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
@@ -33,6 +35,13 @@ _TITLES: Final = {
 def is_passenger_list(columns: Iterable[str]) -> bool:
     """Whether a table has all of Kaggle's columns, so that these features apply."""
     return set(columns) >= TITANIC_COLUMNS
+
+
+def passenger_steps(columns: Iterable[str]) -> list[tuple[str, BaseEstimator]]:
+    """The steps of a pipeline that these columns need before the encoder; none for other tables."""
+    if not is_passenger_list(columns):
+        return []
+    return [("party", PartySurvival()), ("passenger", PassengerFeatures())]
 
 
 def title_of(name: str, sex: str) -> str:
@@ -177,6 +186,25 @@ class PartySurvival(TransformerMixin, BaseEstimator):
             members |= self.parties_.get(key, {})
         others = [surprise for other, surprise in members.items() if other != name]
         return sum(others) / (len(others) + self.smoothing)
+
+
+def parties(X: pd.DataFrame) -> NDArray[np.int32]:
+    """For each row the number of its party, shape (n,).
+
+    Whoever shares a ticket, a family or a surname and fare is in one party, and so are the others
+    of theirs: no two parties share anything that `PartySurvival` knows.
+    """
+    numbered: dict[str, int] = {}
+    links = [
+        (row, len(X) + numbered.setdefault(key, len(numbered)))
+        for row, keys in enumerate(_party_keys(X))
+        for key in filter(None, keys)
+    ]
+    size = len(X) + len(numbered)
+    rows, keys = np.array(links).T if links else np.zeros((2, 0), dtype=int)
+    graph = coo_array((np.ones(len(links)), (rows, keys)), shape=(size, size))
+    _, labels = connected_components(graph, directed=False)
+    return np.asarray(labels[: len(X)], dtype=np.int32)
 
 
 def _ranks(X: pd.DataFrame) -> list[str]:

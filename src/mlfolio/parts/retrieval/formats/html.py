@@ -13,8 +13,9 @@ from mlfolio.parts.retrieval.blocks import Block, Kind, UnreadableError, decode,
 
 _FLOW: dict[str, Kind] = {"p": "text", "li": "item", "pre": "code", "dt": "item", "dd": "text",
          "blockquote": "text", "figcaption": "text", "summary": "text"}  # fmt: skip
-_SKIP = ("script", "style", "noscript", "template", "nav", "footer", "aside", "form", "iframe",
-         "svg", "button")  # fmt: skip
+_SKIP = ("script", "style", "noscript", "template", "nav", "footer", "aside", "iframe", "svg",
+         "button", "input", "select", "textarea", "datalist")  # fmt: skip
+_MAINS = ("self::main or @role='main'", "self::article")
 
 _INLINE = {"a", "abbr", "b", "bdi", "br", "cite", "code", "em", "font", "i", "kbd", "label",
            "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var",
@@ -22,7 +23,7 @@ _INLINE = {"a", "abbr", "b", "bdi", "br", "cite", "code", "em", "font", "i", "kb
 
 
 def read(data: bytes) -> Iterator[Block]:
-    """The main part of a page (its <main> or <article>, else the body without its furniture)."""
+    """The main part of a page (its <main> or <article>s, else the body without its furniture)."""
     # lxml refuses str with an encoding declaration
     text = re.sub(r"\A\s*<\?xml[^>]*\?>", "", decode(data))
     try:
@@ -30,9 +31,17 @@ def read(data: bytes) -> Iterator[Block]:
     except (etree.ParserError, ValueError) as error:
         raise UnreadableError("no HTML in it", "save the page again") from error
     etree.strip_elements(root, etree.Comment, *_SKIP, with_tail=False)
-    mains = root.xpath("//main | //article | //*[@role='main']")
-    main = mains[0] if mains and len(mains[0].text_content()) > 200 else root.find("body")
-    yield from _html_blocks(main if main is not None else root)
+    for part in _main_parts(root):
+        yield from _html_blocks(part)
+
+
+def _main_parts(root: Any) -> list[Any]:
+    for main in _MAINS:
+        parts: list[Any] = root.xpath(f"//*[{main}][not(ancestor::*[{main}])]")
+        if sum(len(part.text_content()) for part in parts) > 200:
+            return parts
+    body = root.find("body")
+    return [root if body is None else body]
 
 
 def _html_blocks(element: Any) -> Iterator[Block]:

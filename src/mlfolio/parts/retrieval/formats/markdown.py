@@ -10,9 +10,12 @@ from markdown_it.token import Token
 
 from mlfolio.parts.retrieval.blocks import Block, decode, squeeze
 
-_FRONT_MATTER = re.compile(r"\A---\s*\n.*?\n---\s*\n", re.DOTALL)
-_ANCHOR = re.compile(r"\s*\{[ :]?[#.][^}]*\}\s*$")  # "Title { #first-steps }"
-_DIRECTIVE = re.compile(r"^(///.*|:::.*|\{\*.*\*\}|<!--.*-->)\s*$", re.MULTILINE)
+# Hostile files are read too: no pattern here may go over the same text again and again.
+_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n---[ \t]*\n", re.DOTALL)
+_ANCHOR = re.compile(r"\s*\{[ :]?[#.][^{}]{0,200}\}\s*$")  # "Title { #first-steps }"
+_FENCE = r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*(?P=fence)|\Z)"
+_DIRECTIVE = r"^(?:///[^\n]*|:::[^\n]*|\{\*[^\n]*\*\}|<!--[^\n]*-->)[ \t]*$"
+_FENCE_OR_DIRECTIVE = re.compile(f"{_FENCE}|{_DIRECTIVE}", re.DOTALL | re.MULTILINE)
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
@@ -22,7 +25,9 @@ def read(data: bytes) -> Iterator[Block]:
     Link targets, images and raw HTML are left out: they are the half of many files and only noise
     to an encoder.
     """
-    text = _DIRECTIVE.sub("", _FRONT_MATTER.sub("", decode(data).replace("\r\n", "\n")))
+    text = _FRONT_MATTER.sub("", decode(data).replace("\r\n", "\n"))
+    # What looks like a directive inside a fence is code: Rust's doc comments begin with ///.
+    text = _FENCE_OR_DIRECTIVE.sub(lambda match: match[0] if match["fence"] else "", text)
     kind, level, row = "text", 0, list[str]()
     stack = list[str]()
     for token in MarkdownIt("commonmark", {"html": True}).enable("table").parse(text):
@@ -35,7 +40,7 @@ def read(data: bytes) -> Iterator[Block]:
             stack.pop()
             yield Block("table", " | ".join(row))
         elif token.type in ("fence", "code_block"):
-            yield Block("code", _TAG.sub("", token.content).strip("\n"))
+            yield Block("code", token.content.strip("\n"))
         elif token.type == "html_block":
             yield Block("text", squeeze(_TAG.sub(" ", token.content)))
         elif token.type == "inline":

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from typing import Any
 
 import pypdfium2 as pdfium
 
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError, squeeze
 
-_HYPHEN = re.compile(r"(\w+)(?:[\ufffe\x02\u00ad]\n?|-\n)(?=[a-z])(\w+)")
+_PDFIUM = threading.Lock()  # the library serves one thread at a time, and crashes under two
+_HYPHEN = re.compile(r"\b(\w+)(?:[\ufffe\x02\u00ad]\n?|-\n)(?=[a-z])(\w+)")
 _NUMBERED = re.compile(r"^(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z][^.!?]{2,60}$")
 _PLAIN = re.compile(
     r"^(Abstract|Introduction|References|Appendix|Conclusions?|Acknowledge?ments?)$"
@@ -21,9 +24,10 @@ _PLAIN = re.compile(
 def read(data: bytes) -> Iterator[Block]:
     """Text of each page, less the lines that most pages share (headers, footers, numbers).
 
-    Headings are the titles of the document's own table of contents, and numbered ones.
+    Headings are the titles of the document's own table of contents, and numbered ones. A page
+    without text is a block of the kind "blank".
     """
-    with _open(data) as document:
+    with _PDFIUM, _open(data) as document:
         titles = {squeeze(item.get_title()).lower(): item.level + 1 for item in document.get_toc()}
         texts = [_page_text(document, number) for number in range(len(document))]
     if not any(text.strip() for text in texts):
@@ -34,6 +38,9 @@ def read(data: bytes) -> Iterator[Block]:
     pages = [_dehyphenate(text, words).split("\n") for text in texts]
     furniture = _furniture(pages)
     for number, lines in enumerate(pages, start=1):
+        if not any(lines):
+            yield Block("blank", "", page=number)
+            continue
         kept = [line for line in lines if _shape(line) not in furniture]
         yield from _page_blocks(kept, titles, number)
 
@@ -52,11 +59,10 @@ def _open(data: bytes) -> Any:
 def _page_text(document: Any, number: int) -> str:
     """The text of a page; a damaged page costs itself, not the document."""
     try:
-        page = document[number].get_textpage()
-        text: str = page.get_text_range()
+        with closing(document[number]) as page, closing(page.get_textpage()) as words:
+            text: str = words.get_text_range()
     except pdfium.PdfiumError:
         return ""
-    page.close()
     return "\n".join(squeeze(line) for line in text.replace("\r\n", "\n").split("\n"))
 
 

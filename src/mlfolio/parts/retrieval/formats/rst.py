@@ -8,14 +8,15 @@ from collections.abc import Iterator
 from mlfolio.parts.retrieval.blocks import Block, Kind, decode, squeeze
 
 _RULE = re.compile(r"^([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
-_ROLE = re.compile(r":[\w:.+-]+:`([^`<]*?)(?:\s*<[^`>]*>)?`")
-_LINK = re.compile(r"`([^`<]+?)\s*<[^`>]*>`_{1,2}")
+# The lengths are bounded, because a hostile file could make an unbounded search take hours.
+_ROLE = re.compile(r":[\w:.+-]{1,60}:`([^`<]{0,500}?) ?(?:<[^`>]{0,500}>)?`")
+_LINK = re.compile(r"`([^`<]{1,500}?) ?<[^`>]{0,500}>`_{1,2}")
 _EXPLICIT = re.compile(r"^\.\. (?:([\w:-]+)::(.*)|.*)$")
 _CODE = {"code", "code-block", "sourcecode", "parsed-literal", "testcode", "literalinclude"}
 _PROSE = {"note", "tip", "warning", "important", "admonition", "seealso", "hint", "caution",
           "attention", "danger", "error", "topic", "versionadded", "versionchanged", "deprecated",
           "rubric", "dropdown", "list-table", "container", "only", "autosummary"}  # fmt: skip
-_ITEM = re.compile(r"^(?:[-*+•]|\(?(?:\d+|[a-zA-Z#])[.)])\s+")
+_ITEM = re.compile(r"^(?:[-*+•]|\(?(?:\d{1,3}|#)[.)])\s+")  # no letters: "A. Einstein wrote"
 
 
 def read(data: bytes) -> Iterator[Block]:
@@ -100,5 +101,6 @@ def _is_option(line: str) -> bool:
 
 
 def _rst_inline(text: str) -> str:
-    text = _LINK.sub(r"\1", _ROLE.sub(lambda match: match.group(1).lstrip("~!."), text))
+    text = _ROLE.sub(lambda match: match.group(1).lstrip("~!."), squeeze(text))
+    text = _LINK.sub(r"\1", text)
     return squeeze(re.sub(r"``([^`]+)``|\*\*([^*]+)\*\*|\|([\w .-]+)\|", r"\1\2\3", text))

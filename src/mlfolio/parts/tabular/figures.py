@@ -1,6 +1,8 @@
-"""What titanic's report shows: the data, the search, how good and how fair, and the submission."""
+"""What the report of a choice between two classes shows: data, search, how good and how fair."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -11,25 +13,28 @@ from sklearn.metrics import ConfusionMatrixDisplay, RocCurveDisplay, precision_s
 from sklearn.model_selection import GridSearchCV
 
 from mlfolio.core.run import Run
-from mlfolio.data.tables import TableSplit
+from mlfolio.data.labelled import TableSplit
 from mlfolio.parts.stats import proportion_ci95
+from mlfolio.parts.tabular.encoder import Floats
+from mlfolio.parts.tabular.model import TabularModel
+from mlfolio.parts.tabular.search import name_of
 
-from .features import age_group
-from .model import TitanicModel
-from .models import name_of
-
-Floats = NDArray[np.float64]
+Groups = Sequence[pd.Series]
 FEW_VALUES = 6  # a column with at most so many values is worth a slice
 EXPLAINED = 60  # rows whose explanations are averaged into importances
 
 
-def describe(data: TableSplit, run: Run) -> None:
-    """How often the second class occurs, by the columns that have few values and by age."""
+def few_valued(rows: pd.DataFrame) -> list[pd.Series]:
+    """The columns with so few values that each is a group worth looking at."""
+    return [rows[c] for c in rows if 2 <= rows[c].nunique() <= FEW_VALUES]
+
+
+def describe(data: TableSplit, groups: Groups, run: Run) -> None:
+    """How often the second class occurs, by the first four of the groups."""
     second = sorted(data.y.unique())[1]
     yes = (data.y == second).astype(float)
     figure = Figure(figsize=(9, 2.8))
-    groups = _groups(data.X)[:4]
-    axes = np.atleast_1d(figure.subplots(1, max(len(groups), 1), sharey=True))
+    axes = np.atleast_1d(figure.subplots(1, min(max(len(groups), 1), 4), sharey=True))
     for axis, group in zip(axes, groups, strict=False):
         rates = yes.groupby(group).mean()
         axis.bar([str(name) for name in rates.index], rates, color="#0072b2")
@@ -47,26 +52,38 @@ def candidates(found: GridSearchCV, run: Run) -> None:
     results["candidate"] = [name_of(p["model"]) for p in results["params"]]
     best = results.loc[results.groupby("candidate")["mean_test_score"].idxmax()]
     table = best.set_index("candidate")[["mean_test_score", "std_test_score", "mean_fit_time"]]
-    table.columns = pd.Index(["accuracy", "deviation over folds", "fit seconds"])
-    chosen = name_of(found.best_params_["model"])
-    caption = f"Inner folds; chosen, being the simplest within one standard error: {chosen}."
-    run.table("Candidates", table.sort_values("accuracy", ascending=False), caption)
+    score = "accuracy" if found.scoring == "accuracy" else "log loss (negative)"
+    table.columns = pd.Index([score, "deviation over folds", "fit seconds"])
+    rule = "simplest within one standard error" if score == "accuracy" else "best"
+    caption = f"Inner folds; chosen, being the {rule}: {name_of(found.best_params_['model'])}."
+    run.table("Candidates", table.sort_values(score, ascending=False), caption)
 
 
 def judge(
-    model: TitanicModel,
+    model: TabularModel,
     data: TableSplit,
     chances: Floats,
     rivals: dict[str, Floats],
+    groups: Groups,
     run: Run,
 ) -> None:
-    """Everything the out-of-fold answers can tell."""
+    """Everything the out-of-fold answers can tell.
+
+    Args:
+        model: The model that was fitted on all rows.
+        data: The rows.
+        chances: Out-of-fold probability of the second class, shape (n,).
+        rivals: The same of each baseline.
+        groups: What to show accuracy by, each of shape (n,).
+        run: Takes the tables and figures.
+    """
     truth = np.asarray(data.y == model.classes[1], dtype=np.int64)
     accuracy = {"this system": ((chances >= model.threshold) == truth).mean()}
     accuracy |= {name: ((guess >= 0.5) == truth).mean() for name, guess in rivals.items()}
     run.table("Beside its baselines", pd.DataFrame({"accuracy": accuracy}), "The same folds.")
-    run.table("By group", _slices(model, data, chances, truth),
-              "Accuracy, and how often the second class is predicted and true.")  # fmt: skip
+    slices = _slices(groups, chances >= model.threshold, truth)
+    caption = "Accuracy, and how often the second class is predicted and true."
+    run.table("By group", slices, caption)
     run.table("Thresholds", _thresholds(truth, chances), "Out of fold; choose by what errors cost.")
     figure = Figure(figsize=(11, 3.4))
     left, middle, right = figure.subplots(1, 3)
@@ -81,37 +98,14 @@ def judge(
     right.legend(fontsize=7)
     figure.tight_layout()
     run.figure("Out-of-fold answers", figure, "Confusion matrix, ROC curve, calibration.")
-    run.figure("Importance", _importance(model, data), "Mean size of a column's share in the "
-               f"log-odds, over {EXPLAINED} rows.")  # fmt: skip
+    some = data.X.sample(_explained(data), random_state=run.seed)
+    caption = f"Mean size of a column's share in the log-odds, over {len(some)} rows at random."
+    run.figure("Importance", _importance(model, some), caption)
 
 
-def submission(model: TitanicModel, data: TableSplit, run: Run) -> None:
-    """Writes `submission.csv` for the unlabelled rows, in Kaggle's format."""
-    if data.extra is None:
-        return
-    chances = model.estimator.predict_proba(model.schema.conform(data.extra))[:, 1]
-    ids = [c for c in data.extra.columns if c not in data.features]
-    table = data.extra[ids[:1]].copy()
-    table[data.target] = [model.classes[int(chance >= model.threshold)] for chance in chances]
-    table.to_csv(run.folder / "submission.csv", index=False)
-    run.note(f"submission.csv: answers to the {len(table):,} rows of test.csv.")
-
-
-def _groups(rows: pd.DataFrame) -> list[pd.Series]:
-    """Columns with few values, and age in groups where there is one."""
-    few = [rows[c] for c in rows if 2 <= rows[c].nunique() <= FEW_VALUES]
-    if "Age" in rows and pd.api.types.is_numeric_dtype(rows["Age"]):
-        ages = pd.Series([age_group(age) for age in rows["Age"]], rows.index, name="Age group")
-        few = [*few[:2], ages, *few[2:]]
-    return few[:8]
-
-
-def _slices(
-    model: TitanicModel, data: TableSplit, chances: Floats, truth: NDArray[np.int64]
-) -> pd.DataFrame:
-    yes = chances >= model.threshold
+def _slices(groups: Groups, yes: NDArray[np.bool_], truth: NDArray[np.int64]) -> pd.DataFrame:
     lines = []
-    for group in _groups(data.X):
+    for group in groups:
         for name in sorted(group.dropna().unique(), key=str):
             inside = (group == name).to_numpy()
             low, high = proportion_ci95(yes[inside] == truth[inside])
@@ -142,12 +136,17 @@ def _thresholds(truth: NDArray[np.int64], chances: Floats) -> pd.DataFrame:
     )
 
 
-def _importance(model: TitanicModel, data: TableSplit) -> Figure:
+def _explained(data: TableSplit) -> int:
+    """How many rows are explained: few of a table with hundreds of columns, each being slow."""
+    few = max(5, 100 * EXPLAINED // len(data.features))
+    return min(EXPLAINED, few, len(data.X))
+
+
+def _importance(model: TabularModel, some: pd.DataFrame) -> Figure:
     """Mean absolute share of each column in the answers to some rows."""
-    rows = model.schema.conform(data.X.iloc[:EXPLAINED])
     fields = [
         {f"column_{i}": None if v != v else v for i, v in enumerate(row)}
-        for row in rows.itertuples(index=False)
+        for row in model.schema.conform(some).itertuples(index=False)
     ]
     inputs = [model.input_type.model_construct(**row) for row in fields]
     sizes = dict.fromkeys(model.schema.names, 0.0)
