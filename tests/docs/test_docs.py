@@ -8,13 +8,17 @@ import re
 import shlex
 import subprocess
 import sys
+import time
+from contextlib import suppress
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 
 from mlfolio.core.catalog import SYSTEMS
 from mlfolio.systems.titanic.data import generate
+from tests.serve.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -129,12 +133,24 @@ def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     project = (ROOT / "pyproject.toml").read_text("utf-8")
     environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "ignore"}
     environment |= {"HTTPS_PROXY": "http://127.0.0.1:9"}  # nothing is fetched
+    servers: list[subprocess.Popen[bytes]] = []
+    port = free_port()
     for page, text in blocks("sh"):
         for line in text.splitlines():
             words = shlex.split(line.replace("~/", f"{home}/"), comments=True)
             if not words:
                 continue
-            if words[0] == "make":
+            if words[:2] == ["mlfolio", "serve"]:
+                for server in servers:  # a page's server lasts until the next one starts
+                    server.terminate()
+                    server.wait(30)
+                servers = [start_server(words[2:], port, home, environment)]
+            elif words[0] == "curl":
+                words = [word.replace("127.0.0.1:8000", f"127.0.0.1:{port}") for word in words]
+                done = subprocess.run([*words, "-sf"], capture_output=True, text=True)
+                assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
+                assert "predictions" in done.stdout
+            elif words[0] == "make":
                 assert f"\n{words[1]}:" in makefile, line
             elif words[0] == ".venv/bin/pip":
                 assert words[1:-1] == ["install", "-c", "constraints.txt", "-e"], line
@@ -146,3 +162,21 @@ def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                     command, cwd=home, env=environment, capture_output=True, text=True
                 )
                 assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
+    for server in servers:
+        server.terminate()
+        server.wait(30)
+
+
+def start_server(
+    options: list[str], port: int, folder: Path, environment: dict[str, str]
+) -> subprocess.Popen[bytes]:
+    """`mlfolio serve` on another port, once it is ready."""
+    command = [sys.executable, "-m", "mlfolio", "serve", *options, "--port", str(port)]
+    process = subprocess.Popen(command, cwd=folder, env=environment)
+    for _ in range(600):
+        with suppress(httpx.TransportError):
+            if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
+                return process
+        assert process.poll() is None, "the server did not start"
+        time.sleep(0.1)
+    raise AssertionError("the server was not ready in a minute")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -25,8 +26,13 @@ def catalog() -> dict[str, str]:
 
     A package cannot take the name of one of ours.
     """
-    theirs = {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
-    return SYSTEMS | {name: value for name, value in theirs.items() if name not in SYSTEMS}
+    return SYSTEMS | {n: place for n, place in _installed().items() if n not in SYSTEMS}
+
+
+@cache
+def _installed() -> dict[str, str]:
+    """The systems of installed packages; looking for them takes milliseconds, so once."""
+    return {point.name: point.value for point in entry_points(group=ENTRY_POINTS)}
 
 
 def adopt(name: str, place: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Protocol, Self, runtime_checkable
+from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -31,6 +31,21 @@ class Output(BaseModel):
     answer: Any
     confidence: float | None = Field(None, ge=0, le=1)
     warnings: list[str] = []
+
+
+class Message(BaseModel):
+    """One turn of a conversation."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: Literal["system", "user", "assistant"]
+    content: str = Field(max_length=100_000)
+
+
+class Conversation(Input):
+    """What was said so far, the question last."""
+
+    messages: tuple[Message, ...] = Field(min_length=1, max_length=200)
 
 
 class Reason(BaseModel):
@@ -91,6 +106,15 @@ class Explains(Protocol):
 
     def explain(self, inputs: Sequence[Any]) -> list[list[Reason]]:
         """For each input its reasons, the strongest first."""
+        ...
+
+
+@runtime_checkable
+class Streams(Protocol):
+    """A model that can be talked to."""
+
+    def talk(self, conversation: Conversation) -> Iterator[str | Output]:
+        """The pieces of an answer's text as they come; the last item is the whole output."""
         ...
 
 

@@ -47,7 +47,7 @@ class Batcher(Generic[Q, A]):
         *,
         max_batch: int = 64,
         max_waiting: int = 2000,
-        window_s: float = 0.001,
+        window_s: float = 0.0005,
         told: Callable[[int], None] = lambda size: None,
     ) -> None:
         self._answer = answer

@@ -12,9 +12,11 @@ from mlfolio.core.card import Card
 from mlfolio.core.catalog import catalog, get_card, get_system
 from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
 from mlfolio.core.model import Explains, Input, Model, Output, Reason
+from mlfolio.core.run import read_exhibits
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import Batcher
 from mlfolio.track import registry
+from mlfolio.track.loader import load_model
 
 WATCH_S = 2.0  # how often the registry is looked at
 RETIRE_S = 60.0  # how long a replaced champion still answers
@@ -39,6 +41,12 @@ class Served:
     version: registry.Version
     answers: Batcher[Input, Output]
     reasons: Batcher[Input, list[Reason]] | None
+
+    @property
+    def picture(self) -> str | None:
+        """The first figure of the run's report, relative to the run's folder."""
+        shown = read_exhibits(self.version.folder.parent)
+        return next((exhibit.file for exhibit in shown if exhibit.kind == "figure"), None)
 
     async def close(self) -> None:
         """Answers what waits, then ends."""
@@ -164,6 +172,6 @@ class Fleet:
 
 def _load(version: registry.Version) -> Model:
     """A registered model that has answered once already: the first answer is always slow."""
-    model = get_system(version.system).model.load(registry.local_folder(version))
+    model = load_model(get_system(version.system), registry.local_folder(version))
     model.predict(model.examples()[:1])
     return model

@@ -71,7 +71,7 @@ class Guard:
             await as_problem(error).response()(scope, receive, sending)
         finally:
             metrics.IN_FLIGHT.dec()
-            route = getattr(scope.get("route"), "path", None) or "(none)"
+            route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
             metrics.REQUESTS.labels(route, scope["method"], str(state["status"])).inc()
             metrics.SECONDS.labels(route).observe(time.perf_counter() - started)
 

@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from mlfolio.core.model import Indexes
 from mlfolio.serve.fleet import Fleet, Served
 
 _PROBLEM = {
@@ -31,7 +32,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     document = get_openapi(title=app.title, version=app.version, routes=app.routes)
     schemas = document.setdefault("components", {}).setdefault("schemas", {})
     schemas["Problem"] = _PROBLEM
-    fleet: Fleet = app.state.fleet
+    fleet: Fleet = app.state.service.fleet
     paths: dict[str, Any] = {}
     for path, item in document["paths"].items():
         if not path.startswith(_GENERIC):
@@ -57,6 +58,8 @@ def describe(app: FastAPI) -> dict[str, Any]:
 
 
 def _offers(served: Served, path: str) -> bool:
+    if "/documents" in path:
+        return isinstance(served.model, Indexes)
     return not path.endswith("/explain") or served.reasons is not None
 
 
@@ -65,7 +68,7 @@ def _concrete(
 ) -> dict[str, Any]:
     """The operations of a generic path for one system."""
     item = copy.deepcopy(item)
-    for operation in item.values():
+    for method, operation in item.items():
         operation["operationId"] = f"{operation['operationId']}_{served.card.slug}"
         operation["tags"] = [served.card.slug]
         parameters = [p for p in operation.get("parameters", []) if p["name"] != "name"]
@@ -74,6 +77,17 @@ def _concrete(
             operation["requestBody"] = _inputs(served, schemas)
         if path.endswith("/predict"):
             operation["responses"]["200"] = _predictions(served, schemas)
+        if path.endswith("/documents") and "requestBody" not in operation and method == "post":
+            file = {"type": "string", "format": "binary"}
+            form = {"type": "object", "required": ["file"], "properties": {"file": file}}
+            operation["requestBody"] = {
+                "required": True, "content": {"multipart/form-data": {"schema": form}}
+            }  # fmt: skip
+        if method == "put":
+            content = {"schema": {"type": "string", "format": "binary"}}
+            operation["requestBody"] = {
+                "required": True, "content": {"application/octet-stream": content}
+            }  # fmt: skip
         if path.endswith("/feedback"):
             operation["requestBody"] = _json_body(
                 {

@@ -11,12 +11,12 @@ from mlfolio.core.errors import NotTrainedError, UserError
 from mlfolio.serve.settings import ENVIRONMENT, Settings
 
 if TYPE_CHECKING:
-    from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
 GRACE_S = 10  # in which what is in flight can end after SIGTERM
 
 
-def app() -> FastAPI:
+def app() -> ASGIApp:
     """The application of a worker process, as uvicorn's factory."""
     from mlfolio.serve.api import create_app
 

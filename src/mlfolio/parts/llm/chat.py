@@ -15,8 +15,10 @@ from __future__ import annotations
 import os
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -84,21 +86,48 @@ class Chat:
             LanguageModelError: It did not answer, or could not be reached within the last minute.
             MissingExtraError: The maker's client is not installed.
         """
+        with self._watched():
+            reply = self._model.invoke([("system", system), ("human", question)])
+        return self._require(_text(reply))
+
+    def stream(self, system: str, question: str) -> Iterator[str]:
+        """The model's answer, piece by piece as it comes.
+
+        Args:
+            system: What it is told to be and do.
+            question: What it is asked.
+
+        Raises:
+            LanguageModelError: As `ask`, perhaps after some pieces.
+        """
+        said = ""
+        with self._watched():
+            for chunk in self._model.stream([("system", system), ("human", question)]):
+                piece = _text(chunk)
+                said += piece
+                if piece:
+                    yield piece
+        self._require(said)
+
+    @contextmanager
+    def _watched(self) -> Iterator[None]:
+        """Calls the model unless it was away a moment ago; its errors become ours."""
         if time.monotonic() < self._unreachable_until:
             raise LanguageModelError(
                 f"{self.spec} could not be reached a moment ago",
                 f"check that it runs; it is asked again {PAUSE:.0f} s after a failure",
             )
         try:
-            reply = self._model.invoke([("system", system), ("human", question)])
-        except MissingExtraError:
+            yield
+        except (MissingExtraError, GeneratorExit):
             raise
         except LanguageModelError:  # it does not say which models it has
             self._unreachable_until = time.monotonic() + PAUSE
             raise
         except Exception as error:  # every maker's client has a tree of errors of its own
             raise self._failure(error) from None
-        text = reply.text if isinstance(reply.text, str) else reply.text()
+
+    def _require(self, text: str) -> str:
         if not text.strip():
             raise LanguageModelError(f"{self.spec} gave an empty answer", "ask again")
         return text.strip()
@@ -173,6 +202,11 @@ def _has_host(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
         return False
+
+
+def _text(message: Any) -> str:
+    """The text of a message of langchain's, whose `text` was a method once."""
+    return str(message.text if isinstance(message.text, str) else message.text())
 
 
 def hide_keys(text: str) -> str:

@@ -6,7 +6,6 @@ import html
 import re
 from collections.abc import Sequence
 
-from mlfolio.parts.llm.chat import Chat
 from mlfolio.parts.retrieval.search import Hit
 
 NOTHING = "NOT IN THE DOCUMENTS"
@@ -29,6 +28,11 @@ _CITATION = re.compile(
 )
 
 
+REWRITE = """\
+You are given a conversation and its last question. Write that question so that it can be \
+understood without the conversation, in its language. Reply with the question alone."""
+
+
 def prompt(question: str, hits: Sequence[Hit]) -> str:
     """The question and the numbered passages.
 
@@ -46,25 +50,20 @@ def prompt(question: str, hits: Sequence[Hit]) -> str:
     return "\n\n".join([*parts, f"<question>\n{html.escape(question, quote=False)}\n</question>"])
 
 
-def generate(chat: Chat, question: str, hits: Sequence[Hit]) -> tuple[str, list[int], list[str]]:
-    """The model's answer with its citations put in order.
+def finish(said: str, n: int) -> tuple[str, list[int], list[str]]:
+    """What a language model said, with its citations put in order.
 
     Args:
-        chat: The model.
-        question: As asked.
-        hits: Passages, best first; citation [1] is the first.
+        said: Its answer to `prompt`.
+        n: How many passages it was given; citation [1] is the first.
 
     Returns:
-        The text (empty if the model says that the passages do not answer), positions in `hits` of
-        the passages cited, in the order of their new numbers, and warnings.
-
-    Raises:
-        LanguageModelError: The model did not answer.
+        The text (empty if the model says that the passages do not answer), positions of the
+        passages cited, in the order of their new numbers, and warnings.
     """
-    said = chat.ask(SYSTEM, prompt(question, hits))
     if re.sub(r"\W+", " ", said).strip().upper() == NOTHING:
         return "", [], []
-    text, used, invented = renumber(said, len(hits))
+    text, used, invented = renumber(said, n)
     warnings = []
     if invented:
         shown = ", ".join(f"[{number}]" for number in sorted(invented))

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mlfolio.core.errors import FileError
-from mlfolio.core.model import Input, Output
+from mlfolio.core.model import Conversation, Input, Message, Output
 from mlfolio.core.run import write_json
-from mlfolio.parts.llm.chat import LanguageModelError, from_environment
+from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence, extract
-from mlfolio.parts.retrieval.generate import generate
+from mlfolio.parts.retrieval.follow_up import stand_alone
+from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.search import (
     CANDIDATES,
@@ -31,8 +32,11 @@ from mlfolio.parts.retrieval.vectors import Encodes, Vectors
 
 NOT_FOUND = "This is not in your documents."
 INDEX, SETTINGS = "index", "model.json"
+MAX_QUESTION = 20_000  # characters
 
-Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=20_000)]
+Text = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION)
+]
 
 
 class DocumentQuestion(Input):
@@ -199,7 +203,24 @@ class DocumentsModel:
         index = Index(folder / INDEX, encoder.dimension)
         return cls(index, settings, encoder, generates=True)
 
+    def talk(self, conversation: Conversation) -> Iterator[str | Output]:
+        """Answers the last question of a conversation, piece by piece; the whole answer is last.
+
+        A follow-up is asked together with what it follows: rewritten by the language model, or
+        else by a rule (`follow_up.stand_alone`).
+        """
+        question = self._stand_alone(conversation.messages)
+        yield from self._pieces(DocumentQuestion(question=question), streamed=True)
+
     def _answer(self, asked: DocumentQuestion) -> DocumentAnswer:
+        *_, answer = self._pieces(asked)
+        assert isinstance(answer, DocumentAnswer)  # noqa: S101 - the last piece is
+        return answer
+
+    def _pieces(
+        self, asked: DocumentQuestion, streamed: bool = False
+    ) -> Iterator[str | DocumentAnswer]:
+        """The answer as it comes and, last, as a whole."""
         question, warnings = self._cut(asked.question)
         hits, vector = self.retrieve(question, asked.document)
         quotes, signals = extract(self.encoder, question, vector, hits, self.settings.sentences)
@@ -207,24 +228,21 @@ class DocumentsModel:
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")
         if p_answered < self.settings.threshold or not quotes:
-            return _not_found(hits, 1 - p_answered, warnings)
+            yield _not_found(hits, 1 - p_answered, warnings)
+            return
         chat = from_environment() if self.generates else None
         if chat is not None:
             try:
-                text, used, more = generate(chat, question, hits)
+                said = yield from _said(chat, prompt(question, hits), streamed)
             except LanguageModelError as error:
                 warnings.append(f"quoted instead of generated: {error.message}")
             else:
-                if not text:
-                    return _not_found(hits, None, warnings)
-                sources = [_citation(hits[at], hits[at].passage.text) for at in used]
-                return DocumentAnswer(
-                    answer=text, confidence=p_answered, found=True,
-                    sources=sources or [_citation(hit, hit.passage.text) for hit in hits],
-                    warnings=[*warnings, *more],
-                )  # fmt: skip
+                yield _generated(said, hits, p_answered, warnings)
+                return
         lines = [f"“{quote.text}” [{number}]" for number, quote in enumerate(quotes, start=1)]
-        return DocumentAnswer(
+        if streamed:
+            yield from ("\n" * (number > 0) + line for number, line in enumerate(lines))
+        yield DocumentAnswer(
             answer="\n".join(lines),
             confidence=p_answered,
             found=True,
@@ -232,12 +250,49 @@ class DocumentsModel:
             warnings=warnings,
         )
 
+    def _stand_alone(self, messages: Sequence[Message]) -> str:
+        """The last question, such that it can be understood alone."""
+        by_rule = stand_alone(messages)
+        chat = from_environment() if self.generates else None
+        if chat is None or by_rule == messages[-1].content:
+            return by_rule[:MAX_QUESTION]
+        said = "\n".join(f"{message.role}: {message.content}" for message in messages)
+        try:
+            return chat.ask(REWRITE, said)[:MAX_QUESTION]
+        except LanguageModelError:
+            return by_rule[:MAX_QUESTION]
+
     def _cut(self, question: str) -> tuple[str, list[str]]:
         """The part of a question that the encoder reads, and a warning if that is not all."""
         cut, tokens = cut_question(self.encoder, question)
         limit = self.encoder.max_tokens
         too_long = f"input truncated: used {limit} of {tokens:,} tokens"
         return cut, [too_long] if tokens > limit else []
+
+
+def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:
+    """All that a language model says; on the way its pieces, where they are wanted."""
+    if not streamed:
+        return chat.ask(SYSTEM, asked)
+    said = ""
+    for piece in chat.stream(SYSTEM, asked):
+        said += piece
+        yield piece
+    return said
+
+
+def _generated(
+    said: str, hits: Sequence[Hit], p_answered: float, warnings: list[str]
+) -> DocumentAnswer:
+    """A language model's answer, with the passages that it cites, or all if it cites none."""
+    text, used, more = finish(said, len(hits))
+    if not text:
+        return _not_found(hits, None, warnings)
+    cited = [hits[at] for at in used] or hits
+    return DocumentAnswer(
+        answer=text, confidence=p_answered, found=True, warnings=[*warnings, *more],
+        sources=[_citation(hit, hit.passage.text) for hit in cited],
+    )  # fmt: skip
 
 
 def _not_found(

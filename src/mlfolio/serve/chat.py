@@ -1,0 +1,139 @@
+"""Conversations, as OpenAI's clients hold them: `/v1/chat/completions` and `/v1/models`.
+
+The model's name is the system's. Settings that our models do not have (temperature, tools) are
+taken and left alone; what an answer rests on comes beside it, in `mlfolio`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Request
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from mlfolio.core.errors import NotTrainedError, UnknownNameError
+from mlfolio.core.model import Conversation, Message, Output, Streams
+from mlfolio.serve.fleet import Served
+from mlfolio.serve.problems import ProblemError, as_problem
+from mlfolio.serve.service import Service
+
+router = APIRouter()
+
+
+class Turn(BaseModel):
+    """A message as OpenAI's clients send it: its content is a text, or a list of texts."""
+
+    role: str
+    content: str | list[dict[str, Any]] | None = None
+
+    def message(self) -> Message:
+        """The message as our models take it."""
+        content = self.content or ""
+        if isinstance(content, list):
+            content = "\n".join(str(part.get("text", "")) for part in content)
+        role = "system" if self.role == "developer" else self.role
+        return Message.model_validate({"role": role, "content": content})
+
+
+class ChatRequest(BaseModel):
+    """What OpenAI's clients send, as far as it is used here."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    model: str
+    messages: list[Turn] = Field(min_length=1, max_length=200)
+    stream: bool = False
+
+    @field_validator("messages")
+    @classmethod
+    def _ends_with_a_question(cls, turns: list[Turn]) -> list[Turn]:
+        if turns[-1].role != "user":
+            raise ValueError("the last message has to be the user's")
+        return turns
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> dict[str, Any]:
+    """The systems that can be talked to."""
+    data = [
+        {"id": served.card.slug, "object": "model", "created": 0, "owned_by": "mlfolio"}
+        for served in request.app.state.service.fleet
+        if isinstance(served.model, Streams)
+    ]
+    return {"object": "list", "data": data}
+
+
+@router.post("/v1/chat/completions")
+async def complete(body: ChatRequest, request: Request) -> Response:
+    """Answers the last message of a conversation, whole or as it comes."""
+    try:
+        served: Served = request.app.state.service.fleet.get(body.model)
+    except (UnknownNameError, NotTrainedError) as error:
+        raise _openai(as_problem(error)) from None
+    if not isinstance(served.model, Streams):
+        raise _openai(ProblemError(404, f"{body.model} cannot be talked to"))
+    try:
+        conversation = Conversation(messages=tuple(turn.message() for turn in body.messages))
+    except ValidationError as error:
+        rules = "; ".join(str(e["msg"]) for e in error.errors())
+        raise _openai(
+            ProblemError(422, f"the messages are not what they should be: {rules}")
+        ) from None
+    head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": body.model}
+    service: Service = request.app.state.service
+    pieces = service.talk(served, conversation, request.scope["client_name"])
+    if body.stream:
+        # The first piece is waited for, so that what goes wrong before it has a status of its own.
+        first = await anext(pieces)
+        return StreamingResponse(_events(head, first, pieces), media_type="text/event-stream")
+    async with asyncio.timeout(request.app.state.service.settings.timeout_s):
+        output = [piece async for piece in pieces][-1]
+    assert isinstance(output, Output)  # noqa: S101 - what Streams promises
+    choice = {
+        "index": 0,
+        "message": {"role": "assistant", "content": str(output.answer)},
+        "finish_reason": "stop",
+    }
+    whole = {**head, "object": "chat.completion", "choices": [choice]}
+    return JSONResponse({**whole, "mlfolio": output.model_dump(mode="json")})
+
+
+async def _events(
+    head: dict[str, Any], first: str | Output, rest: AsyncIterator[str | Output]
+) -> AsyncIterator[bytes]:
+    """Server-sent events, as OpenAI sends them."""
+
+    def event(delta: dict[str, Any], reason: str | None = None, **more: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "finish_reason": reason}
+        chunk = {**head, "object": "chat.completion.chunk", "choices": [choice], **more}
+        return b"data: " + orjson.dumps(chunk) + b"\n\n"
+
+    yield event({"role": "assistant", "content": ""})
+    piece = first
+    try:
+        if isinstance(piece, Output):  # there was nothing to stream
+            yield event({"content": str(piece.answer)})
+        while isinstance(piece, str):
+            yield event({"content": piece})
+            piece = await anext(rest)
+        yield event({}, "stop", mlfolio=piece.model_dump(mode="json"))
+    except Exception as error:  # the status is sent already: the stream says it
+        yield b"data: " + orjson.dumps({"error": _error(as_problem(error))}) + b"\n\n"
+    yield b"data: [DONE]\n\n"
+
+
+def _openai(problem: ProblemError) -> ProblemError:
+    """A problem that OpenAI's clients can read too."""
+    problem.more["error"] = _error(problem)
+    return problem
+
+
+def _error(problem: ProblemError) -> dict[str, Any]:
+    kind = "invalid_request_error" if problem.status < 500 else "server_error"
+    return {"message": problem.detail, "type": kind, "code": str(problem.status)}
