@@ -238,6 +238,15 @@ def test_pages_elsewhere_cannot_use_it(server: Server) -> None:
     assert "access-control-allow-origin" not in ours.headers
 
 
+def test_behind_a_proxy_a_key_opens_any_name(own_runs: Path) -> None:
+    key = keys.make("proxy", own_runs / "keys.json")
+    with serving(own_runs) as server:
+        names = {"Host": "models.example.org", "X-API-Key": key}
+        assert server.client.get("/v1/systems", headers=names).status_code == 200
+        names["X-API-Key"] = "wrong"
+        assert server.client.get("/v1/systems", headers=names).status_code == 401
+
+
 def test_a_client_has_its_rate(own_runs: Path) -> None:
     with serving(own_runs, "--rate", "2") as server:
         replies = [server.client.get("/v1/systems") for _ in range(15)]

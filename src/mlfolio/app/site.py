@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
@@ -120,7 +120,7 @@ def _page(served: Served, service: Service) -> None:
         if own is not None:
             own.build(ask)
         else:
-            _form(ask)
+            ask.form()
     with gr.Tab("How good it is, and how it was made"):
         gr.HTML(f'<iframe class="mlf-report" title="report" loading="lazy" '
                 f'src="/v1/systems/{name}/report"></iframe>')  # fmt: skip
@@ -134,27 +134,6 @@ def _own_page(name: str) -> Any:
     return import_module(f"{package}.page") if find_spec(f"{package}.page") else None
 
 
-def _form(ask: Asking) -> None:
-    """The form of the model's input, the answer beside it."""
-    fields = form.fields_of(ask.model)
-    with gr.Row():
-        with gr.Column():
-            widgets = [field.widget() for field in fields]
-            button = gr.Button("Predict", variant="primary")
-        with gr.Column():
-            answer = gr.HTML("", elem_id="answer")
-            why = gr.HTML("", elem_id="why")
-    rows = [row.model_dump(mode="json", by_alias=True) for row in ask.model.examples()]
-    if all(field.schema.get("contentEncoding") != "base64" for field in fields):
-        samples = [[row.get(field.name) for field in fields] for row in rows[:5]]
-        gr.Examples(samples, widgets, label="examples from the training data")
-
-    async def predict(*values: Any) -> tuple[str, str]:
-        return await ask(form.row_of(fields, values))
-
-    button.click(predict, widgets, [answer, why], show_progress="minimal")
-
-
 class Asking:
     """What a page asks with: see `core.page.Ask`."""
 
@@ -166,6 +145,34 @@ class Asking:
     def model(self) -> Model:
         """The champion at this moment."""
         return self._service.fleet.get(self._name).model
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that made it."""
+        return self._service.fleet.get(self._name).version.folder.parent
+
+    def form(self, beside: Callable[[Mapping[str, Any]], str] | None = None) -> None:
+        """Makes a form of the model's input, and the answer beside it."""
+        fields = form.fields_of(self.model)
+        with gr.Row():
+            with gr.Column():
+                widgets = [field.widget() for field in fields]
+                button = gr.Button("Predict", variant="primary")
+            with gr.Column():
+                answer = gr.HTML("", elem_id="answer")
+                why = gr.HTML("", elem_id="why")
+                more = gr.HTML("", elem_id="beside")
+        rows = [row.model_dump(mode="json", by_alias=True) for row in self.model.examples()]
+        if all(field.schema.get("contentEncoding") != "base64" for field in fields):
+            samples = [[row.get(field.name) for field in fields] for row in rows[:5]]
+            gr.Examples(samples, widgets, label="examples from the training data")
+
+        async def predict(*values: Any) -> tuple[str, str, str]:
+            row = form.row_of(fields, values)
+            answered, reasons = await self(row)
+            return answered, reasons, await asyncio.to_thread(beside, row) if beside else ""
+
+        button.click(predict, widgets, [answer, why, more], show_progress="minimal")
 
     async def __call__(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""

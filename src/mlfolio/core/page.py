@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 
 from mlfolio.core.model import Conversation, Model, Output
@@ -18,6 +19,15 @@ class Ask(Protocol):
     @property
     def model(self) -> Model:
         """The champion at this moment."""
+        ...
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that made it."""
+        ...
+
+    def form(self, beside: Callable[[Mapping[str, Any]], str]) -> None:
+        """Makes the usual form and answer; `beside` gives more HTML for each answered row."""
         ...
 
     async def __call__(self, row: Mapping[str, Any]) -> tuple[str, str]:

@@ -92,12 +92,12 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     service = Service(app.state.settings)
     app.state.service = service
     await service.start()
-    # What lives now lives for good. Looking through all of it again and again for garbage would
-    # stop every request for a quarter of a second each time.
-    gc.collect()
-    gc.freeze()
     try:
         async with _pages(app, service):
+            # What lives now lives for good. Looking through all of it again and again for garbage
+            # would stop every request for a quarter of a second each time.
+            gc.collect()
+            gc.freeze()
             yield
     finally:
         await service.close()

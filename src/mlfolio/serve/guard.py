@@ -83,15 +83,19 @@ class Guard:
         """
         address = scope["client"][0] if scope.get("client") else "local"
         host = _hostname(headers.get(b"host", b"").decode("latin-1"))
+        valid = self._keys()
         # A page elsewhere can make a browser send here, and point a name of its own at this
-        # machine. Its name, or its origin, gives it away.
-        if self._settings.is_local and host and not _is_this_machine(host):
-            raise ProblemError(403, f"the host {host!r} is not this machine", "use 127.0.0.1")
+        # machine. Its name, or its origin, gives it away. Where a key is needed the name does not
+        # matter: browsers keep keys by name, and a proxy brings names of its own.
+        if self._settings.is_local and not valid and host and not _is_this_machine(host):
+            raise ProblemError(
+                403, f"the host {host!r} is not this machine",
+                "use 127.0.0.1; behind a proxy, make a key: mlfolio key add NAME",
+            )  # fmt: skip
         origin = headers.get(b"origin", b"").decode("latin-1")
         if scope["method"] not in _SAFE and origin and _hostname(urlsplit(origin).netloc) != host:
             raise ProblemError(403, f"requests from pages of {origin} are refused")
         name = address
-        valid = self._keys()
         if (valid or not self._settings.is_local) and scope["path"] not in OPEN:
             holder = keys.holder(headers, valid)
             if holder is None:
