@@ -52,6 +52,7 @@ def test_it_answers(served: Serve, maker: str) -> None:
     assert script.asked[0]["model"] == ("served-model" if maker == "server" else "tiny")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("maker", MAKERS)
 @pytest.mark.parametrize("failures", [[429], [500], [503, 500]])
 def test_a_passing_refusal_is_tried_again(served: Serve, maker: str, failures: list[int]) -> None:

@@ -293,6 +293,7 @@ def test_a_hostile_pdf_line_takes_no_time() -> None:
     assert time.perf_counter() - started < 5
 
 
+@pytest.mark.slow
 def test_a_long_word_document_takes_no_time() -> None:
     document = WordDocument()
     for _ in range(3_000):

@@ -176,6 +176,7 @@ def test_of_very_many_columns_those_that_matter_are_explained(
     assert max(asked) * 300 <= 1_000_000, "so many cells at once"
 
 
+@pytest.mark.slow
 def test_slow_candidates_stay_out_of_wide_tables() -> None:
     X = pd.DataFrame(0.0, index=range(60), columns=[f"c{i}" for i in range(501)])
     X["c3"] = np.random.default_rng(0).normal(size=60)

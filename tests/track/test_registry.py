@@ -203,6 +203,7 @@ def test_a_version_whose_run_is_gone_comes_from_mlflow(
     assert mlfolio.load("iris").predict(FLOWER).answer == "setosa", "a broken download is repeated"
 
 
+@pytest.mark.slow
 def test_a_runs_folder_can_be_moved(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mlfolio.run("iris", repeats=1)
     moved = (home / "runs").rename(home / "moved")
@@ -213,6 +214,7 @@ def test_a_runs_folder_can_be_moved(home: Path, monkeypatch: pytest.MonkeyPatch)
     assert not (home / "runs").exists(), "nothing is written to the old place"
 
 
+@pytest.mark.slow
 def test_a_champion_that_is_gone_is_no_obstacle_to_the_next(home: Path) -> None:
     import shutil
 
@@ -237,6 +239,7 @@ def test_a_damaged_model_names_its_folder_and_the_fix(home: Path) -> None:
         load_folder(model)
 
 
+@pytest.mark.slow
 def test_a_database_that_was_being_made_is_made_anew(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
