@@ -88,6 +88,19 @@ def serving(
             process.kill()
 
 
+@contextmanager
+def serving_sample(system: str, folder: Path, database: Path, *options: str) -> Iterator[Server]:
+    """A server of one system, trained on its sample."""
+    runs = folder / "runs"
+    runs.mkdir()
+    shutil.copy(database, runs / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(runs))
+        mlfolio.run(system, data="sample")
+    with serving(runs, *options) as server:
+        yield server
+
+
 @pytest.fixture(scope="session")
 def server(trained: Path) -> Iterator[Server]:
     """One server that tests share which leave it as it was."""

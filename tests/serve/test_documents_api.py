@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import io
-import shutil
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-import mlfolio
-from tests.serve.conftest import Server, serving
+from tests.serve.conftest import Server, serving_sample
 
 pytest.importorskip("lancedb")
 openai = pytest.importorskip("openai")
@@ -23,13 +21,8 @@ DOCUMENTS = "/v1/systems/documents/documents"
 @pytest.fixture(scope="module")
 def library(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
     """A server of the documents system over its sample."""
-    runs = tmp_path_factory.mktemp("library") / "runs"
-    runs.mkdir()
-    shutil.copy(database, runs / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(runs))
-        mlfolio.run("documents", data="sample")
-    with serving(runs, "--max-body-mb", "4") as server:
+    folder = tmp_path_factory.mktemp("library")
+    with serving_sample("documents", folder, database, "--max-body-mb", "4") as server:
         yield server
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import io
-import shutil
 import struct
 import zlib
 from collections.abc import Iterator
@@ -16,8 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-import mlfolio
-from tests.serve.conftest import Server, serving
+from tests.serve.conftest import Server, serving_sample
 
 pytest.importorskip("torch")
 pytestmark = pytest.mark.slow
@@ -26,13 +24,8 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def gallery(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
     """A server of digits, trained on its sample."""
-    runs = tmp_path_factory.mktemp("gallery") / "runs"
-    runs.mkdir()
-    shutil.copy(database, runs / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(runs))
-        mlfolio.run("digits", data="sample")
-    with serving(runs) as server:
+    folder = tmp_path_factory.mktemp("gallery")
+    with serving_sample("digits", folder, database) as server:
         yield server
 
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
@@ -37,9 +37,7 @@ STYLE = Path(__file__).with_name("style.css")
 async def pages(app: FastAPI, service: Service) -> AsyncIterator[None]:
     """Serves the pages of everything that is served under `/`, as long as the context is open."""
     await asyncio.to_thread(_mount, app, service)
-    route = app.routes[-1]
-    assert isinstance(route, Mount)  # noqa: S101 - just mounted
-    site: Any = route.app
+    site: Any = cast("Mount", app.routes[-1]).app
     # The application has begun already, so the site's own beginning is up to us: its queue.
     async with site.router.lifespan_context(site):
         site.get_blocks().run_startup_events()

@@ -58,9 +58,7 @@ def serve(
         lines = [f"  {e['loc'][0]} = {e['input']!r}: {e['msg']}" for e in error.errors()]
         raise UserError("\n".join(["the server cannot be started so:", *lines])) from None
     try:
-        from mlfolio.serve import server
-        from mlfolio.serve.api import create_app
+        from mlfolio.serve import api, server  # noqa: F401 - what is missing is said here
     except ModuleNotFoundError as error:
         raise MissingExtraError("serve", "serve", error.name or "") from None
-    create_app(settings)  # what it would complain of, said before any process starts
     server.serve(settings, lambda text: typer.echo(text, err=True))

@@ -7,7 +7,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from mlfolio.core.card import Card
-from mlfolio.core.errors import MissingExtraError, UnknownNameError
+from mlfolio.core.errors import MissingExtraError, MlfolioError, UnknownNameError
 from mlfolio.core.system import System
 
 ENTRY_POINTS = "mlfolio.systems"
@@ -45,10 +45,15 @@ def get_card(name: str) -> Card:
 
     Raises:
         UnknownNameError: There is no such system.
+        MlfolioError: An installed package's card is none.
     """
     package, _ = _locate(name)
     card = import_module(f"{package}.card").CARD
-    assert isinstance(card, Card)  # noqa: S101 - a broken plug-in, not user input
+    if not isinstance(card, Card):
+        raise MlfolioError(
+            f"CARD of {package}.card is no Card but a {type(card).__name__}",
+            f"mend or uninstall the package that brings {name!r}",
+        )
     return card
 
 

@@ -5,7 +5,6 @@ It is made from the run's folder alone, so it can be made again at any time.
 
 from __future__ import annotations
 
-import base64
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 
 from mlfolio.core.card import Card
 from mlfolio.core.run import Exhibit, read_exhibits, read_json, write_text
-from mlfolio.report.words import FOREIGN, number, title, verdict
+from mlfolio.report.words import FOREIGN, number, png_url, title, verdict
 
 STAGES = {"data": "The data", "fit": "How it was made", "evaluate": "How good it is"}
 MAX_ROWS = 60
@@ -57,8 +56,7 @@ def _shown(folder: Path, exhibit: Exhibit) -> dict[str, Any]:
     """What the template needs of an exhibit: the picture as text, the table as cells."""
     shown: dict[str, Any] = exhibit.model_dump()
     if exhibit.kind == "figure":
-        picture = base64.b64encode((folder / exhibit.file).read_bytes()).decode()
-        shown["source"] = f"data:image/png;base64,{picture}"
+        shown["source"] = png_url((folder / exhibit.file).read_bytes())
     elif exhibit.kind == "table":
         import csv
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 from mlfolio.core.card import Card
@@ -55,3 +56,8 @@ def verdict(score: dict[str, Any]) -> str:
 def megabytes(count: int) -> str:
     """A size in bytes as people say it."""
     return f"{count / 2**20:.1f} MB" if count >= 2**20 else f"{count / 1024:.0f} kB"
+
+
+def png_url(content: bytes) -> str:
+    """A PNG as the source of an `<img>`, so that a page needs no second file."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -23,7 +23,6 @@ from starlette.responses import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlfolio import __version__
-from mlfolio.core.errors import UserError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.model import Input
 from mlfolio.lifecycle import scores_of
@@ -46,12 +45,7 @@ def create_app(settings: Settings) -> ASGIApp:
     Raises:
         UserError: It would listen beyond this machine without a key.
     """
-    valid = keys.Keyring(settings.keys_file)
-    if not settings.is_local and not valid():
-        raise UserError(
-            f"listening on {settings.host} lets others in, and there is no API key",
-            "make one: mlfolio key add NAME",
-        )
+    valid = keys.required(settings)
     app = FastAPI(
         title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None
     )

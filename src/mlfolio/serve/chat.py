@@ -17,9 +17,7 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from mlfolio.core.errors import NotTrainedError, UnknownNameError
 from mlfolio.core.model import Conversation, Message, Output, Streams
-from mlfolio.serve.fleet import Served
 from mlfolio.serve.problems import ProblemError, as_problem
 from mlfolio.serve.service import Service
 
@@ -73,28 +71,27 @@ async def models(request: Request) -> dict[str, Any]:
 async def complete(body: ChatRequest, request: Request) -> Response:
     """Answers the last message of a conversation, whole or as it comes."""
     try:
-        served: Served = request.app.state.service.fleet.get(body.model)
-    except (UnknownNameError, NotTrainedError) as error:
+        return await _complete(body, request)
+    except Exception as error:
         raise _openai(as_problem(error)) from None
-    if not isinstance(served.model, Streams):
-        raise _openai(ProblemError(404, f"{body.model} cannot be talked to"))
+
+
+async def _complete(body: ChatRequest, request: Request) -> Response:
+    service: Service = request.app.state.service
+    served = service.fleet.get(body.model)
     try:
         conversation = Conversation(messages=tuple(turn.message() for turn in body.messages))
     except ValidationError as error:
         rules = "; ".join(str(e["msg"]) for e in error.errors())
-        raise _openai(
-            ProblemError(422, f"the messages are not what they should be: {rules}")
-        ) from None
+        raise ProblemError(422, f"the messages are not what they should be: {rules}") from None
     head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": body.model}
-    service: Service = request.app.state.service
     pieces = service.talk(served, conversation, request.scope["client_name"])
     if body.stream:
         # The first piece is waited for, so that what goes wrong before it has a status of its own.
         first = await anext(pieces)
         return StreamingResponse(_events(head, first, pieces), media_type="text/event-stream")
-    async with asyncio.timeout(request.app.state.service.settings.timeout_s):
-        output = [piece async for piece in pieces][-1]
-    assert isinstance(output, Output)  # noqa: S101 - what Streams promises
+    async with asyncio.timeout(service.settings.timeout_s):
+        output: Any = [piece async for piece in pieces][-1]  # the last one is the whole
     choice = {
         "index": 0,
         "message": {"role": "assistant", "content": str(output.answer)},

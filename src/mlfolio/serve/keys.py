@@ -20,6 +20,7 @@ from filelock import FileLock
 
 from mlfolio.core.errors import FileError, UnknownNameError, UserError
 from mlfolio.core.run import write_json
+from mlfolio.serve.settings import Settings
 
 VARIABLE = "MLFOLIO_API_KEYS"
 PREFIX = "mlf_"
@@ -110,6 +111,21 @@ class Keyring:
 
     def _stamp(self) -> int:
         return self._file.stat().st_mtime_ns if self._file.exists() else 0
+
+
+def required(settings: Settings) -> Keyring:
+    """The keys of a server.
+
+    Raises:
+        UserError: It would listen beyond this machine without one.
+    """
+    valid = Keyring(settings.keys_file)
+    if not settings.is_local and not valid():
+        raise UserError(
+            f"listening on {settings.host} lets others in, and there is no API key",
+            "make one: mlfolio key add NAME",
+        )
+    return valid
 
 
 def holder(headers: Mapping[bytes, bytes], keys: Mapping[str, str]) -> str | None:

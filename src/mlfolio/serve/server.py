@@ -27,10 +27,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Serves until it is stopped.
 
     Raises:
-        UserError: The address is taken, or nothing is there to serve.
+        UserError: The address is taken, a key is needed, or nothing is there to serve.
     """
     import uvicorn
 
+    from mlfolio.serve import keys
+
+    keys.required(settings)
     check_champions(settings)
     check_address(settings)
     os.environ[ENVIRONMENT] = settings.model_dump_json()
@@ -67,7 +70,7 @@ def check_champions(settings: Settings) -> None:
         get_card(name)
         if registry.champion(name) is None:
             raise NotTrainedError(name)
-    if not any(registry.champion(name) for name in settings.systems or catalog()):
+    if not settings.systems and not any(map(registry.champion, catalog())):
         raise UserError("there is no trained model to serve", "mlfolio run iris")
 
 

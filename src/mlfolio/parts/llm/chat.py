@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -193,7 +193,7 @@ def parse_spec(text: str) -> Spec:
             f"{VARIABLE}={text!r} names no model",
             f"{VARIABLE}={maker}:MODEL, or the address of an OpenAI-compatible server",
         )
-    return Spec(maker, model)  # type: ignore[arg-type]
+    return Spec(cast("Maker", maker), model)
 
 
 def _has_host(url: str) -> bool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import io
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from PIL import Image
 
 from mlfolio.core.model import Model
 from mlfolio.core.page import Ask
+from mlfolio.report.words import png_url
 
 from .model import DigitsModel, read_picture
 from .normalise import normalise
@@ -109,4 +109,4 @@ def _overlaid(ink: NDArray[np.float32], saliency: NDArray[np.float32]) -> str:
     mixed = grey * (1 - heat) + heat * np.array([1.0, 0.55, 0.0])
     buffer = io.BytesIO()
     Image.fromarray((255 * mixed).astype(np.uint8)).save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+    return png_url(buffer.getvalue())

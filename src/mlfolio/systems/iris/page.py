@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import io
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +10,7 @@ import pandas as pd
 
 from mlfolio.core.page import Ask
 from mlfolio.parts.tabular.model import TabularModel
+from mlfolio.report.words import png_url
 
 from .figures import POINTS, among
 
@@ -29,7 +29,7 @@ def build(ask: Ask) -> None:
         target = str(points.columns[-1])
         buffer = io.BytesIO()
         among(points[[*names, target]], row, target).savefig(buffer, dpi=110)
-        url = "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+        url = png_url(buffer.getvalue())
         alt = "the flower as a star among the training flowers"
         return f'<h4>Among the flowers it was learned from</h4><img alt="{alt}" src="{url}">'
 
