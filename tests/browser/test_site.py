@@ -105,9 +105,10 @@ def test_every_page_opens(watched: Watched, name: str) -> None:
 def test_the_first_page_leads_to_every_system(watched: Watched) -> None:
     page = watched.open("")
 
-    assert page.locator(".mlf-card").count() == 4
+    cards = page.locator(".mlf-card")
+    playwright.expect(cards).to_have_count(4, timeout=WAIT_MS)
     page.get_by_label("image", exact=True).check()
-    page.wait_for_function("document.querySelectorAll('.mlf-card').length === 1")
+    playwright.expect(cards).to_have_count(1, timeout=WAIT_MS)
     page.locator(".mlf-card h3 a").click()
     page.wait_for_selector("#pad canvas")
 
@@ -119,8 +120,8 @@ def test_a_form_answers_and_says_why(watched: Watched) -> None:
     page.get_by_role("button", name="Predict").click()
     page.wait_for_selector("#answer .mlf-answer")
     page.wait_for_selector("#why .mlf-bar")
-    assert "sure" in page.locator("#answer").inner_text()
-    assert "Sex = female" in page.locator("#why").inner_text()
+    playwright.expect(page.locator("#answer")).to_contain_text("sure")
+    playwright.expect(page.locator("#why")).to_contain_text("Sex = female")
 
 
 def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
@@ -139,7 +140,7 @@ def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
     page.wait_for_function(
         "document.querySelector('#answer .mlf-answer')?.innerText.trim() === '3'"
     )
-    assert page.locator("#answer .mlf-bar").count() == 3
+    playwright.expect(page.locator("#answer .mlf-bar")).to_have_count(3)
 
 
 def test_a_pdf_is_brought_and_answered_from(watched: Watched, tmp_path: Path) -> None:
@@ -156,8 +157,8 @@ def test_a_pdf_is_brought_and_answered_from(watched: Watched, tmp_path: Path) ->
     page.keyboard.press("Enter")
 
     page.wait_for_selector("#sources details")
-    assert "Berta Quist" in page.locator("#conversation").inner_text()
-    assert "lighthouse.pdf, page 1" in page.locator("#sources").inner_text()
+    playwright.expect(page.locator("#conversation")).to_contain_text("Berta Quist")
+    playwright.expect(page.locator("#sources")).to_contain_text("lighthouse.pdf, page 1")
 
 
 def test_wrong_input_shows_its_message(watched: Watched, tmp_path: Path) -> None:

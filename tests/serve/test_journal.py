@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -17,7 +18,7 @@ from sqlalchemy.exc import OperationalError
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
-from mlfolio.serve.journal import Entry, Journal, JournalFullError
+from mlfolio.serve.journal import Entry, Journal, JournalFullError, prepare
 from tests.serve.conftest import free_port
 
 
@@ -134,6 +135,13 @@ def test_two_writers_lose_nothing(url: str) -> None:
     before = len(stored(url))
     asyncio.run(main())
     assert len(stored(url)) == before + 1000
+
+
+def test_processes_that_make_the_log_at_once_all_get_it(tmp_path: Path) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        for i in range(20):
+            url = f"sqlite:///{tmp_path / f'{i}.db'}"
+            list(pool.map(prepare, [url] * 8))
 
 
 def test_old_ones_go_with_their_truth(url: str) -> None:

@@ -31,7 +31,7 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mlfolio.core.errors import UserError
@@ -237,6 +237,15 @@ class Journal:
             connection.execute(insert(PREDICTIONS), [row.row() for row in rows])
 
 
+def prepare(url: str) -> None:
+    """Makes the log before the first worker opens it.
+
+    Raises:
+        UserError: The database cannot be opened.
+    """
+    _open(url).dispose()
+
+
 def _open(url: str) -> Engine:
     """An engine whose tables are there."""
     try:
@@ -245,8 +254,7 @@ def _open(url: str) -> Engine:
         engine = create_engine(url, pool_pre_ping=True)
         if engine.dialect.name == "sqlite":
             event.listen(engine, "connect", _set_pragmas)
-        with engine.begin() as connection:
-            _TABLES.create_all(connection)
+        _make_tables(engine)
     except (SQLAlchemyError, OSError, ImportError) as error:
         shown = url.partition("://")[0]  # the rest may hold a password
         raise UserError(
@@ -256,9 +264,22 @@ def _open(url: str) -> Engine:
     return engine
 
 
+def _make_tables(engine: Engine) -> None:
+    """Makes what is not there; of two processes that do it at once one fails, and looks again."""
+    for patience in (0.1, 1.0, None):
+        try:
+            with engine.begin() as connection:
+                _TABLES.create_all(connection)
+            return
+        except DatabaseError:
+            if patience is None:
+                raise
+            time.sleep(patience)
+
+
 def _set_pragmas(connection: Any, record: ConnectionPoolEntry) -> None:
     """SQLite for several readers and writers: a write-ahead log, and patience at the lock."""
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "busy_timeout=10000"):
+    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL"):
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

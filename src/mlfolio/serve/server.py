@@ -27,15 +27,17 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """Serves until it is stopped.
 
     Raises:
-        UserError: The address is taken, a key is needed, or nothing is there to serve.
+        UserError: The address is taken, a key is needed, nothing is there to serve, or the
+            prediction log cannot be opened.
     """
     import uvicorn
 
-    from mlfolio.serve import keys
+    from mlfolio.serve import journal, keys
 
     keys.required(settings)
     check_champions(settings)
     check_address(settings)
+    journal.prepare(settings.database_url)
     os.environ[ENVIRONMENT] = settings.model_dump_json()
     say(f"mlfolio on http://{settings.host}:{settings.port}")
     with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
