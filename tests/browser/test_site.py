@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -143,22 +144,42 @@ def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
     playwright.expect(page.locator("#answer .mlf-bar")).to_have_count(3)
 
 
-def test_a_pdf_is_brought_and_answered_from(watched: Watched, tmp_path: Path) -> None:
+def test_a_pdf_is_answered_from_and_a_citation_shows_its_page(
+    watched: Watched, tmp_path: Path
+) -> None:
     from reportlab.pdfgen.canvas import Canvas
 
     canvas = Canvas(str(tmp_path / "lighthouse.pdf"))
+    canvas.drawString(72, 720, "The tower of Arnholm was built of granite.")
+    canvas.showPage()
     canvas.drawString(72, 720, "The lighthouse keeper of Arnholm is called Berta Quist.")
+    canvas.drawString(
+        72, 700, "A boat <img src=http://203.0.113.1/x.png> brings the mail of Arnholm."
+    )
     canvas.save()
     page = watched.open("documents")
 
     page.locator("#files input[type=file]").set_input_files(str(tmp_path / "lighthouse.pdf"))
     page.wait_for_function("document.querySelector('#said')?.innerText.includes('passages')")
-    page.locator("#question textarea, #question input").fill("Who is the lighthouse keeper?")
-    page.keyboard.press("Enter")
+    for turn, (asked, told) in enumerate(
+        [("Who is the lighthouse keeper of Arnholm?", "Berta Quist"),
+         ("What brings the mail of Arnholm?", "<img src=http://203.0.113.1/x.png>")], start=1,
+    ):  # fmt: skip
+        page.locator("#question textarea, #question input").fill(asked)
+        page.keyboard.press("Enter")
+        page.locator(f"#source-{turn}-1").wait_for()
+        playwright.expect(page.locator("#conversation")).to_contain_text(told)
+    playwright.expect(page.locator("#sources summary").first).to_contain_text(
+        "lighthouse.pdf, page 2"
+    )
 
-    page.wait_for_selector("#sources details")
-    playwright.expect(page.locator("#conversation")).to_contain_text("Berta Quist")
-    playwright.expect(page.locator("#sources")).to_contain_text("lighthouse.pdf, page 1")
+    source = page.locator("#source-1-1")  # of the first answer, which is further down by now
+    assert source.get_attribute("open") is None
+    page.locator('#conversation a[href="#source-1-1"]').first.click()
+    playwright.expect(source).to_have_attribute("open", "")
+    playwright.expect(source.locator("mark")).to_contain_text("Berta Quist")
+    playwright.expect(source).to_contain_text("brings the mail")  # the rest of its page
+    playwright.expect(source).not_to_contain_text("granite")  # not the page before
 
 
 def test_wrong_input_shows_its_message(watched: Watched, tmp_path: Path) -> None:
@@ -168,6 +189,30 @@ def test_wrong_input_shows_its_message(watched: Watched, tmp_path: Path) -> None
     page.locator("#files input[type=file]").set_input_files(str(tmp_path / "broken.pdf"))
 
     page.wait_for_function("document.querySelector('#said')?.innerText.includes('not added')")
+
+
+def test_a_system_that_is_trained_meanwhile_gets_its_page(
+    browser: Any, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (runs := tmp_path / "runs").mkdir()
+    shutil.copy(database, runs / "mlflow.db")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(runs))
+    mlfolio.run("iris", data="sample", repeats=1, folds=2)
+    with serving(runs, pages=True) as server:
+        watched = Watched(browser, server)
+        page = watched.open("")
+        playwright.expect(page.locator(".mlf-card", has_text="mlfolio run titanic")).to_be_visible()
+
+        mlfolio.run("titanic", data="sample", folds=2, inner_folds=2)
+
+        until = time.monotonic() + 60
+        while server.client.get("/titanic").status_code != 200:
+            assert time.monotonic() < until
+            time.sleep(0.5)
+        page = watched.open("titanic")
+        page.get_by_role("button", name="Predict").click()
+        page.wait_for_selector("#answer .mlf-answer")
+        watched.close()
 
 
 def test_it_fits_a_phone_in_the_dark(browser: Any, site: Server) -> None:

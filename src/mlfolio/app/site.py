@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # before gradio is imported
 
 import gradio as gr
 from fastapi import FastAPI
-from starlette.routing import Mount
+from starlette.types import Receive, Scope, Send
 
 from mlfolio.app import form, words
 from mlfolio.core.catalog import catalog, get_card
@@ -29,23 +30,78 @@ from mlfolio.serve.service import Service
 
 CLIENT = "page"  # who asks, in the prediction log
 ALL = "all"
+WATCH_S = 2.0  # how often the pages are compared with what is served
 LONG = 200  # characters of a value, beyond which an example only hints at it
 STYLE = Path(__file__).with_name("style.css")
+LOG = logging.getLogger(__name__)
 
 
 @asynccontextmanager
 async def pages(app: FastAPI, service: Service) -> AsyncIterator[None]:
-    """Serves the pages of everything that is served under `/`, as long as the context is open."""
-    await asyncio.to_thread(_mount, app, service)
-    site: Any = cast("Mount", app.routes[-1]).app
-    # The application has begun already, so the site's own beginning is up to us: its queue.
-    async with site.router.lifespan_context(site):
-        site.get_blocks().run_startup_events()
-        await site.get_blocks().run_extra_startup_events()
+    """Serves the pages of everything that is served under `/`, as long as the context is open.
+
+    A system that has been trained since, or takes other inputs than before, gets its page within
+    seconds: the whole site is built anew and put in the place of the old one.
+    """
+    site = Site(service)
+    await site.renew()
+    app.mount("/", site)
+    watch = asyncio.create_task(site.keep_up())
+    try:
         yield
+    finally:
+        watch.cancel()
+        await site.close()
 
 
-def _mount(app: FastAPI, service: Service) -> None:
+class Site:
+    """What is mounted: the pages as they were built last, and before that for who is in them."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._built: list[tuple[FastAPI, AsyncExitStack]] = []
+        self._shape: dict[str, str] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers one request."""
+        await self._built[-1][0](scope, receive, send)
+
+    async def renew(self) -> None:
+        """Builds the pages."""
+        self._shape = _shape(self._service)
+        app, life = await asyncio.to_thread(_build, self._service), AsyncExitStack()
+        # The server has begun already, so the pages' own beginning is up to us: their queue.
+        await life.enter_async_context(app.router.lifespan_context(app))
+        self._built.append((app, life))
+        if len(self._built) > 2:
+            await self._built.pop(0)[1].aclose()
+
+    async def keep_up(self) -> None:
+        """Builds them again whenever what they are made from has changed."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            if _shape(self._service) != self._shape:
+                try:
+                    await self.renew()
+                except Exception:  # the old pages go on
+                    LOG.exception("the pages cannot be built anew")
+
+    async def close(self) -> None:
+        """Ends the pages."""
+        for _, life in self._built:
+            await life.aclose()
+
+
+def _shape(service: Service) -> dict[str, str]:
+    """What pages are made from: the inputs of every system that is served."""
+    return {
+        served.card.slug: json.dumps(served.model.input_type.model_json_schema(by_alias=True))
+        for served in service.fleet
+    }
+
+
+def _build(service: Service) -> FastAPI:
+    """All pages, as an application of their own."""
     theme = gr.themes.Default(
         font=["system-ui", "sans-serif"], font_mono=["ui-monospace", "monospace"]
     )
@@ -54,10 +110,12 @@ def _mount(app: FastAPI, service: Service) -> None:
     for served in service.fleet:
         with site.route(served.card.slug, f"/{served.card.slug}"):
             _page(served, service)
+    app = FastAPI()
     gr.mount_gradio_app(
         app, site, path="/", theme=theme, css_paths=STYLE, show_error=True, ssr_mode=False,
         footer_links=[], max_file_size=f"{service.settings.max_body_mb:.0f}mb",
     )  # fmt: skip
+    return app
 
 
 def _home(service: Service) -> None:
@@ -156,7 +214,7 @@ class Asking:
             with gr.Column():
                 widgets = [field.widget() for field in fields]
                 button = gr.Button("Predict", variant="primary")
-            with gr.Column():
+            with gr.Column(elem_classes="mlf-beside"):
                 answer = gr.HTML("", elem_id="answer")
                 why = gr.HTML("", elem_id="why")
                 more = gr.HTML("", elem_id="beside")
@@ -197,7 +255,7 @@ def _calls(served: Served) -> None:
     name = served.card.slug
     row = served.model.examples()[0].model_dump(mode="json", by_alias=True)
     short = {
-        k: v if len(str(v)) < 200 else f"{str(v)[:40]}..." for k, v in row.items() if v is not None
+        k: v if len(str(v)) < LONG else f"{str(v)[:40]}..." for k, v in row.items() if v is not None
     }
     body = json.dumps({"inputs": [short]}, ensure_ascii=False)
     gr.Code(

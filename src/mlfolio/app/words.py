@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from html import escape
+from itertools import accumulate
 from typing import Any
 
 from mlfolio.core.model import Output, Reason
@@ -29,23 +30,48 @@ def answer(output: Output, prediction: str) -> str:
 
 
 def reasons(found: Sequence[Reason]) -> str:
-    """Why: each share as a bar, the strongest first."""
+    """Why, as a waterfall: each share begins where the one above it ended."""
     if not found:
         return ""
-    rows = [(f"{r.feature} = {r.value}", r.effect, f"{r.effect:+.2f}") for r in found[:SHOWN]]
-    return "<h4>Why</h4>" + bars(rows)
+    rows = [(f"{r.feature} = {r.value}", r.effect) for r in found[:SHOWN]]
+    if rest := found[SHOWN:]:
+        rows.append((f"{len(rest)} more", sum(r.effect for r in rest)))
+    ends = list(accumulate((effect for _, effect in rows), initial=0.0))
+    low, high = min(ends), max(ends)
+    scale = 100 / ((high - low) or 1)
+    cells = [
+        _cell(name, f"{effect:+.2f}", (min(at, to) - low) * scale, abs(effect) * scale, effect < 0)
+        for (name, effect), at, to in zip(rows, ends, ends[1:], strict=False)
+    ]
+    total = ends[-1]
+    cells.append(
+        _cell("together", f"{total:+.2f}", (min(0.0, total) - low) * scale, abs(total) * scale,
+              total < 0, "total")
+    )  # fmt: skip
+    return (
+        '<h4>Why</h4><div class="mlf-faint">from a typical case to this one: what '
+        f'speaks for the answer (+) and against it</div><div class="mlf-bars">{"".join(cells)}'
+        "</div>"
+    )
 
 
 def bars(rows: Sequence[tuple[str, float, str]]) -> str:
-    """Names, bars and figures; negative ones in another colour."""
-    most = max((abs(value) for _, value, _ in rows), default=1) or 1
-    cells = [
-        f"<span>{escape(name)}</span>"
-        f'<div><div class="mlf-bar{" minus" if value < 0 else ""}" '
-        f'style="width: {100 * abs(value) / most:.1f}%"></div></div><span>{escape(shown)}</span>'
-        for name, value, shown in rows
-    ]
+    """Names, bars from zero and figures."""
+    most = max((value for _, value, _ in rows), default=1) or 1
+    cells = [_cell(name, shown, 0, 100 * value / most) for name, value, shown in rows]
     return f'<div class="mlf-bars">{"".join(cells)}</div>'
+
+
+def _cell(
+    name: str, shown: str, start: float, width: float, minus: bool = False, kind: str = ""
+) -> str:
+    """A name, its bar (start and width in percent of the room) and its figure."""
+    marks = " ".join(filter(None, ("mlf-bar", "minus" if minus else "", kind)))
+    return (
+        f'<span>{escape(name)}</span><div><div class="{marks}" '
+        f'style="margin-left: {start:.1f}%; width: {width:.1f}%"></div></div>'
+        f"<span>{escape(shown)}</span>"
+    )
 
 
 def error(text: str) -> str:

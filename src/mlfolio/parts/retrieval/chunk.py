@@ -7,7 +7,7 @@ sentence, so that no answer is cut in two.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -21,6 +21,7 @@ from mlfolio.parts.retrieval.blocks import Block
 CountTokens = Callable[[Sequence[str]], list[int]]
 HEADING_TOKENS = 60  # beyond, a heading would take the encoder's room from the text
 _WINDOW = 10_000  # characters that the splitter gets at once: it gives up after seconds of work
+_SHARED = (8, 4_000)  # characters that neighbours share: fewer are chance
 _ABBREVIATIONS = (
     "a.m al approx ca cf cm col corp dec dept dr e.g ed eds eq eqs esp est et etc feb fig figs "
     "gen gov i.e inc jan jr km lt ltd mr mrs ms no nos nov oct p ph.d p.m pp prof ref refs resp "
@@ -112,6 +113,17 @@ def chunks(
         for text in _pack(list(_units(section, count, size)), size, overlap):
             yield Chunk(text, heading, page, position)
             position += 1
+
+
+def run_together(texts: Iterable[str]) -> str:
+    """Texts of neighbouring chunks as one: what two share is said once."""
+    whole = ""
+    for text in texts:
+        longest = min(len(text), len(whole), _SHARED[1])
+        same = (n for n in range(longest, _SHARED[0] - 1, -1) if whole.endswith(text[:n]))
+        shared = next(same, 0)
+        whole += text[shared:] if shared else f"\n\n{text}"
+    return whole.strip()
 
 
 def _sections(blocks: Sequence[Block]) -> Iterator[tuple[str, int | None, list[Block]]]:

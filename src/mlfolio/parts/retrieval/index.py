@@ -35,6 +35,7 @@ T = TypeVar("T")
 # faster. Up to the second number it has one list, and the search stays exact.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
 _PARTITIONS, _PROBES = 128, 16
+_NEIGHBOURS = 2  # chunks before and after one, where a document has no pages
 _COLUMNS = ["document", "position", "page", "heading", "text"]
 
 
@@ -210,6 +211,18 @@ class Index:
             query = self._table.search().where(f"id IN ({_quoted(missing)})").select(columns)
             found |= {row.pop("id"): row for row in query.limit(len(missing)).to_list()}
         return {chunk: Passage(**found[chunk]) for chunk in ids if chunk in found}
+
+    def around(self, document: str, position: int, page: int | None) -> list[Passage]:
+        """The chunks of the page on which one stands; without pages it and its neighbours."""
+        where = f"document = {_quoted([document])} AND "
+        if page is not None:
+            where += f"page = {page}"
+        else:
+            where += f"position BETWEEN {position - _NEIGHBOURS} AND {position + _NEIGHBOURS}"
+        query = self._table.search().where(where).select(_COLUMNS)
+        return sorted(
+            (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.position
+        )
 
     def copy_to(self, folder: Path) -> None:
         """Copies the index, by hard links where the disk allows: Lance never changes a file."""

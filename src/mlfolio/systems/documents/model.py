@@ -14,6 +14,7 @@ from mlfolio.core.model import Conversation, Input, Message, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
 from mlfolio.parts.retrieval.blocks import UnreadableError
+from mlfolio.parts.retrieval.chunk import run_together
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
@@ -55,6 +56,7 @@ class Citation(BaseModel):
         document: Name of the file.
         page: Counted from 1; None where the format has no pages.
         heading: Path of the headings above it.
+        position: Of its passage in the document, counted from 0.
         text: The sentence or passage, as it stands there.
         score: Of its passage, 0 to 1, comparable within one question.
     """
@@ -64,6 +66,7 @@ class Citation(BaseModel):
     document: str
     page: int | None
     heading: str
+    position: int
     text: str
     score: float
 
@@ -180,6 +183,11 @@ class DocumentsModel:
     def documents(self) -> list[str]:
         """The names of all documents."""
         return sorted(self.index.documents())
+
+    def page(self, citation: Citation) -> str:
+        """The text of the page that a citation stands on; without pages the text around it."""
+        found = self.index.around(citation.document, citation.position, citation.page)
+        return run_together([passage.text for passage in found])
 
     def save(self, folder: Path) -> None:
         """Writes `model.json` and the index (hard links: Lance never changes a file)."""
@@ -311,8 +319,8 @@ def _not_found(
 def _citation(hit: Hit, text: str) -> Citation:
     passage = hit.passage
     return Citation(
-        document=passage.document, page=passage.page, heading=passage.heading, text=text,
-        score=min(1.0, hit.score),
+        document=passage.document, page=passage.page, heading=passage.heading,
+        position=passage.position, text=text, score=min(1.0, hit.score),
     )  # fmt: skip
 
 
