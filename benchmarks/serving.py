@@ -41,15 +41,27 @@ def running(command: list[str], url: str, **environment: str) -> Iterator[None]:
         start_new_session=True,
     ) as process:  # fmt: skip
         try:
-            for _ in range(1200):
-                try:
-                    urllib.request.urlopen(url, timeout=1).close()
-                    break
-                except (urllib.error.URLError, OSError):
-                    time.sleep(0.1)
+            wait_for(process, url)
             yield
         finally:
             os.killpg(process.pid, signal.SIGTERM)
+
+
+def wait_for(process: subprocess.Popen[bytes], url: str) -> None:
+    """Returns when the server answers.
+
+    Raises:
+        RuntimeError: It ends, or does not answer within two minutes.
+    """
+    for _ in range(1200):
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args} ended with {process.returncode}")
+        try:
+            urllib.request.urlopen(url, timeout=1).close()
+            return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.1)
+    raise RuntimeError(f"{url} does not answer")
 
 
 def load(url: str, body: Any, seconds: int, connections: int) -> dict[str, float]:
@@ -122,8 +134,8 @@ def main() -> None:
         found["mlflow models serve"] = load(f"{base}/invocations", body, *load_options)
     print(f"{arguments.system}, {arguments.connections} connections, {arguments.workers} worker(s)")
     print(f"{'':22}{'requests/s':>12}{'p50 ms':>9}{'p99 ms':>9}")
-    for name, row in found.items():
-        print(f"{name:22}{row['rate']:12,.0f}{row['p50']:9.1f}{row['p99']:9.1f}")
+    for name, said in found.items():
+        print(f"{name:22}{said['rate']:12,.0f}{said['p50']:9.1f}{said['p99']:9.1f}")
     ratio = found["mlfolio serve"]["rate"] / found["mlflow models serve"]["rate"]
     print(f"{ratio:.1f} times the requests per second")
 

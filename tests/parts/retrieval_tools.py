@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import re
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -66,3 +69,55 @@ def make_docx(path: Path) -> Path:
     table.cell(0, 1).text = "shut"
     document.save(str(path))
     return path
+
+
+def make_styled_pdf(path: Path, pages: Sequence[Sequence[tuple[str, float, str]]]) -> Path:
+    """A PDF with lines of (font, size, text) and no outline."""
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(path))
+    for lines in pages:
+        top = 780.0
+        for font, size, text in lines:
+            canvas.setFont(font, size)
+            top -= 1.5 * size
+            canvas.drawString(72, top, text)
+        canvas.showPage()
+    canvas.save()
+    return path
+
+
+def packed_pdf(stream: bytes, pages: int = 1) -> bytes:
+    """A PDF whose pages all draw the same packed stream."""
+    packed = zlib.compress(stream, 9)
+    kids = b" ".join(b"%d 0 R" % (5 + page) for page in range(pages))
+    page = (
+        b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 600 800]/Contents 4 0 R"
+        b"/Resources<</Font<</F 3 0 R>>>>>>"
+    )
+    objects = [
+        b"<</Type/Catalog/Pages 2 0 R>>",
+        b"<</Type/Pages/Kids[%s]/Count %d>>" % (kids, pages),
+        b"<</Type/Font/Subtype/Type1/BaseFont/Helvetica>>",
+        b"<</Length %d/Filter/FlateDecode>>stream\n%s\nendstream" % (len(packed), packed),
+        *[page] * pages,
+    ]
+    out = b"%PDF-1.4\n"
+    places = []
+    for number, body in enumerate(objects, start=1):
+        places.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    table = b"".join(b"%010d 00000 n \n" % place for place in places)
+    head = b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    tail = b"trailer<</Size %d/Root 1 0 R>>\nstartxref\n%d\n%%%%EOF" % (len(objects) + 1, len(out))
+    return out + head + table + tail
+
+
+def change_docx(source: Path, target: Path, changes: dict[str, bytes]) -> Path:
+    """A copy of a Word document with other parts, or more of them."""
+    with zipfile.ZipFile(io.BytesIO(source.read_bytes())) as old:
+        parts = {name: old.read(name) for name in old.namelist()} | changes
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, content in parts.items():
+            new.writestr(name, content)
+    return target

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mlfolio.parts.retrieval import index as index_module
+from mlfolio.parts.retrieval import sync as sync_module
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
@@ -420,6 +421,79 @@ def test_a_crash_in_the_middle_of_rewriting(
 
     assert found(index, "zebra") == ["b.txt"], "a process that was already reading"
     assert found(new_index(tmp_path), "yak") == ["b.txt"]
+
+
+DYING = textwrap.dedent("""
+    import os
+    import sys
+    from pathlib import Path
+    from mlfolio.parts.retrieval.index import Index
+    from mlfolio.parts.retrieval.sync import Document, drop, put
+    from tests.parts.retrieval_tools import Words
+
+    folder, what = Path(sys.argv[1]), sys.argv[2]
+    index = Index(folder, Words.dimension)
+    put(index, Document.of_text("a.txt", "", "The zqxsecret."), Words())
+    put(index, Document.of_text("b.txt", "", "The yak."), Words())
+    Index.rewrite = lambda self: os.kill(os.getpid(), 9)
+    if what == "drop":
+        drop(index, "a.txt")
+    else:
+        put(index, Document.of_text("a.txt", "", "The walrus."), Words())
+""")
+
+
+@pytest.mark.parametrize("what", ["drop", "put"])
+def test_kill_9_between_removing_and_erasing(tmp_path: Path, what: str) -> None:
+    process = start(DYING, tmp_path, what)
+    process.communicate()
+    assert process.returncode == -9
+    assert bytes_on_disk(tmp_path, b"zqxsecret"), "it was killed too late"
+
+    assert set(new_index(tmp_path).documents()) == {"b.txt"} | (
+        {"a.txt"} if what == "put" else set()
+    )
+
+    assert not bytes_on_disk(tmp_path, b"zqxsecret")
+    assert not new_index(tmp_path).is_erasing
+
+
+@pytest.mark.parametrize("next_", ["drop", "put"])
+def test_who_serves_on_erases_what_a_killed_process_left(tmp_path: Path, next_: str) -> None:
+    survivor = new_index(tmp_path)
+    start(DYING, tmp_path, "drop").communicate()
+    assert bytes_on_disk(tmp_path, b"zqxsecret")
+
+    if next_ == "drop":
+        assert not drop(survivor, "a.txt"), "asked again, it is gone already"
+    else:
+        put(survivor, text("new.txt", "The newt."), ENCODER)
+
+    assert not bytes_on_disk(tmp_path, b"zqxsecret")
+    assert "b.txt" in survivor.documents()
+
+
+def test_an_index_that_cannot_be_written_is_opened_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    start(DYING, tmp_path, "drop").communicate()
+
+    def forbidden(self: Index) -> None:
+        raise PermissionError(".lock")
+
+    monkeypatch.setattr(Index, "writing", forbidden)
+
+    assert list(new_index(tmp_path).documents()) == ["b.txt"]
+    assert "deleted text is still in the files" in caplog.text
+
+
+def test_a_document_of_too_many_passages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sync_module, "MAX_CHUNKS", 10)
+    path = tmp_path / "a.md"
+    path.write_text("# Pump\n\nIt is blue.\n\n" * 11)
+
+    with pytest.raises(UnreadableError, match="over 10 passages"):
+        put(new_index(tmp_path / "index"), Document.of_file(path, "a.md"), ENCODER)
 
 
 def _animals(count: int) -> list[Document]:

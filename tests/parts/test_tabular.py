@@ -208,3 +208,36 @@ def test_what_cannot_be_read_back_is_not_written(model: TabularModel, tmp_path: 
     strange = KNeighborsClassifier(algorithm="kd_tree").fit(rows, rows[:, 0] > 0)
     with pytest.raises(FileError, match="KDTree"):
         TabularModel(model.schema, strange, ["no", "yes"]).save(tmp_path)
+
+
+def test_numbers_say_their_steps_and_few_whole_ones_are_choices() -> None:
+    n = 40
+    table = pd.DataFrame(
+        {
+            "class": [1 + i % 3 for i in range(n)],
+            "count": [float(i) if i else math.nan for i in range(n)],
+            "tenths": [i / 10 for i in range(n)],
+            "any": [math.pi * i for i in range(n)],
+        }
+    )
+    schema = Schema.learn(table)
+    hints = {column.name: (column.step, column.choices) for column in schema.columns}
+
+    assert hints == {
+        "class": (1, [1, 2, 3]), "count": (1, []), "tenths": (0.1, []), "any": (None, []),
+    }  # fmt: skip
+    fields = schema.row_type().model_json_schema(by_alias=True)["properties"]
+    assert fields["class"]["choices"] == [1, 2, 3]
+    assert "step" not in fields["any"]
+
+
+def test_examples_are_spread_over_a_sorted_table() -> None:
+    table = pd.DataFrame({"kind": ["a"] * 20 + ["b"] * 20 + ["c"] * 20, "n": range(60)})
+    assert {row["kind"] for row in Schema.learn(table).example} == {"a", "b", "c"}
+    assert len(Schema.learn(table.head(3)).example) == 3
+
+
+def test_a_model_stored_before_there_were_steps_is_read() -> None:
+    old = {"name": "n", "kind": "number", "minimum": 0.0, "maximum": 1.0}
+    schema = Schema.model_validate({"columns": [old]})
+    assert schema.columns[0].hints == {"seen": [0.0, 1.0]}

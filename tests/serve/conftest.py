@@ -8,10 +8,12 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import IO
 
 import httpx
 import pytest
@@ -22,14 +24,20 @@ import mlfolio
 class Server:
     """A running `mlfolio serve`, and a client of it."""
 
-    def __init__(self, process: subprocess.Popen[str], url: str, runs: Path) -> None:
+    def __init__(self, process: subprocess.Popen[str], url: str, runs: Path, log: IO[str]) -> None:
         self.process = process
+        self._log = log
         self.url = url
         self.runs = runs
         self.client = httpx.Client(base_url=url, timeout=60)
 
     def predict(self, system: str, *rows: object) -> httpx.Response:
         return self.client.post(f"/v1/systems/{system}/predict", json={"inputs": list(rows)})
+
+    def said(self) -> str:
+        """What it has written so far."""
+        self._log.seek(0)
+        return self._log.read()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""
@@ -67,16 +75,19 @@ def serving(
     port = free_port()
     command = [sys.executable, "-m", "mlfolio", "serve", "--port", str(port), "--host", host]
     around = {**os.environ, "MLFOLIO_RUNS": str(runs), **environment}
-    with subprocess.Popen(
-        [*command, "--pages" if pages else "--no-pages", *options], env=around, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    ) as process:  # fmt: skip
-        server = Server(process, f"http://127.0.0.1:{port}", runs)
+    with (
+        tempfile.TemporaryFile("w+") as said,
+        subprocess.Popen(
+            [*command, "--pages" if pages else "--no-pages", *options], env=around, text=True,
+            stdout=said, stderr=subprocess.STDOUT, start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        server = Server(process, f"http://127.0.0.1:{port}", runs, said)
         try:
             until = time.monotonic() + 90
             while True:
-                assert process.poll() is None, process.stdout.read() if process.stdout else ""
-                assert time.monotonic() < until, "the server was not ready in 90 s"
+                assert process.poll() is None, server.said()
+                assert time.monotonic() < until, f"not ready in 90 s: {server.said()}"
                 try:
                     if server.client.get("/ready").status_code == 200:
                         break
@@ -85,7 +96,11 @@ def serving(
             yield server
         finally:
             server.client.close()
-            process.kill()
+            process.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(15)
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)  # its workers too
 
 
 @contextmanager
@@ -113,3 +128,36 @@ def own_runs(trained: Path, tmp_path: Path) -> Path:
     """A copy of the trained models that a test may change."""
     leave = shutil.ignore_patterns("predictions.db*", "keys.json")
     return Path(shutil.copytree(trained, tmp_path / "runs", ignore=leave))
+
+
+@pytest.fixture(scope="session")
+def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL of Debian's package, of our own, on a port of its own."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) + [
+        Path(place).parent for place in filter(None, [shutil.which("initdb")])
+    ]
+    if not found:
+        pytest.skip("there is no PostgreSQL here: apt-get install postgresql")
+    tools, port = found[-1], free_port()
+    folder = tmp_path_factory.mktemp("postgres") / "data"
+    drop: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        if shutil.which("runuser") is None:
+            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
+        drop = ["runuser", "-u", "postgres", "--"]
+        folder = Path(f"/tmp/mlfolio-postgres-{os.getpid()}") / "data"
+        folder.parent.mkdir()
+        shutil.chown(folder.parent, "postgres")
+
+    def run(*command: str) -> None:
+        subprocess.run([*drop, *command], check=True, capture_output=True, cwd="/")
+
+    options = f"-p {port} -k {folder.parent} -c listen_addresses=127.0.0.1 -c fsync=off"
+    try:
+        run(str(tools / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester")
+        run(str(tools / "pg_ctl"), "-D", str(folder), "-w", "-o", options,
+            "-l", str(folder.parent / "log"), "start")  # fmt: skip
+        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        run(str(tools / "pg_ctl"), "-D", str(folder), "-m", "immediate", "stop")
+    finally:
+        shutil.rmtree(folder.parent, ignore_errors=True)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import signal
 import sqlite3
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ import pytest
 
 import mlfolio
 from mlfolio.serve import keys
+from mlfolio.serve.journal import Journal
 from tests.serve.conftest import Server, serving
 
 pytestmark = pytest.mark.slow
@@ -126,6 +129,27 @@ def test_feedback_joins_the_prediction(own_runs: Path) -> None:
         "select p.id, f.answer from predictions p left join feedback f on f.prediction = p.id",
     )
     assert dict(joined) == {first["id"]: '"setosa"', second["id"]: None}
+
+
+def test_it_logs_into_postgresql(own_runs: Path, postgres: str) -> None:
+    with serving(own_runs, "--workers", "2", MLFOLIO_DB=postgres) as server:
+        with ThreadPoolExecutor(8) as pool:
+            replies = list(pool.map(lambda _: server.predict("iris", FLOWER), range(100)))
+        mine = replies[0].json()["predictions"][0]["id"]
+        told = {"id": mine, "answer": "virginica"}
+        assert server.client.post("/v1/systems/iris/feedback", json=told).status_code == 200
+        server.stop()
+
+    async def read() -> list[dict[str, Any]]:
+        journal = Journal(postgres)
+        try:
+            return journal.read("iris", limit=9999)
+        finally:
+            await journal.close()
+
+    truths = {row["id"]: row["truth"] for row in asyncio.run(read())}
+    assert {reply.json()["predictions"][0]["id"] for reply in replies} <= set(truths)
+    assert truths[mine] == '"virginica"'
 
 
 def test_every_answer_is_logged_before_the_end(own_runs: Path) -> None:

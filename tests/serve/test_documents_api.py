@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import io
+import socket
+import sqlite3
+import time
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
+import httpx
 import pytest
 
-from tests.serve.conftest import Server, serving_sample
+from mlfolio.parts.retrieval.generate import NOTHING
+from tests.parts.llm_server import Script, serve
+from tests.serve.conftest import Server, serving, serving_sample
 
 pytest.importorskip("lancedb")
 openai = pytest.importorskip("openai")
 
 pytestmark = pytest.mark.slow
 DOCUMENTS = "/v1/systems/documents/documents"
+CHARTER = "Who granted the first charter?"  # a question of the sample
+NOT_FOUND = "This is not in your documents."
 
 
 @pytest.fixture(scope="module")
@@ -104,21 +114,23 @@ def test_a_bomb_does_not_go_off(library: Server) -> None:
 
 
 def test_questions_of_private_systems_are_not_kept(library: Server) -> None:
-    import sqlite3
-    import time
-
-    said = answer(library, "What is secret here?")
-    time.sleep(0.5)
-    with sqlite3.connect(library.runs / "predictions.db") as database:
-        row = database.execute("select input from predictions where id = ?", [said["id"]])
-        assert row.fetchone() == (None,)
+    said = answer(library, CHARTER)
+    assert said["found"]
+    row, until = None, time.monotonic() + 20
+    while row is None:
+        assert time.monotonic() < until
+        with sqlite3.connect(library.runs / "predictions.db") as database:
+            query = "select input, output from predictions where id = ?"
+            row = database.execute(query, [said["id"]]).fetchone()
+    assert row[0] is None
+    assert str(said["answer"])[5:40] not in row[1]
 
 
 def test_openai_s_client_talks_to_it(library: Server) -> None:
     client = openai.OpenAI(base_url=f"{library.url}/v1", api_key="none")
 
     assert [model.id for model in client.models.list()] == ["documents"]
-    question = "When may boats over twelve metres not enter the inner basin?"
+    question = CHARTER
     whole = client.chat.completions.create(
         model="documents", messages=[{"role": "user", "content": question}]
     )
@@ -142,3 +154,77 @@ def test_what_openai_s_client_gets_wrong_it_is_told(library: Server) -> None:
         client.chat.completions.create(
             model="documents", messages=[{"role": "assistant", "content": "hm"}]
         )
+    image = {"type": "image_url", "image_url": {"url": "http://127.0.0.1/x.png"}}
+    for content in ("", "  ", None, [image], [{"type": "text", "text": ""}]):
+        with pytest.raises(openai.UnprocessableEntityError):
+            client.chat.completions.create(
+                model="documents", messages=[{"role": "user", "content": content}]
+            )
+    refused = library.client.post("/v1/chat/completions", json={"messages": []})
+    assert refused.json()["error"]["type"] == "invalid_request_error"
+
+
+def test_what_is_uploaded_together_is_judged_apart(library: Server) -> None:
+    files = [("file", ("good.md", b"# Good\n\nIt is good.")), ("file", ("bad.exe", b"MZ"))]
+    reply = library.client.post(DOCUMENTS, files=files)
+
+    assert reply.status_code == 422
+    assert [one["name"] for one in reply.json()["added"]] == ["good.md"]
+    assert [one["field"] for one in reply.json()["errors"]] == ["bad.exe"]
+    assert library.client.delete(f"{DOCUMENTS}/good.md").status_code == 204
+    form = library.client.put(f"{DOCUMENTS}/good.md", files={"file": b"# Good"})
+    assert form.status_code == 415
+
+
+def test_a_language_model_writes_piece_by_piece(library: Server) -> None:
+    question = [{"role": "user", "content": CHARTER}]
+    script = Script("The bishop did, in the presence of his council [1].", NOTHING)
+    with (
+        serve(script),
+        serving(library.runs, MLFOLIO_LLM="ollama:m", OLLAMA_HOST=script.url) as server,
+    ):
+        assert script.asked == [], "getting ready must not ask a model that may cost something"
+        client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none")
+
+        def said() -> list[str]:
+            stream = client.chat.completions.create(
+                model="documents", messages=question, stream=True
+            )
+            return [text for piece in stream if (text := piece.choices[0].delta.content)]
+
+        told, nothing = said(), said()
+
+    assert "".join(told) == "The bishop did, in the presence of his council [1]."
+    assert len(told) > 1, "it comes as it is written"
+    assert "".join(nothing) == NOT_FOUND
+
+
+def test_a_language_model_that_hangs_stops_nobody_else(library: Server) -> None:
+    with (
+        hanging() as address,
+        serving(
+            library.runs, "--timeout", "3", MLFOLIO_LLM="ollama:m", OLLAMA_HOST=address
+        ) as server,
+        ThreadPoolExecutor(12) as pool,
+    ):  # fmt: skip
+        body = {"model": "documents", "messages": [{"role": "user", "content": CHARTER}]}
+        url = f"{server.url}/v1/chat/completions"
+        talks = [pool.submit(httpx.post, url, json=body, timeout=60) for _ in range(12)]
+        time.sleep(1)
+        started = time.monotonic()
+        assert server.client.get("/metrics").status_code == 200
+        assert server.client.get(DOCUMENTS).status_code == 200
+        assert time.monotonic() - started < 20
+        assert {talk.result().status_code for talk in talks} <= {200, 504}
+        started = time.monotonic()
+        server.stop()
+        assert time.monotonic() - started < 25, "what hangs must not hold up the end"
+
+
+@contextmanager
+def hanging() -> Iterator[str]:
+    """A server that takes connections and never answers."""
+    with socket.socket() as quiet:
+        quiet.bind(("127.0.0.1", 0))
+        quiet.listen(50)
+        yield f"http://127.0.0.1:{quiet.getsockname()[1]}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -19,7 +16,6 @@ from sqlalchemy.exc import OperationalError
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
 from mlfolio.serve.journal import Entry, Journal, JournalFullError, prepare
-from tests.serve.conftest import free_port
 
 
 class Question(Input):
@@ -30,39 +26,6 @@ def entry(number: int, when: float | None = None) -> Entry:
     output = Output(answer=number, confidence=0.5)
     now = time.time() if when is None else when
     return Entry(uuid4().hex, now, "toy", 1, Question(text="ü'; --"), output, 1.5, "ann")
-
-
-@pytest.fixture(scope="module")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL of Debian's package, of our own, on a port of its own."""
-    found = sorted(Path("/usr/lib/postgresql").glob("*/bin")) + [
-        Path(place).parent for place in filter(None, [shutil.which("initdb")])
-    ]
-    if not found:
-        pytest.skip("there is no PostgreSQL here: apt-get install postgresql")
-    tools, port = found[-1], free_port()
-    folder = tmp_path_factory.mktemp("postgres") / "data"
-    drop: list[str] = []
-    if os.geteuid() == 0:  # it refuses to run as root
-        if shutil.which("runuser") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-        drop = ["runuser", "-u", "postgres", "--"]
-        folder = Path(f"/tmp/mlfolio-postgres-{os.getpid()}") / "data"
-        folder.parent.mkdir()
-        shutil.chown(folder.parent, "postgres")
-
-    def run(*command: str) -> None:
-        subprocess.run([*drop, *command], check=True, capture_output=True, cwd="/")
-
-    options = f"-p {port} -k {folder.parent} -c listen_addresses=127.0.0.1 -c fsync=off"
-    try:
-        run(str(tools / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester")
-        run(str(tools / "pg_ctl"), "-D", str(folder), "-w", "-o", options,
-            "-l", str(folder.parent / "log"), "start")  # fmt: skip
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-        run(str(tools / "pg_ctl"), "-D", str(folder), "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder.parent, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.slow)])
@@ -84,6 +47,14 @@ def stored(url: str) -> list[dict[str, Any]]:
             await journal.close()
 
     return asyncio.run(main())
+
+
+async def until(met: Callable[[], bool], seconds: float = 20) -> None:
+    """Waits for something that will be so soon."""
+    end = time.monotonic() + seconds
+    while not met():
+        assert time.monotonic() < end
+        await asyncio.sleep(0.05)
 
 
 def test_what_is_added_is_there_after_closing(url: str) -> None:
@@ -148,7 +119,6 @@ def test_old_ones_go_with_their_truth(url: str) -> None:
     async def main() -> int:
         journal = Journal(url, keep_days=1)
         journal.start()
-        await asyncio.sleep(0.2)  # the sweep at the start is over
         old, new = entry(1, time.time() - 90_000), entry(2)
         await journal.add([old, new])
         await journal.judge(old.id, "toy", "1", "ann")
@@ -175,15 +145,75 @@ def test_a_database_that_does_not_follow_stops_the_answers_not_the_memory(
         with monkeypatch.context() as broken:
             broken.setattr(Journal, "_insert", fail)
             journal.start()
+            for i in range(10):
+                await journal.add([entry(i)])
             with pytest.raises(JournalFullError):
-                await journal.add([entry(i) for i in range(100)])
+                await journal.add([entry(10), entry(11)])
             assert not journal.healthy
-        await asyncio.sleep(1.5)  # the disk has room again
-        assert journal.healthy
-        assert len(journal.read("toy")) >= 10
+        await until(lambda: journal.healthy)  # the disk has room again
+        await until(lambda: len(journal.read("toy")) == 10)
+        assert len(journal.read("toy")) == 10, "a refused request is not in the log"
         await journal.close()
 
     asyncio.run(main())
+
+
+class Strange:
+    """Nothing that could be written as JSON."""
+
+
+def test_what_cannot_be_written_costs_itself_and_not_the_log(url: str) -> None:
+    async def main() -> None:
+        journal = Journal(url)
+        journal.start()
+        bad = entry(0)._replace(output=Output(answer=Strange()))
+        odd = entry(0)._replace(client="\ud800" * 3)  # no database takes half a character
+        mine = [entry(1), bad, entry(2), odd, entry(3)]
+        await journal.add(mine)
+        await journal.close()
+
+    before = len(stored(url))
+    asyncio.run(main())
+    assert len(stored(url)) == before + 3
+
+
+def test_feedback_finds_its_prediction_while_others_are_written(tmp_path: Path) -> None:
+    async def main() -> None:
+        journal = Journal(f"sqlite:///{tmp_path / 'log.db'}")
+        journal.start()
+        busy = True
+
+        async def crowd() -> None:
+            while busy:
+                await journal.add([entry(i) for i in range(20)])
+                await asyncio.sleep(0.005)
+
+        others = asyncio.create_task(crowd())
+        for _ in range(5):
+            mine = entry(1)
+            await journal.add([mine])
+            assert await journal.judge(mine.id, "toy", "1", "ann")
+        busy = False
+        await others
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_nothing_is_stored_of_what_may_not_be(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+
+    async def main() -> None:
+        journal = Journal(url)
+        journal.start()
+        told = Output(answer=1, warnings=["age = 99 is outside"])
+        await journal.add([entry(1)._replace(input=None, output=told, whole=False)])
+        await journal.close()
+
+    asyncio.run(main())
+    (row,) = stored(url)
+    assert row["input"] is None
+    assert "99" not in row["output"]
 
 
 def test_a_wrong_address_is_said_without_its_password() -> None:

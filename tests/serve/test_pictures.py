@@ -73,13 +73,13 @@ def test_a_file_and_its_text_get_one_answer(gallery: Server, form: str) -> None:
 @pytest.mark.parametrize(
     "content",
     [
-        b"", b"GIF89a", bomb(), picture("GIF"), picture("BMP"), picture()[:-20], picture()[:60],
+        b"", b"GIF89a", bomb(), picture("GIF"), picture("BMP"), picture()[:60],
         b"<svg xmlns='http://www.w3.org/2000/svg'/>", b"%PDF-1.4", b"\x00" * 1000,
     ],
-    ids=["empty", "gif header", "bomb", "gif", "bmp", "cut", "header", "svg", "pdf", "zeros"],
+    ids=["empty", "gif header", "bomb", "gif", "bmp", "header", "svg", "pdf", "zeros"],
 )  # fmt: skip
 def test_what_is_no_picture_is_refused(gallery: Server, content: bytes) -> None:
-    assert send(gallery, content) in (200, 422)  # a picture cut near its end can still be read
+    assert send(gallery, content) == 422
     assert send(gallery, picture()) == 200
 
 

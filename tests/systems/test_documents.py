@@ -13,11 +13,12 @@ import torch
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError, UserError
-from mlfolio.core.model import Indexes, Model
+from mlfolio.core.model import Indexes, Model, Output, Warms
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.parts.retrieval.embed import BUNDLED, _folder
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
+from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
 from mlfolio.systems.documents.data import load_corpus
 from mlfolio.systems.documents.model import (
@@ -161,6 +162,167 @@ def test_documents_come_and_go_while_it_serves(model: DocumentsModel, tmp_path: 
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 cut")
     with pytest.raises(FileError, match="damaged PDF"):
         model.add(tmp_path / "bad.pdf")
+
+
+# ---------------------------------------------------------------- uploads
+
+
+def put_in(model: DocumentsModel, folder: Path, name: str, text: str) -> None:
+    path = folder / "upload.txt"
+    path.write_text(text)
+    model.add(path, name)
+
+
+FERRY, FARE = "The ferry to Saltholm costs {} pounds.", "What does the ferry cost?"
+
+
+def test_what_was_uploaded_stays_when_the_champion_changes(home: Path) -> None:
+    files = fill(home / "files")
+    first = mlfolio.run("documents", data=files)
+    served = DocumentsModel.load(first.folder / "model")
+    put_in(served, home, "boats/ferry.txt", FERRY.format("two"))
+    put_in(served, home, "bus.rst", "Bus\n===\n\nThe night bus leaves at three.\n")
+    (served.uploads.folder / ".left").write_text("of a crash")
+    (files / "bus.rst").write_text("Bus\n===\n\nThe night bus leaves at two.\n")
+
+    second = mlfolio.run("documents", data=files, chunk_tokens=64)
+
+    assert second.champion
+    notes = (second.folder / "exhibits.jsonl").read_text()
+    assert "2 uploaded documents are kept" in notes
+    assert "of 6 documents (6 added" in notes, "the scores are about the folder"
+    model = DocumentsModel.load(second.folder / "model")
+    assert "two pounds" in ask(model, FARE).answer
+    assert "at three" in ask(model, "When does the night bus leave?").answer, "the upload wins"
+
+    assert model.delete("boats/ferry.txt")
+    assert model.delete("bus.rst")
+    left = [p for p in (second.folder / "model").rglob("*") if p.is_file()]
+    assert not [p for p in left if b"Saltholm" in p.read_bytes()]
+    again = DocumentsModel.load(second.folder / "model")
+    assert not {"boats/ferry.txt", "bus.rst"} & set(again.documents())
+    (files / "pool.html").write_text("<h1>Pool</h1><p>The pool is 50 metres long.</p>")
+    third = DocumentsModel.load(mlfolio.run("documents", data=files).folder / "model")
+    assert "boats/ferry.txt" not in third.documents()
+    assert "bus.rst" in third.documents(), "its file is still in the folder"
+
+
+def test_what_changed_while_a_model_was_made_is_adopted(stored: Path, tmp_path: Path) -> None:
+    shutil.copytree(stored, tmp_path / "old")
+    old = DocumentsModel.load(tmp_path / "old")
+    for name in ("stays.txt", "goes.txt", "changes.txt"):
+        put_in(old, tmp_path, name, FERRY.format("two"))
+    assert old.delete("bus.rst"), "before: it is in the folder, and comes back"
+    run = _run(tmp_path, "one")
+    run.previous = tmp_path / "old"
+    system = Documents()
+    fitted = system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
+    (tmp_path / "new").mkdir()
+    fitted.save(tmp_path / "new")
+
+    old.delete("goes.txt")
+    old.delete("pool.html")
+    put_in(old, tmp_path, "changes.txt", FERRY.format("nine"))
+    put_in(old, tmp_path, "comes.txt", "The tram to Fennmouth is free.")
+    new, other = (DocumentsModel.load(tmp_path / "new") for _ in range(2))
+    assert {"goes.txt", "pool.html", "bus.rst"} < set(new.documents())
+    threads = [threading.Thread(target=one.adopt, args=(old,)) for one in (new, other)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    wanted = {"stays.txt", "changes.txt", "comes.txt", "bus.rst"}
+    assert set(new.documents()) & {*wanted, "goes.txt", "pool.html"} == wanted
+    assert "nine" in ask(new, FARE, "changes.txt").answer
+    put_in(new, tmp_path, "changes.txt", FERRY.format("seven"))
+    assert new.delete("comes.txt")
+    other.adopt(old)
+    other.adopt(object())
+    assert "seven" in ask(other, FARE, "changes.txt").answer, "the later change counts"
+    assert "comes.txt" not in other.documents()
+
+
+@pytest.mark.parametrize("broken", ["put", "drop"])
+def test_a_change_that_was_broken_off_is_finished(
+    model: DocumentsModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    put_in(model, tmp_path, "ferry.txt", FERRY.format("two"))
+
+    def crash(*args: object) -> None:
+        raise KeyboardInterrupt
+
+    def change() -> object:
+        if broken == "drop":
+            return model.delete("ferry.txt")
+        return put_in(model, tmp_path, "ferry.txt", FERRY.format("seven"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mlfolio.systems.documents.model.drop", crash)
+        patch.setattr(Index, "replace", crash)
+        with pytest.raises(KeyboardInterrupt):
+            change()
+
+    after = DocumentsModel.load(tmp_path / "model")
+    if broken == "drop":
+        assert "ferry.txt" not in after.documents()
+    else:
+        assert "seven" in ask(after, FARE).answer
+
+
+def test_an_upload_that_cannot_be_read_any_more_stops_nothing(
+    model: DocumentsModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    model.uploads.keep("bad.pdf", ".pdf", b"%PDF-1.7 cut")
+
+    again = DocumentsModel.load(tmp_path / "model")
+
+    assert "bad.pdf is in no answer any more: damaged PDF" in caplog.text
+    assert ask(again, PUMPS).found
+    assert again.delete("bad.pdf")
+    assert not list(again.uploads)
+
+
+def test_a_refused_upload_is_not_kept(model: DocumentsModel, tmp_path: Path) -> None:
+    (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 cut")
+    with pytest.raises(FileError):
+        model.add(tmp_path / "bad.pdf")
+    assert not list(model.uploads)
+
+
+def test_nothing_is_left_of_a_deleted_document(home: Path) -> None:
+    """In the index, among the uploads, in MLflow, in examples or reports: anywhere of its run."""
+    files = fill(home / "files")
+    secret = "Zqxsecret pumps are built in the cellar and nobody may ever hear about them."
+    (files / "secret.txt").write_text(secret)
+    done = mlfolio.run("documents", data=files)
+    model = DocumentsModel.load(done.folder / "model")
+    put_in(model, home, "other.txt", secret.replace("pumps", "valves"))
+    assert holding(home / "runs", b"Zqxsecret")
+    assert not holding(home / "runs" / "mlflow", b"Zqxsecret"), "MLflow has no copy of its own"
+
+    assert model.delete("secret.txt")
+    assert model.delete("other.txt")
+
+    assert not holding(home / "runs", b"Zqxsecret")
+    assert not [one for one in model.examples() if "Zqx" in one.question]
+    assert mlfolio.load("documents").predict({"question": PUMPS}).found
+
+
+def holding(folder: Path, text: bytes) -> list[Path]:
+    return [p for p in folder.rglob("*") if p.is_file() and text in p.read_bytes()]
+
+
+def test_what_may_be_kept_of_an_answer(model: DocumentsModel) -> None:
+    answer = ask(model, PUMPS + " blue" * 1800, None)
+    kept = ask(model, PUMPS).redacted()
+
+    assert answer.warnings
+    assert (kept.answer, kept.sources, kept.warnings) == ("", [], [])
+    assert kept.found
+    assert kept.confidence == ask(model, PUMPS).confidence
+    plain = Output(answer="setosa", confidence=0.9, warnings=["petal_length = 99 is unusual"])
+    assert plain.redacted() == Output(answer="setosa", confidence=0.9)
 
 
 def test_the_fitted_model_takes_its_working_folder_along(tmp_path: Path) -> None:
@@ -393,6 +555,14 @@ def test_a_generated_answer_cites_only_what_exists(model: DocumentsModel, llm: S
     assert said["system"] == SYSTEM
     assert 'document="pumps.pdf" page="2" heading="Blue pump"' in said["user"]
     assert said["user"].endswith(f"<question>\n{PUMPS}\n</question>")
+
+
+def test_getting_warm_costs_nothing(model: DocumentsModel, llm: Script) -> None:
+    assert isinstance(model, Warms)
+
+    model.warm()
+
+    assert not llm.asked
 
 
 def test_below_the_threshold_nobody_is_asked(model: DocumentsModel, llm: Script) -> None:

@@ -2,56 +2,78 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from itertools import accumulate
-from typing import Any
 
+from mlfolio.core.card import Card
+from mlfolio.core.errors import Problem
 from mlfolio.core.model import Output, Reason
 from mlfolio.report.words import number
+from mlfolio.serve.fleet import Served
 
 SHOWN = 8  # reasons
+BEST = 3  # classes
+ABOUT_REASONS = (
+    "From a typical case (top) to this one (bottom): what speaks for the answer (+) and what "
+    "against it (−), in log-odds; +0.7 doubles the odds."
+)
+ABOUT_SAMPLE = "trained on its built-in sample: the score says nothing"
 
 
-def answer(output: Output, prediction: str) -> str:
+def said(name: str, names: Mapping[str, str]) -> str:
+    """A name of the model's, as people say it."""
+    return names.get(name) or name.replace("_", " ")
+
+
+def valued(field: str, value: str, names: Mapping[str, str]) -> str:
+    """A value of a field, as people say it: `names` has it under `field=value`."""
+    return names.get(f"{field}={value}", value)
+
+
+def answer(output: Output, prediction: str, names: Mapping[str, str]) -> str:
     """An answer: what, how sure, of what one should be warned."""
+    text = str(output.answer)
     sure = "" if output.confidence is None else f"{output.confidence:.1%} sure"
     parts = [
-        f'<div class="mlf-answer">{escape(str(output.answer))}</div>',
+        f'<div class="mlf-answer">{escape(names.get(text, text))}</div>',
         f'<div class="mlf-faint">{sure}</div>',
         *(f'<div class="mlf-warning">{escape(text)}</div>' for text in output.warnings),
     ]
     chances = getattr(output, "probabilities", None)
     if isinstance(chances, dict):
-        best = sorted(chances.items(), key=lambda pair: -pair[1])[:3]
-        parts.append(bars([(name, chance, f"{chance:.1%}") for name, chance in best]))
+        best = sorted(chances.items(), key=lambda pair: -pair[1])[:BEST]
+        rows = [(names.get(name, name), chance, f"{chance:.1%}") for name, chance in best]
+        parts.append(bars(rows))
     parts.append(f'<div class="mlf-faint">prediction {escape(prediction)}</div>')
-    return "\n".join(parts)
+    return f'<div role="status">{"".join(parts)}</div>'
 
 
-def reasons(found: Sequence[Reason]) -> str:
+def reasons(found: Sequence[Reason], names: Mapping[str, str]) -> str:
     """Why, as a waterfall: each share begins where the one above it ended."""
     if not found:
         return ""
-    rows = [(f"{r.feature} = {r.value}", r.effect) for r in found[:SHOWN]]
+    rows = [
+        (f"{said(r.feature, names)} = {valued(r.feature, r.value, names)}", r.effect)
+        for r in found[:SHOWN]
+    ]
     if rest := found[SHOWN:]:
         rows.append((f"{len(rest)} more", sum(r.effect for r in rest)))
     ends = list(accumulate((effect for _, effect in rows), initial=0.0))
     low, high = min(ends), max(ends)
     scale = 100 / ((high - low) or 1)
     cells = [
-        _cell(name, f"{effect:+.2f}", (min(at, to) - low) * scale, abs(effect) * scale, effect < 0)
+        _cell(name, _signed(effect), (min(at, to) - low) * scale, abs(effect) * scale, effect < 0)
         for (name, effect), at, to in zip(rows, ends, ends[1:], strict=False)
     ]
     total = ends[-1]
     cells.append(
-        _cell("together", f"{total:+.2f}", (min(0.0, total) - low) * scale, abs(total) * scale,
+        _cell("together", _signed(total), (min(0.0, total) - low) * scale, abs(total) * scale,
               total < 0, "total")
     )  # fmt: skip
     return (
-        '<h4>Why</h4><div class="mlf-faint">from a typical case to this one: what '
-        f'speaks for the answer (+) and against it</div><div class="mlf-bars">{"".join(cells)}'
-        "</div>"
+        f'<h4>Why</h4><div class="mlf-faint">{ABOUT_REASONS}</div>'
+        f'<div class="mlf-bars">{"".join(cells)}</div>'
     )
 
 
@@ -68,35 +90,66 @@ def _cell(
     """A name, its bar (start and width in percent of the room) and its figure."""
     marks = " ".join(filter(None, ("mlf-bar", "minus" if minus else "", kind)))
     return (
-        f'<span>{escape(name)}</span><div><div class="{marks}" '
-        f'style="margin-left: {start:.1f}%; width: {width:.1f}%"></div></div>'
-        f"<span>{escape(shown)}</span>"
+        f'<span class="mlf-name" title="{escape(name)}">{escape(name)}</span>'
+        f'<div><div class="{marks}" style="margin-left: {start:.1f}%; width: {width:.1f}%"></div>'
+        f'</div><span class="mlf-figure">{escape(shown)}</span>'
     )
 
 
-def error(text: str) -> str:
+def _signed(effect: float) -> str:
+    return f"{effect:+.2f}".replace("-", "−")
+
+
+def problem(found: Problem, names: Mapping[str, str]) -> str:
+    """What is wrong with a field, without its value: that stands in the form."""
+    return f"{said(found.field, names)}: {found.rule.removeprefix('Value error, ')}"
+
+
+def error(lines: Sequence[str]) -> str:
     """What was wrong with the input."""
-    lines = "<br>".join(escape(line) for line in text.splitlines())
-    return f'<div class="mlf-error" role="alert">{lines}</div>'
+    shown = "<br>".join(escape(line) for line in lines if line)
+    return f'<div class="mlf-error" role="alert">{shown}</div>'
 
 
-def card(about: dict[str, Any]) -> str:
-    """A system on the first page; one that is not trained says how to train it."""
-    name = escape(about["name"])
-    head = f"<h3>{escape(about['title'])}</h3><p>{escape(about['summary'])}</p>"
-    faint = f'<p class="mlf-faint">{escape(about["kind"])} · {escape(about["level"])}</p>'
-    if about.get("version") is None:
-        extra = f" (needs {escape(about['needs'])})" if about["needs"] else ""
-        return (
-            f'<article class="mlf-card">{head}{faint}'
-            f"<p>Not trained yet: <code>mlfolio run {name}</code>{extra}</p></article>"
-        )
-    target = "" if about["target"] is None else f", target {number(about['target'])}"
-    word = " (SAMPLE)" if about["data"] == "sample" else ""
-    score = f"{escape(about['metric'])} <b>{number(about['value'])}</b>{target}{word}"
-    picture = f'<img src="/v1/systems/{name}/picture" alt="" loading="lazy">'
+def card(about: Card, served: Served | None) -> str:
+    """A system on the first page: all of it leads to its page."""
+    name = escape(about.slug)
+    picture = ""
+    if served is not None and served.picture is not None:
+        picture = f'<img src="/v1/systems/{name}/picture" alt="" loading="lazy">'
     return (
-        f'<article class="mlf-card">{picture if about["picture"] else ""}'
-        f'<h3><a href="/{name}">{escape(about["title"])}</a></h3>'
-        f"<p>{escape(about['summary'])}</p><p>{score}</p>{faint}</article>"
+        f'<article class="mlf-card"><h3><a href="/{name}">{escape(about.title)}</a></h3>'
+        f"<p>{escape(about.summary)}</p><p>{_standing(about, served)}</p>{faint(about)}{picture}"
+        "</article>"
     )
+
+
+def faint(about: Card) -> str:
+    """Which kind of system it is."""
+    return f'<p class="mlf-faint">{escape(about.kind)} · {escape(about.level)}</p>'
+
+
+def _standing(about: Card, served: Served | None) -> str:
+    """How good it is, where that can be said."""
+    if served is None:
+        return "not trained yet"
+    version = served.version
+    if version.source == "sample":
+        return ABOUT_SAMPLE
+    goal = about.primary.target if version.source == "official" else None
+    target = "" if goal is None else f", target {number(goal)}"
+    return f"{escape(version.metric)} <b>{number(version.value)}</b>{target}"
+
+
+def untrained(about: Card, install: str) -> str:
+    """What stands where a system could be tried, and what to type."""
+    extra = f"<p>It needs an extra; install it first:</p>{_command(install)}" if install else ""
+    return (
+        f'<div class="mlf-untrained"><p>It is not trained yet.</p>{extra}'
+        f"<p>Train it where this server runs; its page is here within seconds:</p>"
+        f"{_command(f'mlfolio run {about.slug}')}</div>"
+    )
+
+
+def _command(line: str) -> str:
+    return f"<pre><code>{escape(line)}</code></pre>"

@@ -24,7 +24,10 @@ def add(name: KeyName) -> None:
     from mlfolio.serve.settings import Settings
 
     typer.echo(keys.make(name, Settings().keys_file))
-    typer.echo("keep it now, it is not shown again; a running server knows it at once", err=True)
+    typer.echo(
+        "keep it now, it is not shown again; from now on every server over these runs asks for a "
+        "key, also on this machine", err=True,
+    )  # fmt: skip
 
 
 def list_() -> None:
@@ -41,4 +44,10 @@ def remove(name: KeyName) -> None:
     from mlfolio.serve import keys
     from mlfolio.serve.settings import Settings
 
-    keys.remove(name, Settings().keys_file)
+    file = Settings().keys_file
+    keys.remove(name, file)
+    if not keys.read(file):
+        typer.echo(
+            f"that was the last key: a server now refuses everybody; delete {file} to use it "
+            "from this machine without one", err=True,
+        )  # fmt: skip

@@ -24,7 +24,9 @@ def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 8000,
     workers: Annotated[int, typer.Option(help="Processes.")] = 1,
-    pages: Annotated[bool, typer.Option(help="Serve the web app too.")] = True,
+    pages: Annotated[
+        bool | None, typer.Option(help="Serve the web app too; it needs a single worker.")
+    ] = None,
     rate: Annotated[
         float | None,
         typer.Option(help="Requests a second of one client; 0: no limit (locally), else 50."),
@@ -47,15 +49,16 @@ def serve(
 
     try:
         settings = Settings(
-            systems=tuple(names or ()), host=host, port=port, workers=workers, pages=pages,
-            max_body_mb=max_body_mb, timeout_s=timeout, keep_days=keep_days,
+            systems=tuple(names or ()), host=host, port=port, workers=workers, rate=rate,
+            pages=workers == 1 if pages is None else pages, max_body_mb=max_body_mb,
+            timeout_s=timeout, keep_days=keep_days,
             store_inputs=tuple(store_inputs or ()), forget_inputs=tuple(forget_inputs or ()),
         )  # fmt: skip
-        if rate is None:
-            rate = 0 if settings.is_local else 50
-        settings = Settings(**{**settings.model_dump(), "rate": rate})
     except ValidationError as error:
-        lines = [f"  {e['loc'][0]} = {e['input']!r}: {e['msg']}" for e in error.errors()]
+        lines = [
+            f"  {e['loc'][0]} = {e['input']!r}: {e['msg']}" if e["loc"] else f"  {e['msg']}"
+            for e in error.errors()
+        ]
         raise UserError("\n".join(["the server cannot be started so:", *lines])) from None
     try:
         from mlfolio.serve import api, server  # noqa: F401 - what is missing is said here

@@ -11,8 +11,12 @@ from pydantic import ValidationError
 from mlfolio.core.errors import InputError, Problem, nearest
 from mlfolio.core.model import Input, Model
 
+MAX_PROBLEMS = 100  # that are told of one call
 
-def parse_inputs(model: Model, rows: Sequence[Mapping[str, Any] | Input]) -> list[Input]:
+
+def parse_inputs(
+    model: Model, rows: Sequence[Mapping[str, Any] | Input], first_row: int = 0
+) -> list[Input]:
     """Validates rows against the model's input type.
 
     Field names are matched without regard to case where that leaves no doubt, so `sex=female`
@@ -21,16 +25,19 @@ def parse_inputs(model: Model, rows: Sequence[Mapping[str, Any] | Input]) -> lis
     Args:
         model: The model that will answer.
         rows: Mappings of field to value, or inputs that are valid already.
+        first_row: Number of the first of them, for the problems, where they are part of more.
 
     Raises:
-        InputError: All problems of all rows, each with row, field, value and rule.
+        InputError: The problems of the rows, each with row, field, value and rule.
     """
     inputs: list[Input] = []
     problems: list[Problem] = []
     names = field_names(model.input_type)
     folded = Counter(name.lower() for name in names)
     by_lower = {name.lower(): name for name in names if folded[name.lower()] == 1}
-    for number, row in enumerate(rows):
+    for number, row in enumerate(rows, start=first_row):
+        if len(problems) >= MAX_PROBLEMS:
+            break
         if isinstance(row, model.input_type):
             inputs.append(row)
             continue
@@ -41,10 +48,15 @@ def parse_inputs(model: Model, rows: Sequence[Mapping[str, Any] | Input]) -> lis
                 Problem(number, "(row)", "is no mapping of field to value", _shown(row))
             )
             continue
+        if len(row) > len(names) + MAX_PROBLEMS:  # each would be looked up among the names
+            rule = f"has {len(row):,} fields; there are {len(names):,}"
+            problems.append(Problem(number, "(row)", rule))
+            continue
         try:
             inputs.append(model.input_type.model_validate(_named(row, by_lower)))
         except ValidationError as error:
-            problems += [_problem(model.input_type, number, details) for details in error.errors()]
+            found = error.errors(include_url=False)[:MAX_PROBLEMS]
+            problems += [_problem(model.input_type, number, details) for details in found]
     if problems:
         raise InputError(problems, f"fields: {', '.join(names)}")
     return inputs
@@ -73,10 +85,13 @@ def _problem(kind: type[Input], row: int, details: Any) -> Problem:
         return Problem(row, field, "no such field" + (f"; did you mean {near!r}?" if near else ""))
     if details["type"] == "missing":
         return Problem(row, field, "required and not given")
-    return Problem(row, field, details["msg"], _shown(details["input"]))
+    rule = details["msg"].removeprefix("Value error, ")
+    return Problem(row, field, rule, _shown(details["input"]))
 
 
 def _shown(value: Any) -> str:
-    """A value, cut where it is long."""
+    """A value, cut where it is long; bytes say nothing to anybody."""
+    if isinstance(value, bytes):
+        return f"({len(value):,} bytes)"
     text = repr(value)
     return text if len(text) <= 80 else text[:77] + "..."

@@ -32,6 +32,14 @@ class Output(BaseModel):
     confidence: float | None = Field(None, ge=0, le=1)
     warnings: list[str] = []
 
+    def redacted(self) -> Self:
+        """What of an answer may be kept where its input may not.
+
+        Warnings quote the input. A model whose answers quote more than that (documents, say)
+        leaves that out too.
+        """
+        return self.model_copy(update={"warnings": []})
+
 
 class Message(BaseModel):
     """One turn of a conversation."""
@@ -119,6 +127,15 @@ class Streams(Protocol):
 
 
 @runtime_checkable
+class Warms(Protocol):
+    """A model whose first answer would be slow, or would cost somebody something."""
+
+    def warm(self) -> None:
+        """Gets ready for the first question, at no cost to others."""
+        ...
+
+
+@runtime_checkable
 class Indexes(Protocol):
     """A model over documents that can be changed while it serves."""
 
@@ -132,4 +149,12 @@ class Indexes(Protocol):
 
     def documents(self) -> list[str]:
         """The names of all documents."""
+        ...
+
+    def adopt(self, former: Any) -> None:
+        """Takes over what was uploaded to, or deleted from, a former model while this was made.
+
+        Of changes to one document in both models the later one counts, so it may be called again,
+        and by several processes at once.
+        """
         ...

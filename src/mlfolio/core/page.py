@@ -1,4 +1,4 @@
-"""What a system's own `page.py` is given by the web app."""
+"""What a system's own `page.py` is, and what the web app gives to it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from mlfolio.core.model import Conversation, Model, Output
 
 
 class Ask(Protocol):
-    """Asks the champion as every client does: validated, queued, logged.
+    """Asks the champion as every client does: validated, queued, logged, within the time limit.
 
-    A `page.py` has one function, `build(ask: Ask) -> None`, which makes Gradio components in the
-    page's first tab.
+    What goes wrong is an `MlfolioError` whose message can be shown.
     """
 
     @property
@@ -26,8 +25,18 @@ class Ask(Protocol):
         """The folder of the run that made it."""
         ...
 
-    def form(self, beside: Callable[[Mapping[str, Any]], str]) -> None:
-        """Makes the usual form and answer; `beside` gives more HTML for each answered row."""
+    def form(
+        self,
+        beside: Callable[[Mapping[str, Any]], str] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """Makes the usual form and answer.
+
+        Args:
+            beside: Gives more HTML for each answered row.
+            names: How people say names of fields, answers, and values (under `field=value`), where
+                they differ.
+        """
         ...
 
     async def __call__(self, row: Mapping[str, Any]) -> tuple[str, str]:
@@ -36,4 +45,24 @@ class Ask(Protocol):
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come, the whole output last; only if it `Streams`."""
+        ...
+
+    async def documents(self) -> list[str]:
+        """The names of the documents, now; this and the next two only if it `Indexes`."""
+        ...
+
+    async def add_document(self, name: str, content: bytes) -> int:
+        """Adds or replaces a document; returns its number of passages."""
+        ...
+
+    async def delete_document(self, name: str) -> bool:
+        """Erases a document; False if there was none."""
+        ...
+
+
+class Page(Protocol):
+    """A module `page.py` beside a system, for one whose generated page is not enough."""
+
+    def build(self, ask: Ask) -> None:
+        """Makes Gradio components in the first tab of the system's page."""
         ...

@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from typing import Any
 
 import orjson
 from fastapi import APIRouter, FastAPI, Request
-from starlette.datastructures import UploadFile
-from starlette.formparsers import MultiPartException
+from pydantic import TypeAdapter, ValidationError
 from starlette.responses import (
     FileResponse,
     HTMLResponse,
@@ -23,18 +22,16 @@ from starlette.responses import (
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlfolio import __version__
-from mlfolio.core.inputs import parse_inputs
-from mlfolio.core.model import Input
 from mlfolio.lifecycle import scores_of
 from mlfolio.serve import chat, documents, keys, metrics, problems
 from mlfolio.serve.fleet import Served
 from mlfolio.serve.guard import Guard
 from mlfolio.serve.openapi import describe
 from mlfolio.serve.problems import ProblemError
+from mlfolio.serve.requests import read_inputs, read_json
 from mlfolio.serve.service import Service
-from mlfolio.serve.settings import Settings
+from mlfolio.serve.settings import MAX_EXPLAINED, Settings
 
-SMALL_BODY = 20_000  # bytes; larger inputs are parsed on a thread, not between other requests
 router = APIRouter()
 PREDICT = re.compile("/v1/systems/([^/]+)/predict")
 
@@ -73,10 +70,7 @@ class ShortCut:
             await self._app(scope, receive, send)
             return
         scope["app"], scope["route_path"] = self._app, "/v1/systems/{name}/predict"
-        try:
-            response = await predict(match.group(1), Request(scope, receive))
-        except Exception as error:
-            response = problems.as_problem(error).response()
+        response = await predict(match.group(1), Request(scope, receive))
         await response(scope, receive, send)
 
 
@@ -125,8 +119,6 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def prometheus(request: Request) -> Response:
     """The metrics of all workers, for Prometheus."""
-    for served in request.app.state.service.fleet:
-        metrics.QUEUE.labels(served.card.slug).set(served.answers.waiting)
     content, media_type = await asyncio.to_thread(metrics.exposition)
     return Response(content, media_type=media_type)
 
@@ -176,6 +168,7 @@ async def picture(name: str, request: Request) -> Response:
 async def predict(name: str, request: Request) -> Response:
     """Answers `{"inputs": [...]}` in JSON, or one input as a form with files."""
     service: Service = request.app.state.service
+    await request.body()  # that it comes in time is the guard's business
     async with asyncio.timeout(service.settings.timeout_s):
         served = service.fleet.get(name)
         inputs = await read_inputs(request, served, service.settings.max_rows)
@@ -188,9 +181,10 @@ async def predict(name: str, request: Request) -> Response:
 async def explain(name: str, request: Request) -> Response:
     """Why: for each input its reasons, the strongest first."""
     service: Service = request.app.state.service
+    await request.body()  # that it comes in time is the guard's business
     async with asyncio.timeout(service.settings.timeout_s):
         served = service.fleet.get(name)
-        inputs = await read_inputs(request, served, max_rows=20)
+        inputs = await read_inputs(request, served, MAX_EXPLAINED)
         reasons = await service.explain(served, inputs)
     found = [[reason.model_dump() for reason in row] for row in reasons]
     return _json({"system": name, "version": served.version.number, "explanations": found})
@@ -199,69 +193,28 @@ async def explain(name: str, request: Request) -> Response:
 @router.post("/v1/systems/{name}/feedback")
 async def feedback(name: str, request: Request) -> dict[str, str]:
     """Keeps the true answer to a prediction: `{"id": ..., "answer": ...}`."""
-    request.app.state.service.fleet.get(name)
-    body = await _read_json(request)
+    service: Service = request.app.state.service
+    served = service.fleet.get(name)
+    body = await read_json(request)
     if not isinstance(body, dict) or set(body) != {"id", "answer"} or not _is_id(body["id"]):
         raise ProblemError(
             422, "feedback has an id and an answer", 'send {"id": "...", "answer": ...}',
             errors=[{"field": "id", "rule": "the 32 letters and digits that came with the answer"}],
         )  # fmt: skip
-    answer = orjson.dumps(body["answer"]).decode()
+    kind: Any = served.model.output_type.model_fields["answer"].annotation
+    try:
+        answer = TypeAdapter[Any](kind).dump_json(
+            TypeAdapter[Any](kind).validate_python(body["answer"])
+        )
+    except ValidationError as error:
+        rules = [{"field": "answer", "rule": str(e["msg"])} for e in error.errors()[:5]]
+        raise ProblemError(422, f"no answer that {name} could give", errors=rules) from None
     if len(answer) > 10_000:
         raise ProblemError(422, "the answer has more than 10,000 characters")
     client = request.scope["client_name"]
-    if not await request.app.state.service.journal.judge(body["id"], name, answer, client):
+    if not await service.journal.judge(body["id"], name, answer.decode(), client):
         raise ProblemError(404, f"there is no prediction {body['id']} of {name}")
     return {"id": body["id"], "status": "kept"}
-
-
-async def read_inputs(request: Request, served: Served, max_rows: int) -> list[Input]:
-    """The inputs of a request, valid.
-
-    Raises:
-        ProblemError: The body is no such thing, or holds too many.
-        InputError: Inputs that the model refuses.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind == "multipart/form-data":
-        rows: list[Mapping[str, Any]] = [await _read_form(request)]
-        small = False
-    else:
-        body = await _read_json(request)
-        if not isinstance(body, dict) or set(body) != {"inputs"}:
-            raise ProblemError(422, "the body has one member, inputs", 'send {"inputs": [{...}]}')
-        rows = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
-        small = len(await request.body()) < SMALL_BODY
-    if len(rows) > max_rows:
-        raise ProblemError(413, f"{len(rows):,} inputs; at most {max_rows:,} in one request")
-    if small:
-        return parse_inputs(served.model, rows)
-    return await asyncio.to_thread(parse_inputs, served.model, rows)
-
-
-async def _read_json(request: Request) -> Any:
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if kind != "application/json":
-        # Strict, because a page elsewhere may send other types without asking the browser first.
-        raise ProblemError(415, f"{kind or 'no'} content type", "send application/json")
-    try:
-        return orjson.loads(await request.body())
-    except orjson.JSONDecodeError as error:
-        raise ProblemError(400, f"the body is no JSON: {error}") from None
-
-
-async def _read_form(request: Request) -> dict[str, Any]:
-    """The fields of a form; a file is its content, its name is not looked at."""
-    try:
-        form = await request.form(max_files=10, max_fields=1000, max_part_size=2**20)
-    except (MultiPartException, ValueError) as error:
-        raise ProblemError(400, f"the form cannot be read: {error}") from None
-    fields: dict[str, Any] = {}
-    for name, value in form.multi_items():
-        if name in fields:
-            raise ProblemError(422, f"the field {name!r} is given twice")
-        fields[name] = await value.read() if isinstance(value, UploadFile) else value
-    return fields
 
 
 def _file_of(served: Served, name: str, media_type: str) -> Response:

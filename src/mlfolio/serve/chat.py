@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from mlfolio.core.model import Conversation, Message, Output, Streams
-from mlfolio.serve.problems import ProblemError, as_problem
+from mlfolio.serve.problems import ProblemError, as_problem, openai_error
 from mlfolio.serve.service import Service
 
 router = APIRouter()
@@ -34,6 +34,8 @@ class Turn(BaseModel):
         """The message as our models take it."""
         content = self.content or ""
         if isinstance(content, list):
+            if any(part.get("type") != "text" for part in content):
+                raise ProblemError(422, "a message has parts that are no text", "send text only")
             content = "\n".join(str(part.get("text", "")) for part in content)
         role = "system" if self.role == "developer" else self.role
         return Message.model_validate({"role": role, "content": content})
@@ -70,13 +72,6 @@ async def models(request: Request) -> dict[str, Any]:
 @router.post("/v1/chat/completions")
 async def complete(body: ChatRequest, request: Request) -> Response:
     """Answers the last message of a conversation, whole or as it comes."""
-    try:
-        return await _complete(body, request)
-    except Exception as error:
-        raise _openai(as_problem(error)) from None
-
-
-async def _complete(body: ChatRequest, request: Request) -> Response:
     service: Service = request.app.state.service
     served = service.fleet.get(body.model)
     try:
@@ -84,6 +79,8 @@ async def _complete(body: ChatRequest, request: Request) -> Response:
     except ValidationError as error:
         rules = "; ".join(str(e["msg"]) for e in error.errors())
         raise ProblemError(422, f"the messages are not what they should be: {rules}") from None
+    if not conversation.messages[-1].content.strip():
+        raise ProblemError(422, "the last message is empty", "ask something")
     head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": body.model}
     pieces = service.talk(served, conversation, request.scope["client_name"])
     if body.stream:
@@ -121,16 +118,5 @@ async def _events(
             piece = await anext(rest)
         yield event({}, "stop", mlfolio=piece.model_dump(mode="json"))
     except Exception as error:  # the status is sent already: the stream says it
-        yield b"data: " + orjson.dumps({"error": _error(as_problem(error))}) + b"\n\n"
+        yield b"data: " + orjson.dumps({"error": openai_error(as_problem(error))}) + b"\n\n"
     yield b"data: [DONE]\n\n"
-
-
-def _openai(problem: ProblemError) -> ProblemError:
-    """A problem that OpenAI's clients can read too."""
-    problem.more["error"] = _error(problem)
-    return problem
-
-
-def _error(problem: ProblemError) -> dict[str, Any]:
-    kind = "invalid_request_error" if problem.status < 500 else "server_error"
-    return {"message": problem.detail, "type": kind, "code": str(problem.status)}

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import NamedTuple
 
 from mlfolio.core.card import Card
 from mlfolio.core.catalog import catalog, get_card, get_system
 from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
-from mlfolio.core.model import Explains, Input, Model, Output, Reason
+from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Warms
 from mlfolio.core.run import read_exhibits
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import Batcher
@@ -19,7 +21,7 @@ from mlfolio.track import registry
 from mlfolio.track.loader import load_model
 
 WATCH_S = 2.0  # how often the registry is looked at
-RETIRE_S = 60.0  # how long a replaced champion still answers
+RETRY_S = 60.0  # before a champion that could not be loaded is tried again
 LOG = logging.getLogger(__name__)
 
 
@@ -30,8 +32,8 @@ class Served:
     Attributes:
         card: Of its system.
         model: The model.
-        version: Its number in the registry.
-        run: Name of the run that made it.
+        version: Its entry in the registry.
+        picture: The first figure of the run's report, relative to the run's folder, if any.
         answers: Its queue for predictions.
         reasons: Its queue for explanations; None if it gives none.
     """
@@ -39,14 +41,9 @@ class Served:
     card: Card
     model: Model
     version: registry.Version
+    picture: str | None
     answers: Batcher[Input, Output]
     reasons: Batcher[Input, list[Reason]] | None
-
-    @property
-    def picture(self) -> str | None:
-        """The first figure of the run's report, relative to the run's folder."""
-        shown = read_exhibits(self.version.folder.parent)
-        return next((exhibit.file for exhibit in shown if exhibit.kind == "figure"), None)
 
     async def close(self) -> None:
         """Answers what waits, then ends."""
@@ -61,18 +58,20 @@ class Fleet:
     Args:
         names: Systems to serve; empty for all that have a champion, now or later.
         queue_rows: Inputs that may wait for one model.
+        timeout_s: How long a request may take, and so how long a replaced champion still answers.
 
     Raises:
         UnknownNameError: There is no such system.
     """
 
-    def __init__(self, names: tuple[str, ...], queue_rows: int) -> None:
+    def __init__(self, names: tuple[str, ...], queue_rows: int, timeout_s: float = 30) -> None:
         for name in names:
             get_card(name)
         self._asked = names
         self._queue_rows = queue_rows
+        self._retire_s = timeout_s + 5
         self._served: dict[str, Served] = {}
-        self._broken: dict[str, int] = {}  # versions that could not be loaded
+        self._broken: dict[str, _Broken] = {}  # champions that could not be loaded
         self._stamp = -1.0
         self._watch: asyncio.Task[None] | None = None
         self._retired: set[asyncio.Task[None]] = set()
@@ -83,10 +82,12 @@ class Fleet:
 
         Raises:
             NotTrainedError: A system that was asked for by name has no champion.
-            UserError: No system has one.
+            UserError: No system has one, or one that was asked for cannot be loaded.
         """
         await self._update()
-        for name in self._asked:
+        for name in self._asked or (() if self._served else self._broken):
+            if name in self._broken:
+                raise UserError(f"{name} cannot be served: {self._broken[name].why}")
             if name not in self._served:
                 raise NotTrainedError(name)
         if not self._served:
@@ -114,64 +115,98 @@ class Fleet:
             return served
         if name not in catalog():
             raise UnknownNameError("system", name, catalog())
+        if self._asked and name not in self._asked:
+            raise UnknownNameError("served system", name, self._asked)
         raise NotTrainedError(name)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[Served]:
         """The served champions, in the order of the catalog."""
         return iter([self._served[name] for name in catalog() if name in self._served])
 
     async def _keep_watching(self) -> None:
+        said = ""
         while True:
             await asyncio.sleep(WATCH_S)
             try:
                 await self._update()
-            except Exception:  # a registry that is away for a while must not end the watch
-                LOG.exception("the registry cannot be read")
+            except Exception as error:  # a registry that is away must not end the watch
+                if str(error) != said:
+                    LOG.error("the registry cannot be read: %s", error)
+                said = str(error)
+            else:
+                said = ""
 
     async def _update(self) -> None:
         """Loads champions that are new and puts them in the place of the old ones."""
         stamp = registry.stamp()
-        if stamp == self._stamp:
+        again = any(time.monotonic() > broken.again for broken in self._broken.values())
+        if stamp == self._stamp and not again:
             return
         for name in self._asked or catalog():
             champion = await asyncio.to_thread(registry.champion, name)
-            if champion is None or champion.number == self._broken.get(name):
+            broken = self._broken.get(name)
+            if champion is None or (
+                broken and broken.number == champion.number and time.monotonic() < broken.again
+            ):
                 continue
             old = self._served.get(name)
             if old is not None and old.version.number == champion.number:
                 continue
             try:
-                model = await asyncio.to_thread(_load, champion)
-            except Exception as error:  # the old one goes on
+                model, picture = await asyncio.to_thread(_load, champion, old)
+            except Exception as error:  # the old one goes on, and this is tried again
                 known = isinstance(error, MlfolioError)
                 LOG.error("%s version %d: %s", name, champion.number, error, exc_info=not known)
-                self._broken[name] = champion.number
+                again_at = time.monotonic() + RETRY_S
+                self._broken[name] = _Broken(champion.number, again_at, str(error))
                 continue
-            self._served[name] = self._queue(get_card(name), model, champion)
+            self._broken.pop(name, None)
+            self._served[name] = self._queue(get_card(name), model, champion, picture)
             LOG.info("serving %s version %d", name, champion.number)
             if old is not None:
-                task = asyncio.create_task(self._retire(old))
+                task = asyncio.create_task(self._retire(old, model))
                 self._retired.add(task)
                 task.add_done_callback(self._retired.discard)
         self._stamp = stamp
 
-    async def _retire(self, old: Served) -> None:
+    async def _retire(self, old: Served, model: Model) -> None:
         """Closes a former champion once nobody who was handed it can still be about to ask."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), RETIRE_S)
+            await asyncio.wait_for(self._closing.wait(), self._retire_s)
+        if isinstance(model, Indexes):  # what came to the old one meanwhile
+            await asyncio.to_thread(model.adopt, old.model)
         await old.close()
 
-    def _queue(self, card: Card, model: Model, version: registry.Version) -> Served:
-        told = metrics.BATCH.labels(card.slug).observe
+    def _queue(
+        self, card: Card, model: Model, version: registry.Version, picture: str | None
+    ) -> Served:
+        told = metrics.OfModel(card.slug)
         answers = Batcher[Input, Output](model.predict, max_waiting=self._queue_rows, told=told)
         reasons = None
         if isinstance(model, Explains):
-            reasons = Batcher[Input, list[Reason]](model.explain, max_batch=1, max_waiting=100)
-        return Served(card, model, version, answers, reasons)
+            reasons = Batcher[Input, list[Reason]](model.explain, max_batch=20, max_waiting=100)
+        return Served(card, model, version, picture, answers, reasons)
 
 
-def _load(version: registry.Version) -> Model:
-    """A registered model that has answered once already: the first answer is always slow."""
+class _Broken(NamedTuple):
+    """A champion that could not be loaded: its number, when it is tried again, what was wrong."""
+
+    number: int
+    again: float
+    why: str
+
+
+def _load(version: registry.Version, old: Served | None) -> tuple[Model, str | None]:
+    """A registered model that is ready, and the picture of its run.
+
+    The first answer of a model is always slow, so it has been given already.
+    """
     model = load_model(get_system(version.system), registry.local_folder(version))
-    model.predict(model.examples()[:1])
-    return model
+    if isinstance(model, Indexes) and old is not None:
+        model.adopt(old.model)
+    if isinstance(model, Warms):
+        model.warm()
+    else:
+        model.predict(model.examples()[:1])
+    shown = read_exhibits(version.folder.parent)
+    return model, next((exhibit.file for exhibit in shown if exhibit.kind == "figure"), None)

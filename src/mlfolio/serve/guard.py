@@ -10,9 +10,8 @@ import asyncio
 import re
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -23,7 +22,7 @@ from mlfolio.serve.settings import Settings
 OPEN = frozenset({"/health", "/ready"})  # asked by machines that hold no key
 MANY_CLIENTS = 10_000  # whose rates are remembered
 BURST_S = 5.0  # a client may use so many seconds of its rate at once
-_SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+_SAFE = frozenset({"GET", "HEAD"})
 
 Headers = Mapping[bytes, bytes]
 
@@ -34,23 +33,23 @@ class Guard:
     Args:
         app: The application.
         settings: What is allowed.
-        api_keys: Hash -> name, asked for at each request. Without any, whoever is on this machine
-            may ask, and nobody else.
+        keyring: The keys, asked for at each request. Where none is needed, whoever is on this
+            machine may ask, and nobody else.
     """
 
-    def __init__(
-        self, app: ASGIApp, settings: Settings, api_keys: Callable[[], Mapping[str, str]]
-    ) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keyring: keys.Keyring) -> None:
         self._app = app
         self._settings = settings
-        self._keys = api_keys
+        self._keyring = keyring
+        self._rate = settings.requests_a_second
         self._max_body = int(settings.max_body_mb * 2**20)
         self._rates: OrderedDict[str, tuple[float, float]] = OrderedDict()  # (tokens, when)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one request."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, _in_short(send))
+        if scope["type"] != "http":  # nothing here speaks over websockets
             return
         started = time.perf_counter()
         state = {"status": 500, "begun": False}
@@ -58,6 +57,9 @@ class Guard:
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
                 state.update(status=message["status"], begun=True)
+                # What is mounted here must not open to other pages what this server keeps shut.
+                kept = [h for h in message["headers"] if not h[0].startswith(b"access-control-")]
+                message["headers"] = kept
             await send(message)
 
         metrics.IN_FLIGHT.inc()
@@ -68,7 +70,7 @@ class Guard:
         except Exception as error:
             if state["begun"]:
                 raise
-            await as_problem(error).response()(scope, receive, sending)
+            await as_problem(error, scope["path"]).response()(scope, receive, sending)
         finally:
             metrics.IN_FLIGHT.dec()
             route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
@@ -82,21 +84,22 @@ class Guard:
             ProblemError: It may not.
         """
         address = scope["client"][0] if scope.get("client") else "local"
-        host = _hostname(headers.get(b"host", b"").decode("latin-1"))
-        valid = self._keys()
+        netloc = headers.get(b"host", b"").decode("latin-1").lower()
+        host = _hostname(netloc)
+        valid = self._keyring()
         # A page elsewhere can make a browser send here, and point a name of its own at this
         # machine. Its name, or its origin, gives it away. Where a key is needed the name does not
         # matter: browsers keep keys by name, and a proxy brings names of its own.
-        if self._settings.is_local and not valid and host and not _is_this_machine(host):
+        if not self._keyring.needed and host and not _is_this_machine(host):
             raise ProblemError(
                 403, f"the host {host!r} is not this machine",
                 "use 127.0.0.1; behind a proxy, make a key: mlfolio key add NAME",
             )  # fmt: skip
-        origin = headers.get(b"origin", b"").decode("latin-1")
-        if scope["method"] not in _SAFE and origin and _hostname(urlsplit(origin).netloc) != host:
+        origin = headers.get(b"origin", b"").decode("latin-1").lower()
+        if scope["method"] not in _SAFE and origin and origin.partition("://")[2] != netloc:
             raise ProblemError(403, f"requests from pages of {origin} are refused")
         name = address
-        if (valid or not self._settings.is_local) and scope["path"] not in OPEN:
+        if self._keyring.needed and scope["path"] not in OPEN:
             holder = keys.holder(headers, valid)
             if holder is None:
                 raise ProblemError(
@@ -104,7 +107,7 @@ class Guard:
                     {"WWW-Authenticate": 'Basic realm="mlfolio: any name, your key as password"'},
                 )  # fmt: skip
             name = holder
-        if self._settings.rate and scope["path"] not in OPEN:
+        if self._rate and scope["path"] not in OPEN:
             self._count(name)
         return name
 
@@ -114,7 +117,7 @@ class Guard:
         Raises:
             ProblemError: It is empty.
         """
-        rate, now = self._settings.rate, time.monotonic()
+        rate, now = self._rate, time.monotonic()
         full = max(1.0, rate * BURST_S)
         tokens, before = self._rates.pop(client, (full, now))
         tokens = min(full, tokens + (now - before) * rate)
@@ -139,17 +142,21 @@ class Guard:
         if not said.isdigit() or int(said) > self._max_body:
             raise self._too_large()
         seen = 0
-        deadline = time.monotonic() + self._settings.timeout_s
+        deadline = asyncio.get_running_loop().time() + self._settings.timeout_s
         ended = False
 
         async def receiving() -> Message:
             nonlocal seen, ended
             if ended:  # what comes now is the client's leaving, which may take long
                 return await receive()
-            async with asyncio.timeout_at(
-                asyncio.get_running_loop().time() + max(0.0, deadline - time.monotonic())
-            ):
-                message = await receive()
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise ProblemError(
+                    408, f"the request took more than {self._settings.timeout_s:g} s to come",
+                    "send less at once",
+                ) from None  # fmt: skip
             seen += len(message.get("body", b""))
             ended = not message.get("more_body", False)
             if seen > self._max_body:
@@ -176,3 +183,15 @@ def _is_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+def _in_short(send: Send) -> Send:
+    """What uvicorn is told of a failed start: our own errors say enough without a traceback."""
+
+    async def sending(message: Message) -> None:
+        if message["type"] == "lifespan.startup.failed":
+            error = message["message"].rpartition("mlfolio.core.errors.")[2].partition(": ")[2]
+            message["message"] = error.strip() or message["message"]
+        await send(message)
+
+    return sending

@@ -12,7 +12,10 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -31,7 +34,13 @@ from sqlalchemy import (
     insert,
     select,
 )
-from sqlalchemy.exc import DatabaseError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import (
+    DatabaseError,
+    IntegrityError,
+    InterfaceError,
+    OperationalError,
+    SQLAlchemyError,
+)
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mlfolio.core.errors import UserError
@@ -40,6 +49,10 @@ from mlfolio.core.model import Input, Output
 BATCH = 500  # rows of one transaction
 PAUSE_S = 0.1  # in which rows gather for it
 PATIENCE_S = 5.0  # how long a request waits for room
+RETRY_S = 1.0  # between attempts to reach a database that is away
+SWEEP_S = 3600.0  # between looks for what is too old
+MAX_HELD = 256 * 2**20  # bytes of pictures that may wait to be written
+AWAY = (OperationalError, InterfaceError, OSError)  # what a database raises that will be back
 LOG = logging.getLogger(__name__)
 
 _TABLES = MetaData()
@@ -55,6 +68,7 @@ PREDICTIONS = Table(
     Column("latency_ms", Float, nullable=False),
     Column("client", String(200), nullable=False),
     Index("predictions_by_system", "system", "time"),
+    Index("predictions_by_time", "time"),
 )
 FEEDBACK = Table(
     "feedback",
@@ -81,11 +95,14 @@ class Entry(NamedTuple):
     output: Output
     latency_ms: float
     client: str
+    whole: bool = True  # else the output loses what would tell of the input
 
     def row(self) -> dict[str, Any]:
         """The table's row."""
+        row = self._asdict()
+        output = self.output if row.pop("whole") else self.output.redacted()
         given = self.input.model_dump_json(by_alias=True) if self.input is not None else None
-        return {**self._asdict(), "input": given, "output": self.output.model_dump_json()}
+        return {**row, "input": given, "output": output.model_dump_json()}
 
 
 class JournalFullError(Exception):
@@ -107,10 +124,20 @@ class Journal:
     def __init__(self, url: str, keep_days: float = 90, capacity: int = 20_000) -> None:
         self._engine = _open(url)
         self._keep_s = keep_days * 86_400
-        self._queue: asyncio.Queue[Entry] = asyncio.Queue(capacity)
+        self._queue: deque[Entry] = deque()
+        self._capacity = capacity
+        self._held = 0  # bytes of the arrays in it
         self._closing = asyncio.Event()
+        # Threads of their own: whatever else the server is busy with, the log is written.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="log-writer")
+        self._reading = ThreadPoolExecutor(1, thread_name_prefix="log-reader")
         self._writer: asyncio.Task[None] | None = None
-        self.healthy = True
+        self._failing = False
+
+    @property
+    def healthy(self) -> bool:
+        """Whether what is added is being written."""
+        return not self._failing and self._writer is not None and not self._writer.done()
 
     def start(self) -> None:
         """Begins to write; needs a running event loop."""
@@ -122,24 +149,29 @@ class Journal:
         Raises:
             JournalFullError: There is no room, and none comes within five seconds.
         """
-        try:
-            for entry in entries:
-                if self._queue.full():
-                    await asyncio.wait_for(self._queue.put(entry), PATIENCE_S)
-                else:
-                    self._queue.put_nowait(entry)
-        except TimeoutError:
-            raise JournalFullError from None
+        until = time.monotonic() + PATIENCE_S
+        while not self.offer(entries):
+            if time.monotonic() > until:
+                raise JournalFullError
+            await asyncio.sleep(PAUSE_S / 2)
 
-    async def flush(self) -> None:
-        """Returns when everything that was added before is written."""
-        await self._queue.join()
+    def offer(self, entries: Sequence[Entry]) -> bool:
+        """Takes entries over if there is room for all of them now."""
+        if self._queue and (
+            len(self._queue) + len(entries) > self._capacity or self._held > MAX_HELD
+        ):
+            return False
+        self._queue.extend(entries)
+        self._held += sum(map(_bytes, entries))
+        return True
 
     async def close(self) -> None:
         """Writes what waits, then ends."""
         self._closing.set()
         if self._writer is not None:
             await self._writer
+        for thread in (self._writing, self._reading):
+            thread.shutdown(wait=False)
         self._engine.dispose()
 
     async def judge(self, prediction: str, system: str, answer: str, client: str) -> bool:
@@ -154,11 +186,11 @@ class Journal:
         Returns:
             Whether there is such a prediction.
         """
-        for pause in (0.0, 3 * PAUSE_S):  # another worker's entry may not be written yet
+        loop = asyncio.get_running_loop()
+        for pause in (0, PAUSE_S, 2 * PAUSE_S, 5 * PAUSE_S):  # it may not be written yet
             await asyncio.sleep(pause)
-            if pause == 0:
-                await asyncio.wait_for(self.flush(), PATIENCE_S)
-            if await asyncio.to_thread(self._judge, prediction, system, answer, client):
+            work = partial(self._judge, prediction, system, answer, client)
+            if await loop.run_in_executor(self._reading, work):
                 return True
         return False
 
@@ -203,38 +235,60 @@ class Journal:
     async def _write(self) -> None:
         """Writes what gathers, again and again, until the journal closes and nothing waits."""
         next_sweep = 0.0
-        while not (self._closing.is_set() and self._queue.empty()):
+        while self._queue or not self._closing.is_set():
             if time.monotonic() >= next_sweep:
-                next_sweep = time.monotonic() + 3600
+                next_sweep = time.monotonic() + SWEEP_S
                 await self._attempt(self.forget)
-            if self._queue.empty():
+            if not self._queue:
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(self._closing.wait(), PAUSE_S)
                 continue
-            rows = [self._queue.get_nowait() for _ in range(min(BATCH, self._queue.qsize()))]
-            written = await self._attempt(lambda rows=rows: self._insert(rows))
-            while not written and not self._closing.is_set():
-                await asyncio.sleep(1)
-                written = await self._attempt(lambda rows=rows: self._insert(rows))
-            if not written:
-                LOG.error("%d predictions could not be logged", len(rows))
-            for _ in rows:
-                self._queue.task_done()
+            entries = [self._queue[at] for at in range(min(BATCH, len(self._queue)))]
+            while not await self._attempt(partial(self._insert, entries)):
+                if self._closing.is_set():
+                    LOG.error("%d predictions could not be logged", len(self._queue))
+                    return
+                await asyncio.sleep(RETRY_S)
+            for entry in entries:  # only now: until they are written they take up room
+                self._queue.popleft()
+                self._held -= _bytes(entry)
 
-    async def _attempt(self, work: Any) -> bool:
-        """Works on the database from a thread; says in the log and in `healthy` what came of it."""
+    async def _attempt(self, work: Callable[[], object]) -> bool:
+        """Works on the database; False, and said in the log, while that is out of order."""
         try:
-            await asyncio.to_thread(work)
-        except (SQLAlchemyError, OSError) as error:
-            self.healthy = False
+            await asyncio.get_running_loop().run_in_executor(self._writing, work)
+        except Exception as error:  # whatever it is, the writer goes on
+            self._failing = True
             LOG.error("the prediction log cannot be written: %s", type(error).__name__)
             return False
-        self.healthy = True
+        self._failing = False
         return True
 
-    def _insert(self, rows: Sequence[Entry]) -> None:
+    def _insert(self, entries: Sequence[Entry]) -> None:
+        """Writes entries in one transaction; one that cannot be written at all goes alone."""
+        try:
+            self._insert_rows(entries)
+        except AWAY:  # all of them again
+            raise
+        except Exception:  # among them is one that no database takes
+            if len(entries) == 1:
+                LOG.exception(
+                    "prediction %s of %s cannot be logged", entries[0].id, entries[0].system
+                )
+                return
+            for entry in entries:
+                self._insert([entry])
+
+    def _insert_rows(self, entries: Sequence[Entry]) -> None:
+        rows = [entry.row() for entry in entries]
         with self._engine.begin() as connection:
-            connection.execute(insert(PREDICTIONS), [row.row() for row in rows])
+            connection.execute(insert(PREDICTIONS), rows)
+
+
+def _bytes(entry: Entry) -> int:
+    """What an entry's pictures take; everything else is small beside them."""
+    given = vars(entry.input).values() if entry.input is not None else ()
+    return sum(int(getattr(value, "nbytes", 0)) for value in given)
 
 
 def prepare(url: str) -> None:
@@ -278,8 +332,9 @@ def _make_tables(engine: Engine) -> None:
 
 
 def _set_pragmas(connection: Any, record: ConnectionPoolEntry) -> None:
-    """SQLite for several readers and writers: a write-ahead log, and patience at the lock."""
+    """SQLite for several readers and writers, whose deleted rows are gone from the file too."""
     cursor = connection.cursor()
-    for pragma in ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL"):
+    pragmas = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON")
+    for pragma in pragmas:
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()

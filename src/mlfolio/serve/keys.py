@@ -11,7 +11,9 @@ import base64
 import binascii
 import hashlib
 import json
+import logging
 import os
+import re
 import secrets
 from collections.abc import Mapping
 from pathlib import Path
@@ -24,6 +26,7 @@ from mlfolio.serve.settings import Settings
 
 VARIABLE = "MLFOLIO_API_KEYS"
 PREFIX = "mlf_"
+LOG = logging.getLogger(__name__)
 
 
 def make(name: str, file: Path) -> str:
@@ -32,8 +35,8 @@ def make(name: str, file: Path) -> str:
     Raises:
         UserError: The name is taken or empty.
     """
-    if not name or not name.replace("-", "").replace("_", "").isalnum():
-        raise UserError(f"{name!r} cannot name a key", "letters, digits, - and _")
+    if not re.fullmatch(r"[\w-]{1,64}", name):
+        raise UserError(f"{name!r} cannot name a key", "up to 64 letters, digits, - and _")
     key = PREFIX + secrets.token_urlsafe(32)
     file.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(file.with_name(f".{file.name}.lock")):
@@ -86,27 +89,37 @@ def all_keys(file: Path) -> dict[str, str]:
                 f"{VARIABLE} holds something that is not name:sha256",
                 "hash a key: printf %s KEY | sha256sum",
             )
-        keys[digest.lower()] = name
+        keys[digest.lower()] = name[:64]
     return keys
 
 
 class Keyring:
     """The keys as they are now: the file is read again when it has changed.
 
+    Attributes:
+        needed: Whether a key is needed: beyond this machine, or once there was one. That the last
+            one was taken away must not open a server that a proxy shows to others.
+
     Raises:
         UserError: The file or the environment holds something else.
     """
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, is_local: bool) -> None:
         self._file = file
         self._changed = self._stamp()
         self._keys = all_keys(file)
+        self.needed = not is_local or file.exists() or bool(self._keys)
 
     def __call__(self) -> Mapping[str, str]:
-        """Hash -> name of every valid key."""
+        """Hash -> name of every valid key; those of before while the file cannot be read."""
         stamp = self._stamp()
         if stamp != self._changed:
-            self._changed, self._keys = stamp, all_keys(self._file)
+            self._changed = stamp
+            try:
+                self._keys = all_keys(self._file)
+            except UserError as error:
+                LOG.error("%s; the keys of before stay valid", error.message)
+            self.needed = self.needed or bool(self._keys)
         return self._keys
 
     def _stamp(self) -> int:
@@ -119,7 +132,7 @@ def required(settings: Settings) -> Keyring:
     Raises:
         UserError: It would listen beyond this machine without one.
     """
-    valid = Keyring(settings.keys_file)
+    valid = Keyring(settings.keys_file, settings.is_local)
     if not settings.is_local and not valid():
         raise UserError(
             f"listening on {settings.host} lets others in, and there is no API key",

@@ -7,7 +7,9 @@ imported; `server.py` sees to that. Every worker then answers for all.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from prometheus_client import (
@@ -19,7 +21,9 @@ from prometheus_client import (
     Histogram,
     generate_latest,
 )
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+
+from mlfolio.serve.batcher import Told
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 MAX_CLASSES = 50  # of one system; further answers are counted together
@@ -33,12 +37,34 @@ BATCH = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024),
 )  # fmt: skip
 QUEUE = Gauge("mlfolio_queue", "Inputs waiting", ["system"], multiprocess_mode="livesum")
-ERRORS = Counter("mlfolio_model_errors", "Predictions that failed", ["system"])
+ERRORS = Counter("mlfolio_model_errors", "Calls of the model that failed", ["system"])
 PREDICTIONS = Counter("mlfolio_predictions", "Answers given", ["system", "version", "answer"])
 CONFIDENCE = Histogram(
     "mlfolio_confidence", "How sure the answers were", ["system"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
 )  # fmt: skip
+
+
+class OfModel(Told):
+    """Counts what the queue before a system's model does."""
+
+    def __init__(self, system: str) -> None:
+        self._batch = BATCH.labels(system)
+        self._queue = QUEUE.labels(system)
+        self._errors = ERRORS.labels(system)
+
+    def batch(self, size: int) -> None:
+        """So many inputs go to the model."""
+        self._batch.observe(size)
+
+    def waiting(self, change: int) -> None:
+        """So many more inputs wait, or fewer."""
+        self._queue.inc(change)
+
+    def failed(self) -> None:
+        """The model has raised an error."""
+        self._errors.inc()
+
 
 _classes: dict[str, set[str]] = {}
 
@@ -62,6 +88,25 @@ def exposition() -> tuple[bytes, str]:
     """The metrics of all workers, and their content type."""
     registry = REGISTRY
     if FOLDER in os.environ:
+        _forget_the_dead(Path(os.environ[FOLDER]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     return generate_latest(registry), CONTENT_TYPE_LATEST
+
+
+def _forget_the_dead(folder: Path) -> None:
+    """What a worker that was killed had in flight, is in flight no more."""
+    for file in folder.glob("gauge_live*_*.db"):
+        found = re.search(r"_(\d+)\.db$", file.name)
+        if found and not _is_alive(int(found[1])):
+            mark_process_dead(int(found[1]))  # type: ignore[no-untyped-call]
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -10,6 +10,7 @@ from fastapi.openapi.utils import get_openapi
 
 from mlfolio.core.model import Indexes
 from mlfolio.serve.fleet import Fleet, Served
+from mlfolio.serve.settings import MAX_EXPLAINED, Settings
 
 _PROBLEM = {
     "type": "object",
@@ -23,7 +24,7 @@ _PROBLEM = {
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
-_STATUSES = ("400", "401", "403", "404", "413", "415", "422", "429", "503", "504")
+_STATUSES = ("400", "401", "403", "404", "408", "413", "415", "422", "429", "503", "504")
 _GENERIC = "/v1/systems/{name}"
 
 
@@ -41,7 +42,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
         for served in fleet:
             if _offers(served, path):
                 concrete = path.replace("{name}", served.card.slug)
-                paths[concrete] = _concrete(item, path, served, schemas)
+                paths[concrete] = _concrete(item, path, served, schemas, app.state.settings)
     for item in paths.values():
         for operation in item.values():
             for status in _STATUSES:
@@ -64,7 +65,7 @@ def _offers(served: Served, path: str) -> bool:
 
 
 def _concrete(
-    item: dict[str, Any], path: str, served: Served, schemas: dict[str, Any]
+    item: dict[str, Any], path: str, served: Served, schemas: dict[str, Any], settings: Settings
 ) -> dict[str, Any]:
     """The operations of a generic path for one system."""
     item = copy.deepcopy(item)
@@ -73,8 +74,10 @@ def _concrete(
         operation["tags"] = [served.card.slug]
         parameters = [p for p in operation.get("parameters", []) if p["name"] != "name"]
         operation["parameters"] = parameters
-        if path.endswith(("/predict", "/explain")):
-            operation["requestBody"] = _inputs(served, schemas)
+        if path.endswith("/predict"):
+            operation["requestBody"] = _inputs(served, schemas, settings.max_rows)
+        if path.endswith("/explain"):
+            operation["requestBody"] = _inputs(served, schemas, MAX_EXPLAINED)
         if path.endswith("/predict"):
             operation["responses"]["200"] = _predictions(served, schemas)
         if path.endswith("/documents") and "requestBody" not in operation and method == "post":
@@ -103,15 +106,20 @@ def _concrete(
     return item
 
 
-def _inputs(served: Served, schemas: dict[str, Any]) -> dict[str, Any]:
+def _inputs(served: Served, schemas: dict[str, Any], max_rows: int) -> dict[str, Any]:
     row = _adopt(served.model.input_type.model_json_schema(by_alias=True), served, "In", schemas)
     schema = {
         "type": "object",
         "required": ["inputs"],
         "additionalProperties": False,
-        "properties": {"inputs": {"type": "array", "items": row, "maxItems": 1000}},
+        "properties": {"inputs": {"type": "array", "items": row, "maxItems": max_rows}},
     }
     body = _json_body(schema)
+    fields: dict[str, Any] = schemas[f"{served.card.slug}In"]["properties"]
+    if any("contentEncoding" in field for field in fields.values()):  # files: as they are
+        file = {"type": "string", "format": "binary"}
+        form = {k: file if "contentEncoding" in v else v for k, v in fields.items()}
+        body["content"]["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
     given = [r.model_dump(mode="json", by_alias=True) for r in served.model.examples()[:1]]
     body["content"]["application/json"]["example"] = {"inputs": given}
     return body

@@ -24,9 +24,11 @@ from mlfolio.serve.batcher import QueueFullError
 from mlfolio.serve.journal import JournalFullError
 
 LOG = logging.getLogger(__name__)
+OPENAI = ("/v1/chat/", "/v1/models")  # paths that their clients ask
 TITLES = {
     400: "Bad request", 401: "No valid key", 403: "Not allowed", 404: "Not found",
-    405: "Method not allowed", 409: "Conflict", 413: "Too large", 415: "Unsupported media type",
+    405: "Method not allowed", 408: "Too slow to come", 409: "Conflict",
+    413: "Too large", 415: "Unsupported media type",
     422: "Invalid input", 429: "Too many requests", 500: "Failure", 503: "Not available",
     504: "Too slow",
 }  # fmt: skip
@@ -73,8 +75,26 @@ class ProblemError(Exception):
         )
 
 
-def as_problem(error: Exception) -> ProblemError:
-    """The problem that an error stands for; what is not ours is a failure, told to the log only."""
+def as_problem(error: Exception, path: str = "") -> ProblemError:
+    """The problem that an error stands for; what is not ours is a failure, told to the log only.
+
+    Args:
+        error: What was raised.
+        path: Of the request: where OpenAI's clients ask, they find their own form beside ours.
+    """
+    problem = _problem(error)
+    if path.startswith(OPENAI):
+        problem.more["error"] = openai_error(problem)
+    return problem
+
+
+def openai_error(problem: ProblemError) -> dict[str, Any]:
+    """A problem as OpenAI's clients read it."""
+    kind = "invalid_request_error" if problem.status < 500 else "server_error"
+    return {"message": problem.detail, "type": kind, "code": str(problem.status)}
+
+
+def _problem(error: Exception) -> ProblemError:
     match error:
         case ProblemError():
             return error
@@ -96,7 +116,7 @@ def as_problem(error: Exception) -> ProblemError:
         case QueueFullError():
             wait = str(round(error.retry_after))
             return ProblemError(
-                429, "too many inputs wait for this model", f"try again in {wait} s",
+                429, "too much waits already", f"try again in {wait} s",
                 {"Retry-After": wait},
             )  # fmt: skip
         case JournalFullError():
@@ -122,7 +142,7 @@ def install(app: FastAPI) -> None:
     """Makes every error of the application a problem."""
 
     async def answer(request: Request, error: Exception) -> Response:
-        return as_problem(error).response()
+        return as_problem(error, request.url.path).response()
 
     for kind in (
         ProblemError, MlfolioError, QueueFullError, JournalFullError, TimeoutError,

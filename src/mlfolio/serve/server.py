@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from mlfolio.core.errors import NotTrainedError, UserError
@@ -12,8 +14,6 @@ from mlfolio.serve.settings import ENVIRONMENT, Settings
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-GRACE_S = 10  # in which what is in flight can end after SIGTERM
 
 
 def app() -> ASGIApp:
@@ -31,11 +31,14 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
             prediction log cannot be opened.
     """
     import uvicorn
+    from uvicorn.config import STARTUP_FAILURE
+    from uvicorn.supervisors import Multiprocess
 
     from mlfolio.serve import journal, keys
+    from mlfolio.serve.protocol import Protocol
 
     keys.required(settings)
-    check_champions(settings)
+    check_names(settings)
     check_address(settings)
     journal.prepare(settings.database_url)
     os.environ[ENVIRONMENT] = settings.model_dump_json()
@@ -43,21 +46,34 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
         if settings.workers > 1:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        uvicorn.run(
+        config = uvicorn.Config(
             "mlfolio.serve.server:app",
             factory=True,
             host=settings.host,
             port=settings.port,
             workers=settings.workers,
-            timeout_graceful_shutdown=GRACE_S,
+            http=Protocol,
+            timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 1,
+            timeout_worker_healthcheck=30,
             access_log=False,
             log_level="warning",
             server_header=False,
             proxy_headers=False,
         )
+        if settings.workers == 1:
+            server = uvicorn.Server(config)
+            with suppress(KeyboardInterrupt):
+                server.run()
+            failed = not server.started
+        else:
+            workers = Multiprocess(config, sockets=[config.bind_socket()])
+            workers.run()
+            failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
+    if failed:  # why is said already
+        raise SystemExit(1)
 
 
-def check_champions(settings: Settings) -> None:
+def check_names(settings: Settings) -> None:
     """Whether there is something to serve, said before any process starts.
 
     Raises:
@@ -68,8 +84,9 @@ def check_champions(settings: Settings) -> None:
     from mlfolio.core.catalog import catalog, get_card
     from mlfolio.track import registry
 
-    for name in settings.systems:
+    for name in (*settings.systems, *settings.store_inputs, *settings.forget_inputs):
         get_card(name)
+    for name in settings.systems:
         if registry.champion(name) is None:
             raise NotTrainedError(name)
     if not settings.systems and not any(map(registry.champion, catalog())):

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 import asyncio
+import re
+import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, cast
 from uuid import uuid4
 
-from mlfolio.core.model import Conversation, Input, Output, Reason, Streams
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.model import Conversation, Indexes, Input, Model, Output, Reason, Streams
 from mlfolio.serve import metrics
+from mlfolio.serve.batcher import QueueFullError
 from mlfolio.serve.fleet import Fleet, Served
 from mlfolio.serve.journal import Entry, Journal
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.settings import Settings
+from mlfolio.serve.threads import Threads
 
-TALKS = 8  # conversations that are answered at the same time; more wait
+TALKS, TALKS_WAITING = 8, 32  # conversations that are answered at the same time, and that wait
+READ_AT_ONCE = 16  # large inputs: between so many a request may end
+_NAME = re.compile(r"[^\x00-\x1f\x7f\\]{1,200}")  # of a document
 
 
 class Service:
@@ -29,8 +39,11 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.journal = Journal(settings.database_url, settings.keep_days)
-        self.fleet = Fleet(settings.systems, settings.queue_rows)
-        self._talks = asyncio.Semaphore(TALKS)
+        self.fleet = Fleet(settings.systems, settings.queue_rows, settings.timeout_s)
+        self._readers = Threads("read", 2, waiting=64)
+        self._indexers = Threads("index", 2, waiting=16)
+        self._talkers = Threads("talk", TALKS, waiting=1000)  # bounded by `_talking`
+        self._talking = 0
 
     async def start(self) -> None:
         """Loads the champions; from here on it answers."""
@@ -38,9 +51,25 @@ class Service:
         await self.fleet.start()
 
     async def close(self) -> None:
-        """Answers and logs what waits, then ends."""
-        await self.fleet.close()
+        """Answers and logs what waits, then ends; what takes too long is left."""
+        for threads in (self._readers, self._indexers, self._talkers):
+            threads.close()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.fleet.close(), self.settings.timeout_s)
         await self.journal.close()
+
+    async def read(self, model: Model, rows: Sequence[Mapping[str, Any]]) -> list[Input]:
+        """Large inputs, validated off the event loop; pictures take a while.
+
+        Raises:
+            InputError: Inputs that the model refuses.
+            QueueFullError: Too many are being read.
+        """
+        inputs: list[Input] = []
+        for at in range(0, len(rows), READ_AT_ONCE):
+            part = rows[at : at + READ_AT_ONCE]
+            inputs += await self._readers.run(parse_inputs, model, part, first_row=at)
+        return inputs
 
     async def predict(self, served: Served, inputs: Sequence[Input], client: str) -> list[Entry]:
         """Answers inputs; each entry of the log has the answer and its id.
@@ -49,32 +78,9 @@ class Service:
             QueueFullError: Too many wait.
             JournalFullError: The answers could not be logged, so they are not given.
         """
-        name, started = served.card.slug, time.perf_counter()
-        try:
-            outputs = await served.answers.ask(list(inputs))
-        except Exception:
-            metrics.ERRORS.labels(name).inc()
-            raise
-        return await self.keep(served, inputs, outputs, started, client)
-
-    async def keep(
-        self,
-        served: Served,
-        inputs: Sequence[Input],
-        outputs: Sequence[Output],
-        started: float,
-        client: str,
-    ) -> list[Entry]:
-        """Logs and counts answers; `started` is when their computing began (`perf_counter`)."""
-        latency = (time.perf_counter() - started) * 1000
-        keeps = self._keeps_inputs(served)
-        entries = [
-            Entry(
-                uuid4().hex, time.time(), served.card.slug, served.version.number,
-                given if keeps else None, output, latency, client,
-            )
-            for given, output in zip(inputs, outputs, strict=True)
-        ]  # fmt: skip
+        started = time.perf_counter()
+        outputs = await served.answers.ask(inputs)
+        entries = self._entries(served, inputs, outputs, started, client)
         await self.journal.add(entries)
         metrics.observe(served.card.slug, served.version.number, outputs)
         return entries
@@ -84,36 +90,119 @@ class Service:
 
         Raises:
             ProblemError: The model gives no reasons.
+            QueueFullError: Too many wait.
         """
         if served.reasons is None:
             raise ProblemError(404, f"{served.card.slug} cannot explain its answers")
-        queue = served.reasons
-        return [row[0] for row in await asyncio.gather(*(queue.ask([given]) for given in inputs))]
+        return await served.reasons.ask(inputs)
 
     async def talk(
         self, served: Served, conversation: Conversation, client: str
     ) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come; the last one is the whole, logged already.
 
+        Of an answer whose reader goes away, what was said until then is logged.
+
         Raises:
             ProblemError: The model cannot be talked to.
+            QueueFullError: Too many conversations wait.
+            TimeoutError: A piece does not come in time.
         """
         if not isinstance(served.model, Streams):
             raise ProblemError(404, f"{served.card.slug} cannot be talked to")
-        started = time.perf_counter()
-        async with self._talks:
-            pieces = served.model.talk(conversation)
-            while True:
-                try:
-                    piece = await asyncio.to_thread(_next, pieces)
-                except Exception:
-                    metrics.ERRORS.labels(served.card.slug).inc()
-                    raise
+        if self._talking >= TALKS + TALKS_WAITING:
+            raise QueueFullError(1.0)
+        self._talking += 1
+        started, said, whole = time.perf_counter(), "", None
+        pieces = served.model.talk(conversation)
+        # Submitted, not run: when the client goes, a thread may still be within the generator.
+        work = self._talkers.submit(_next, pieces)
+        try:
+            while whole is None:
+                async with asyncio.timeout(self.settings.timeout_s):
+                    piece = await asyncio.wrap_future(work)
                 if isinstance(piece, Output):
-                    break
+                    whole = piece
+                    continue
+                said += piece
                 yield piece
-        await self.keep(served, [conversation], [piece], started, client)
-        yield piece
+                work = self._talkers.submit(_next, pieces)
+        except Exception:
+            metrics.ERRORS.labels(served.card.slug).inc()
+            raise
+        finally:
+            self._talking -= 1
+            work.add_done_callback(lambda _: _end(pieces))
+            if whole is None and said:
+                cut = Output(answer=said, warnings=["cut off"])
+                self.journal.offer(self._entries(served, [conversation], [cut], started, client))
+        entries = self._entries(served, [conversation], [whole], started, client)
+        await self.journal.add(entries)
+        metrics.observe(served.card.slug, served.version.number, [whole])
+        yield whole
+
+    async def documents(self, served: Served) -> list[str]:
+        """The names of all documents that a model holds.
+
+        Raises:
+            ProblemError: It holds none.
+        """
+        return await self._indexers.run(_index(served).documents)
+
+    async def add_document(self, served: Served, name: str, content: bytes) -> int:
+        """Adds a document in the place of one of its name; returns its number of passages.
+
+        It lies in a file of our own naming for as long as that takes.
+
+        Raises:
+            ProblemError: The name is none, or the model holds no documents.
+            MlfolioError: It cannot be read.
+            TimeoutError: It takes too long.
+        """
+        index = _index(served)
+        if not _NAME.fullmatch(name) or {"", ".", ".."} & set(name.split("/")):
+            raise ProblemError(
+                422, f"{name[:80]!r} cannot name a document", "a file name, or a relative path"
+            )
+        _require_text(name)
+
+        def work() -> int:
+            with tempfile.TemporaryDirectory(prefix="mlfolio-upload-") as folder:
+                path = Path(folder) / f"upload{Path(name).suffix.lower()[:20]}"
+                path.write_bytes(content)
+                return index.add(path, name)
+
+        async with asyncio.timeout(self.settings.timeout_s):
+            return await self._indexers.run(work)
+
+    async def delete_document(self, served: Served, name: str) -> bool:
+        """Erases a document; False if there was none.
+
+        Raises:
+            ProblemError: The model holds no documents.
+        """
+        _require_text(name)
+        async with asyncio.timeout(self.settings.timeout_s):
+            return await self._indexers.run(_index(served).delete, name)
+
+    def _entries(
+        self,
+        served: Served,
+        inputs: Sequence[Input],
+        outputs: Sequence[Output],
+        started: float,
+        client: str,
+    ) -> list[Entry]:
+        """What is logged; `started` is when the computing began (`perf_counter`)."""
+        latency = (time.perf_counter() - started) * 1000
+        keeps = self._keeps_inputs(served)
+        return [
+            Entry(
+                uuid4().hex, time.time(), served.card.slug, served.version.number,
+                given if keeps else None, output, latency, client, keeps,
+            )
+            for given, output in zip(inputs, outputs, strict=True)
+        ]  # fmt: skip
 
     def _keeps_inputs(self, served: Served) -> bool:
         """Whether inputs are logged: not those of private systems, unless the settings say so."""
@@ -123,5 +212,30 @@ class Service:
         return name not in self.settings.forget_inputs
 
 
+def _index(served: Served) -> Indexes:
+    if not isinstance(served.model, Indexes):
+        raise ProblemError(404, f"{served.card.slug} holds no documents")
+    return cast("Indexes", served.model)
+
+
+def _require_text(name: str) -> None:
+    """Half a character (a lone surrogate) is in no file name and in no database."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ProblemError(422, f"{name[:80]!r} is no text", "send it as UTF-8") from None
+
+
 def _next(pieces: Iterator[str | Output]) -> str | Output:
-    return next(pieces)
+    """The next piece; a StopIteration would get lost between the threads."""
+    for piece in pieces:
+        return piece
+    raise RuntimeError("the model ended without a whole answer")
+
+
+def _end(pieces: Iterator[Any]) -> None:
+    """Ends a generator, which lets go of what it holds: a connection to a language model."""
+    close = getattr(pieces, "close", None)
+    if close is not None:
+        with suppress(Exception):
+            close()

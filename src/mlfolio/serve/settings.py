@@ -7,12 +7,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlfolio.core.run import runs_folder
 
 ENVIRONMENT = "MLFOLIO_SERVE"  # how the settings reach the worker processes
 DATABASE = "MLFOLIO_DB"
+MAX_EXPLAINED = 20  # inputs of one request: an explanation asks the model thousands of times
 
 
 class Settings(BaseModel):
@@ -30,12 +31,28 @@ class Settings(BaseModel):
     max_rows: int = Field(1000, ge=1, description="inputs of one request")
     queue_rows: int = Field(2000, ge=1, description="inputs that may wait for one model")
     timeout_s: float = Field(30, gt=0, description="until a request is given up")
-    rate: float = Field(0, ge=0, description="requests a second of one client; 0 is no limit")
+    rate: float | None = Field(
+        None, ge=0, description="requests a second of one client; 0 is no limit, which is the "
+        "default on this machine; beyond it is 50",
+    )  # fmt: skip
 
     database: str = Field("", description="SQLAlchemy URL; SQLite in the runs' folder if empty")
     keep_days: float = Field(90, gt=0, description="how long predictions are kept")
     store_inputs: tuple[str, ...] = Field((), description="private systems whose inputs are kept")
     forget_inputs: tuple[str, ...] = Field((), description="systems whose inputs are not kept")
+
+    @model_validator(mode="after")
+    def _pages_in_one_process(self) -> Self:
+        if self.pages and self.workers > 1:  # a visitor's session lives in one of them
+            raise ValueError("the web app needs a single worker: --no-pages, or --workers 1")
+        return self
+
+    @property
+    def requests_a_second(self) -> float:
+        """Of one client, of one worker; 0 is no limit."""
+        if self.rate is None:
+            return 0 if self.is_local else 50
+        return self.rate / self.workers
 
     @property
     def database_url(self) -> str:

@@ -2,7 +2,8 @@
 
 MLflow keeps its own SQLite database under the runs' folder, or uses the server that
 `MLFLOW_TRACKING_URI` names. A model goes in as a folder with a loader module
-(`mlfolio.track.loader`), so that no pickle is made and any MLflow client can load it.
+(`mlfolio.track.loader`), so that no pickle is made and any MLflow client can load it; one that is
+changed while it is served stays in its run's folder alone (`_log_model`).
 """
 
 from __future__ import annotations
@@ -22,7 +23,9 @@ from typing import TYPE_CHECKING, Any
 from filelock import FileLock
 from pydantic import BaseModel
 
+from mlfolio.core.catalog import catalog, get_system
 from mlfolio.core.errors import MlfolioError
+from mlfolio.core.model import Indexes
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
@@ -170,7 +173,7 @@ def register(
             "mlfolio.protocol": score.protocol,
             "mlfolio.knobs": json.dumps(dict(knobs), default=str),
         }
-        with mlflow.start_run(experiment_id=experiment_id, run_name=run.name, tags=tags):
+        with mlflow.start_run(experiment_id=experiment_id, run_name=run.name, tags=tags) as started:
             mlflow.log_params({name: str(value)[:500] for name, value in knobs.items()})
             mlflow.log_metrics({_metric_name(s.name): s.value for s in evaluation.scores})
             for name in ("figures", "tables"):
@@ -179,22 +182,38 @@ def register(
             for name in ("scores.json", "report.html", "MODEL_CARD.md"):
                 if (run / name).is_file():
                     mlflow.log_artifact(str(run / name))
-            logged = mlflow.pyfunc.log_model(
-                name="model",
-                loader_module="mlfolio.track.loader",
-                data_path=str(run / "model"),
-                pip_requirements=["mlfolio"],
-                metadata={"system": system},
-            )
+            uri, model_id = _log_model(system, run / "model")
         if not client.search_registered_models(f"name = '{system}'"):
             client.create_registered_model(system)
         version = client.create_model_version(
-            system, logged.model_uri, logged.run_id, tags, model_id=logged.model_id
+            system, uri, started.info.run_id, tags, model_id=model_id
         )
         registered = _version(client, system, int(version.version))
         alias = CHAMPION if verdict.champion else CHALLENGER
         client.set_registered_model_alias(system, alias, version.version)  # last: all else is there
         return registered, verdict
+
+
+def _log_model(system: str, folder: Path) -> tuple[str, str | None]:
+    """Gives MLflow a run's model; its address there, and its id if MLflow has a copy.
+
+    A model that is changed while it is served (an index of documents) is not copied on this
+    machine: the run's folder is the one that is loaded and changed, and what is deleted from it
+    would live on in the copy. A tracking server elsewhere does get a copy, the only one there is
+    for other machines; it stays as it was registered.
+    """
+    import mlflow
+
+    if not _is_remote() and system in catalog() and issubclass(get_system(system).model, Indexes):
+        return folder.as_uri(), None
+    logged = mlflow.pyfunc.log_model(
+        name="model",
+        loader_module="mlfolio.track.loader",
+        data_path=str(folder),
+        pip_requirements=["mlfolio"],
+        metadata={"system": system},
+    )
+    return logged.model_uri, logged.model_id
 
 
 def _experiment(client: MlflowClient, system: str) -> str:

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import islice
 
 from nltk.tokenize.punkt import (  # type: ignore[import-untyped]
     PunktParameters,
@@ -20,6 +21,7 @@ from mlfolio.parts.retrieval.blocks import Block
 
 CountTokens = Callable[[Sequence[str]], list[int]]
 HEADING_TOKENS = 60  # beyond, a heading would take the encoder's room from the text
+_COUNTED = 1_000  # sentences whose tokens are counted at once
 _WINDOW = 10_000  # characters that the splitter gets at once: it gives up after seconds of work
 _SHARED = (8, 4_000)  # characters that neighbours share: fewer are chance
 _ABBREVIATIONS = (
@@ -60,11 +62,12 @@ def _splitter() -> PunktSentenceTokenizer:
     return PunktSentenceTokenizer(parameters)
 
 
-def sentences(block: Block) -> list[str]:
+def sentences(block: Block) -> Iterator[str]:
     """Sentences of a paragraph; lines of code; a list item or table row is one to many."""
-    if block.kind == "code":
-        return [line for line in block.text.split("\n") if line.strip()]
-    return list(_split(block.text))
+    if block.kind != "code":
+        return _split(block.text)
+    lines = (match[0] for match in re.finditer(r"[^\n]+", block.text))
+    return (line for line in lines if line.strip())
 
 
 def split_sentences(text: str) -> list[str]:
@@ -110,7 +113,7 @@ def chunks(
     position = 0
     for headings, page, section in _sections(blocks):
         heading = _nearest(headings, count)
-        for text in _pack(list(_units(section, count, size)), size, overlap):
+        for text in _pack(_units(section, count, size), size, overlap):
             yield Chunk(text, heading, page, position)
             position += 1
 
@@ -160,17 +163,18 @@ def _nearest(heading: str, count: CountTokens) -> str:
 
 
 def _units(section: list[Block], count: CountTokens, size: int) -> Iterator[_Unit]:
-    pieces = [
+    pieces = (
         (text, block.kind == "code" or at == 0)
         for block in section
         for at, text in enumerate(sentences(block))
-    ]
-    for (text, starts), tokens in zip(pieces, count([text for text, _ in pieces]), strict=True):
-        if tokens <= size:
-            yield _Unit(text, tokens, starts)
-            continue
-        for at, (part, n) in enumerate(_cut(text, tokens, count, size)):
-            yield _Unit(part, n, starts and at == 0)
+    )
+    while group := list(islice(pieces, _COUNTED)):
+        for (text, starts), tokens in zip(group, count([text for text, _ in group]), strict=True):
+            if tokens <= size:
+                yield _Unit(text, tokens, starts)
+                continue
+            for at, (part, n) in enumerate(_cut(text, tokens, count, size)):
+                yield _Unit(part, n, starts and at == 0)
 
 
 def _cut(text: str, tokens: int, count: CountTokens, size: int) -> Iterator[tuple[str, int]]:
@@ -188,7 +192,7 @@ def _cut(text: str, tokens: int, count: CountTokens, size: int) -> Iterator[tupl
             yield piece, n
 
 
-def _pack(units: list[_Unit], size: int, overlap: int) -> Iterator[str]:
+def _pack(units: Iterable[_Unit], size: int, overlap: int) -> Iterator[str]:
     held: list[_Unit] = []
     used = fresh = 0
     for unit in units:

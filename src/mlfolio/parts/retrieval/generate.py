@@ -61,7 +61,7 @@ def finish(said: str, n: int) -> tuple[str, list[int], list[str]]:
         The text (empty if the model says that the passages do not answer), positions of the
         passages cited, in the order of their new numbers, and warnings.
     """
-    if re.sub(r"\W+", " ", said).strip().upper() == NOTHING:
+    if _letters(said) == NOTHING:
         return "", [], []
     text, used, invented = renumber(said, n)
     warnings = []
@@ -71,6 +71,15 @@ def finish(said: str, n: int) -> tuple[str, list[int], list[str]]:
     if not used:
         warnings.append("the language model cites no passage: check the answer by the sources")
     return text, used, warnings
+
+
+def may_be_nothing(said: str) -> bool:
+    """Whether an answer that has begun so may turn out to say that there is none."""
+    return NOTHING.startswith(_letters(said))
+
+
+def _letters(said: str) -> str:
+    return re.sub(r"\W+", " ", said).strip().upper()
 
 
 def renumber(text: str, n: int) -> tuple[str, list[int], set[int]]:

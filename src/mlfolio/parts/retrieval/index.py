@@ -4,15 +4,19 @@ What is indexed is read from the table itself, so there is no second state that 
 behind. Each write is one commit: a document is there in its old or its new form, never in half.
 Writers wait for each other at a file lock (which a killed process lets go of); readers see every
 commit of any process at their next question.
+
+What was deleted is in no answer at once, and off the disk when the table is written anew. Between
+the two lies a trace, so that a process that is killed there leaves this to whoever comes next.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -29,6 +33,8 @@ from mlfolio.parts.retrieval.vectors import Vectors
 
 TABLE = "chunks"
 LOCK = ".lock"
+TRACE = ".erasing"  # there is deleted text in the files
+LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # From so many rows on there is an index of vectors, which Lance holds in memory and so searches
@@ -80,6 +86,13 @@ class Index:
             with self.writing():
                 self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
                 self._need_full_text()
+        if self.is_erasing:
+            self._finish_erasing()
+
+    @property
+    def is_erasing(self) -> bool:
+        """Whether deleted text is still in the files: it is being erased, or that was broken."""
+        return (self.folder / TRACE).exists()
 
     def documents(self) -> dict[str, str]:
         """Names of the indexed documents, and the digests of their contents."""
@@ -129,6 +142,18 @@ class Index:
             with self.writing():
                 self._table.delete(f"document IN ({_quoted(gone)})")
 
+    @contextmanager
+    def erasing(self) -> Iterator[None]:
+        """Held while documents are removed or replaced: at its end their old text is erased."""
+        with self.writing():
+            self.leave_trace()
+            yield
+            self.rewrite()
+
+    def leave_trace(self) -> None:
+        """Says that from here on there may be deleted text in the files, until `rewrite`."""
+        (self.folder / TRACE).touch()
+
     def rewrite(self) -> None:
         """Writes every file anew, in the order of names and positions, and drops the old ones.
 
@@ -152,6 +177,7 @@ class Index:
                 # It warns of readers of the old files: ours ask again (`_read`).
                 warnings.simplefilter("ignore", UserWarning)
                 self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+            (self.folder / TRACE).unlink(missing_ok=True)
 
     def optimize(self) -> None:
         """Merges small files and brings the full-text index up to date."""
@@ -224,6 +250,13 @@ class Index:
             (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.position
         )
 
+    def beginnings(self, limit: int) -> list[Passage]:
+        """The first chunks of some documents."""
+        query = self._table.search().where("position = 0").select(_COLUMNS).limit(limit)
+        return sorted(
+            (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.document
+        )
+
     def copy_to(self, folder: Path) -> None:
         """Copies the index, by hard links where the disk allows: Lance never changes a file."""
         with self.writing():
@@ -244,6 +277,15 @@ class Index:
                 self._table = self._database.open_table(TABLE)
                 self._need_full_text()
                 return ask()
+
+    def _finish_erasing(self) -> None:
+        """Erases what a killed process has left; it is in no answer, so this may wait."""
+        try:
+            with self.writing():
+                if self.is_erasing:  # nobody else has done it meanwhile
+                    self.rewrite()
+        except Exception:  # a read-only folder, a full disk; LanceDB has no narrower error
+            LOG.warning("deleted text is still in the files of %s", self.folder, exc_info=True)
 
     def _open(self) -> bool:
         """Opens the table; False if there is none, or one without its full-text index."""

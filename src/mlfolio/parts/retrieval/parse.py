@@ -1,9 +1,12 @@
-"""Files to blocks. A file that cannot be read says why; a folder is never stopped by one."""
+"""The content of a file to blocks. One that cannot be read says why, and stops no folder.
+
+Ask `apart.parse_file`: it does this in a process that a hostile file cannot make take too much.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 
@@ -14,22 +17,10 @@ SUFFIXES = {
     ".pdf": "pdf", ".docx": "word", ".html": "html", ".htm": "html", ".md": "markdown",
     ".mdx": "markdown", ".markdown": "markdown", ".rst": "rst", ".txt": "text",
 }  # fmt: skip
+REVISION = 2  # of what the readers make of a file: counted up when an index must be made anew
 MAX_BYTES = 64 * 2**20
-
-
-def parse_file(path: Path) -> list[Block]:
-    """The blocks of a file, in reading order.
-
-    Raises:
-        UnreadableError: The file is empty, too big, damaged, encrypted, without text, or of a
-            format that nobody here reads.
-    """
-    size = path.stat().st_size
-    if size > MAX_BYTES:
-        raise UnreadableError(
-            f"{size / 2**20:.0f} MB is over the limit of {MAX_BYTES // 2**20} MB", "split it"
-        )
-    return parse_bytes(path.name, path.read_bytes())
+# Of what is read from one file. Shakespeare's works have 5.5 million characters.
+MAX_CHARACTERS, MAX_BLOCKS = 10_000_000, 200_000
 
 
 def parse_bytes(name: str, data: bytes) -> list[Block]:
@@ -40,15 +31,16 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
         data: Its content.
 
     Raises:
-        UnreadableError: As `parse_file`.
+        UnreadableError: The file is empty, too big, damaged, encrypted, without text, or of a
+            format that nobody here reads.
     """
     if not data.strip():
         raise UnreadableError("the file is empty", "delete it, or put text into it")
     kind = _kind(Path(name).suffix.lower(), data)
     try:
         found = read_text(data) if kind == "text" else _reader(kind, data)
-        blocks = [block for block in found if block.text or block.kind == "blank"]
-    except UnreadableError:
+        blocks = list(_bounded(block for block in found if block.text or block.kind == "blank"))
+    except (UnreadableError, MemoryError):
         raise
     except Exception as error:
         # The readers stand on five libraries; whatever those raise on a broken file (KeyError,
@@ -59,6 +51,19 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
     if all(block.kind in ("heading", "blank") for block in blocks):
         raise UnreadableError("there is no text in it", "delete it, or put text into it")
     return blocks
+
+
+def _bounded(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, as long as they are not too many."""
+    characters = 0
+    for number, block in enumerate(blocks, start=1):
+        characters += len(block.text)
+        if characters > MAX_CHARACTERS or number > MAX_BLOCKS:
+            raise UnreadableError(
+                f"it holds over {MAX_CHARACTERS:,} characters or {MAX_BLOCKS:,} paragraphs",
+                "split it",
+            )
+        yield block
 
 
 def read_text(data: bytes) -> Iterator[Block]:

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from mlfolio.parts.retrieval.apart import parse_apart, parse_file
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError
 from mlfolio.parts.retrieval.chunk import Chunk, chunks
 from mlfolio.parts.retrieval.index import Index
-from mlfolio.parts.retrieval.parse import SUFFIXES, parse_file
+from mlfolio.parts.retrieval.parse import SUFFIXES
 from mlfolio.parts.retrieval.vectors import Encodes
 
 _BATCH_CHUNKS = 256  # in one commit: what a kill -9 can cost
+MAX_CHUNKS = 20_000  # of one document: minutes of embedding
 
 T = TypeVar("T")
 
@@ -68,12 +72,7 @@ class Document:
 
     @cached_property
     def _blocks(self) -> list[Block]:
-        try:
-            return self.read()
-        except OSError as error:
-            raise UnreadableError(
-                f"it cannot be read ({error.strerror or error})", "check its permissions"
-            ) from error
+        return self.read()
 
     @classmethod
     def of_file(cls, path: Path, name: str) -> Document:
@@ -84,6 +83,12 @@ class Document:
         except OSError:
             digest = ""
         return cls(_utf8(name), digest, lambda: parse_file(path))
+
+    @classmethod
+    def of_bytes(cls, name: str, data: bytes, suffix: str) -> Document:
+        """A file's content in memory; the suffix says its format."""
+        digest = hashlib.sha256(data).hexdigest()
+        return cls(_utf8(name), digest, lambda: parse_apart(f"file{suffix}", data))
 
     @classmethod
     def of_text(cls, name: str, title: str, text: str) -> Document:
@@ -154,11 +159,30 @@ def sync(
     Returns:
         What was done; documents that cannot be read are in no answer.
     """
-    known, wanted, done = index.documents(), {d.name: d for d in documents}, Changes()
-    gone = [name for name in known if name not in wanted]
+    wanted = list(documents)
+    gone = set(index.documents()) - {document.name for document in wanted}
+    return merge(index, wanted, sorted(gone), encoder, chunking, progress)
+
+
+def merge(
+    index: Index,
+    documents: Iterable[Document],
+    gone: Sequence[str],
+    encoder: Encodes,
+    chunking: Chunking = Chunking(),
+    progress: Progress = in_silence,
+) -> Changes:
+    """Makes the index hold these documents, and not those that are gone; the rest stays.
+
+    Otherwise as `sync`.
+    """
+    known, done = index.documents(), Changes()
+    stale = [d for d in {d.name: d for d in documents}.values() if known.get(d.name) != d.digest]
+    if not stale and not gone:
+        return done
+    index.leave_trace()
     index.remove(gone)
     done.removed.extend(gone)
-    stale = [d for d in wanted.values() if known.get(d.name) != d.digest]
     read = progress(stale, "reading", len(stale))
     ready = [(d, cut) for d in read if (cut := _cut(d, encoder, chunking, done)) is not None]
     batches = list(_batches(ready))
@@ -168,8 +192,7 @@ def sync(
         for document, _ in batch:
             (done.replaced if document.name in known else done.added).append(document.name)
     index.remove(name for name in done.unreadable if name in known)
-    if stale or gone:
-        index.rewrite()
+    index.rewrite()
     return done
 
 
@@ -178,8 +201,16 @@ def put(
     document: Document,
     encoder: Encodes,
     chunking: Chunking = Chunking(),
+    before: Callable[[], object] = lambda: None,
 ) -> int:
     """Adds or replaces one document; it is on disk when this returns.
+
+    Args:
+        index: The index to change.
+        document: What to put into it.
+        encoder: The one that the index was made with.
+        chunking: The one that the index was made with.
+        before: Is called under the index's lock, once nothing is wrong with the document.
 
     Returns:
         Its number of chunks.
@@ -190,11 +221,11 @@ def put(
     cut = cut_up(document, encoder, chunking)
     vectors = encoder.encode([chunk.search_text for chunk in cut])
     with index.writing():
+        before()
         known = document.name in index.documents()
-        index.replace({document.name: (document.digest, cut)}, vectors)
-        if known:
-            index.rewrite()  # its former text must not stay on the disk
-        else:
+        with index.erasing() if known or index.is_erasing else nullcontext():
+            index.replace({document.name: (document.digest, cut)}, vectors)
+        if not known:
             index.optimize()
     return len(cut)
 
@@ -202,19 +233,26 @@ def put(
 def drop(index: Index, name: str) -> bool:
     """Takes one document out of every answer and off the disk; False if there was none."""
     with index.writing():
-        if name not in index.documents():
-            return False
-        index.remove([name])
-        index.rewrite()
-    return True
+        known = name in index.documents()
+        if known or index.is_erasing:  # of a process that was killed, perhaps in this deletion
+            with index.erasing():
+                index.remove([name])
+    return known
 
 
 def cut_up(document: Document, encoder: Encodes, chunking: Chunking) -> list[Chunk]:
-    """A document's chunks."""
+    """A document's chunks.
+
+    Raises:
+        UnreadableError: It cannot be turned into text, or into very many passages only.
+    """
     found = chunks(
         document.blocks, encoder.count_tokens, size=chunking.size, overlap=chunking.overlap
     )
-    return list(found)
+    cut = list(islice(found, MAX_CHUNKS + 1))
+    if len(cut) > MAX_CHUNKS:
+        raise UnreadableError(f"it makes over {MAX_CHUNKS:,} passages", "split it")
+    return cut
 
 
 def _cut(

@@ -8,12 +8,16 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, Field, create_model
 
 from mlfolio.core.model import Input
 from mlfolio.data.labelled import is_category
 
 MAX_TEXT = 10_000
+FEW = 5  # whole numbers that are a choice rather than a range
+STEPS = (1.0, 0.1, 0.01)  # that numbers may be multiples of
+EXAMPLES = 5
 BLANKS = frozenset(("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null"))
 
 ColumnKind = Literal["number", "category", "text"]
@@ -44,6 +48,8 @@ class Column(BaseModel):
         kind: `number`, `category` (few values that repeat) or `text`.
         minimum: Least value seen (numbers).
         maximum: Greatest value seen (numbers).
+        step: What all values seen are multiples of: 1 for whole numbers; None for no round number.
+        choices: All values seen, where they are whole and few.
         categories: All values seen (categories), the most frequent first.
         missing: Share of training rows in which it is missing.
         typical: The median, or the most frequent category; None for text.
@@ -53,6 +59,8 @@ class Column(BaseModel):
     kind: ColumnKind
     minimum: float | None = None
     maximum: float | None = None
+    step: float | None = None
+    choices: list[float] = []
     categories: list[str] = []
     missing: float = 0.0
     typical: float | str | None = None
@@ -63,9 +71,12 @@ class Column(BaseModel):
         name, missing = str(values.name), float(values.isna().mean())
         known = values.dropna()
         if pd.api.types.is_numeric_dtype(values):
+            distinct = np.unique(known.to_numpy(dtype=float))
+            step = _step(distinct)
             return cls(
                 name=name, kind="number", missing=missing, minimum=float(known.min()),
-                maximum=float(known.max()), typical=float(known.median()),
+                maximum=float(known.max()), typical=float(known.median()), step=step,
+                choices=distinct.tolist() if step == 1 and len(distinct) <= FEW else [],
             )  # fmt: skip
         if not is_category(values):
             return cls(name=name, kind="text", missing=missing)
@@ -90,6 +101,12 @@ class Column(BaseModel):
         if self.kind == "number" and self.minimum is not None:
             return [self.minimum, self.maximum]
         return list(self.categories)
+
+    @property
+    def hints(self) -> dict[str, Any]:
+        """What a form makes of it, beside its JSON type."""
+        found = {"seen": self.seen, "step": self.step, "choices": self.choices}
+        return {key: value for key, value in found.items() if value}
 
     def warning(self, value: Any) -> str | None:
         """What to say of a value that training never saw; None if it is an ordinary one."""
@@ -120,9 +137,14 @@ class Schema(BaseModel):
 
     @classmethod
     def learn(cls, features: pd.DataFrame, complete: bool = False) -> Schema:
-        """Learns the schema from training features, shape (n, columns)."""
+        """Learns the schema from training features, shape (n, columns).
+
+        The examples are spread over the rows: a table that is sorted by class shows every class.
+        """
         schema = cls(columns=[Column.of(features[name]) for name in features], complete=complete)
-        rows = schema.conform(features.head(5)).astype(object)
+        count = min(EXAMPLES, len(features))
+        spread = (np.arange(count) * 2 + 1) * len(features) // (2 * max(count, 1))
+        rows = schema.conform(features.iloc[spread]).astype(object)
         known = rows.where(rows.notna(), None).to_dict("records")
         return schema.model_copy(
             update={"example": [{str(k): v for k, v in r.items()} for r in known]}
@@ -142,7 +164,7 @@ class Schema(BaseModel):
             default = ... if self.complete else None
             field = Field(
                 default, alias=column.name, description=description,
-                json_schema_extra={"seen": column.seen} if column.seen else None,
+                json_schema_extra=column.hints or None,
             )  # fmt: skip
             if not self.complete:
                 kind = kind | None
@@ -204,6 +226,15 @@ class Schema(BaseModel):
         if column.kind == "category":
             return f"one of {', '.join(column.categories[:20])}"
         return "text"
+
+
+def _step(distinct: NDArray[np.float64]) -> float | None:
+    """The largest round number that all values are multiples of."""
+    for step in STEPS:
+        steps = distinct / step
+        if np.allclose(steps, np.round(steps), rtol=0, atol=1e-6):
+            return step
+    return None
 
 
 def _shown(value: Any) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +34,40 @@ SPECK = 0.05  # marks smaller than this share of the largest are dirt
 WIDE = 1.5  # a digit is no wider than this times its height
 
 
+class Box(NamedTuple):
+    """A rectangle of pixels."""
+
+    top: int
+    left: int
+    height: int
+    width: int
+
+    @property
+    def inside(self) -> tuple[slice, slice]:
+        """Its rows and columns."""
+        return slice(self.top, self.top + self.height), slice(self.left, self.left + self.width)
+
+
+WHOLE = Box(0, 0, SIDE, SIDE)
+
+
 @dataclass(frozen=True)
 class Normalised:
-    """A picture as the nets want it: ink `(28, 28)`, 0 = paper, 1 = ink, and what was noticed."""
+    """A picture as the nets want it.
+
+    Attributes:
+        ink: `(28, 28)`, 0 = paper, 1 = ink.
+        blank: Whether there is none.
+        warnings: What makes the answer doubtful.
+        taken: Where in the picture the digit was found.
+        placed: Where in `ink` it lies.
+    """
 
     ink: Grey
     blank: bool = False
     warnings: tuple[str, ...] = ()
+    taken: Box = WHOLE
+    placed: Box = WHOLE
 
 
 def open_picture(content: bytes) -> Grey:
@@ -83,10 +111,12 @@ def normalise(grey: Grey) -> Normalised:
     mask, marks = _find_marks(ink > EDGE)
     if marks > 1:
         warnings.append(f"{marks} separate marks: send one digit per picture")
-    height, width = _extent(mask)
-    if width > WIDE * height:
-        warnings.append(f"{width / height:.1f} times as wide as tall: more than one digit?")
-    return Normalised(_centre(_fit_box(ink, mask)), warnings=tuple(warnings))
+    taken = _box(mask)
+    if taken.width > WIDE * taken.height:
+        ratio = taken.width / taken.height
+        warnings.append(f"{ratio:.1f} times as wide as tall: more than one digit?")
+    centred, placed = _centre(_fit_box(ink[taken.inside]))
+    return Normalised(centred, warnings=tuple(warnings), taken=taken, placed=placed)
 
 
 def _to_grey(image: Image.Image) -> Grey:
@@ -184,33 +214,38 @@ def _find_marks(mask: Mask) -> tuple[Mask, int]:
     return mask, int(ndimage.label(near, np.ones((3, 3)))[1])
 
 
+def _box(mask: Mask) -> Box:
+    """The box around `mask`."""
+    rows, columns = np.nonzero(mask)
+    return Box(int(rows.min()), int(columns.min()), int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1)
+
+
 def _extent(mask: Mask) -> tuple[int, int]:
     """Height and width of the box around `mask`."""
-    rows, columns = np.nonzero(mask)
-    return int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1
+    box = _box(mask)
+    return box.height, box.width
 
 
-def _fit_box(ink: Grey, mask: Mask) -> Grey:
-    """Crops `ink` to the box of `mask` and scales that to 20 pixels on its longer side."""
-    rows, columns = np.nonzero(mask)
-    top, left = rows.min(), columns.min()
-    height, width = _extent(mask)
+def _fit_box(ink: Grey) -> Grey:
+    """Scales the digit's box to 20 pixels on its longer side."""
+    height, width = ink.shape
     scale = BOX / max(height, width)
-    crop = Image.fromarray(ink[top : top + height, left : left + width])
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    crop = Image.fromarray(np.ascontiguousarray(ink))
     small = np.asarray(crop.resize(size, Image.Resampling.BICUBIC), np.float32)
     return np.asarray(np.clip(small / max(float(small.max()), 1e-6), 0, 1), np.float32)
 
 
-def _centre(small: Grey) -> Grey:
+def _centre(small: Grey) -> tuple[Grey, Box]:
     """Places `small` (at most 20x20) on 28x28 paper with its centre of mass in the middle."""
     height, width = small.shape
     mass_y, mass_x = _centre_of_mass(small)
     top = int(np.clip(round(MIDDLE - mass_y), 0, SIDE - height))
     left = int(np.clip(round(MIDDLE - mass_x), 0, SIDE - width))
+    placed = Box(top, left, height, width)
     paper = np.zeros((SIDE, SIDE), np.float32)
-    paper[top : top + height, left : left + width] = small
-    return paper
+    paper[placed.inside] = small
+    return paper, placed
 
 
 def _centre_of_mass(ink: Grey) -> tuple[float, float]:

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import io
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
+from scipy import ndimage
 
 from mlfolio.core.model import Model
 from mlfolio.core.page import Ask
 from mlfolio.report.words import png_url
 
+from .data import to_bytes
 from .model import DigitsModel, read_picture
-from .normalise import normalise
+from .normalise import SIDE, Grey, Normalised, normalise
 
 PAD = """
 <canvas width="280" height="280" tabindex="0" role="img" aria-label="Draw a digit here"></canvas>
@@ -34,30 +34,34 @@ DRAW = """
 const canvas = element.querySelector("canvas"), pen = canvas.getContext("2d");
 let down = false, sent = 0;
 const clear = () => { pen.fillStyle = "#fff"; pen.fillRect(0, 0, 280, 280); };
-const send = () => {
-  sent = Date.now();
-  props.value = canvas.toDataURL("image/png");
-  trigger("input");
-};
+const send = (picture) => { sent = Date.now(); props.value = picture; trigger("input"); };
 const place = (event) => {
   const box = canvas.getBoundingClientRect(), scale = 280 / box.width;
   return [(event.clientX - box.left) * scale, (event.clientY - box.top) * scale];
 };
+const lift = () => { if (down) { down = false; send(canvas.toDataURL("image/png")); } };
 clear();
 canvas.addEventListener("pointerdown", (event) => {
+  const [x, y] = place(event);
   down = true; canvas.setPointerCapture(event.pointerId);
-  pen.lineWidth = 20; pen.lineCap = pen.lineJoin = "round"; pen.strokeStyle = "#000";
-  pen.beginPath(); pen.moveTo(...place(event)); pen.lineTo(...place(event)); pen.stroke();
+  pen.lineWidth = 20; pen.lineCap = pen.lineJoin = "round";
+  pen.strokeStyle = pen.fillStyle = "#000";
+  pen.beginPath(); pen.arc(x, y, 10, 0, 7); pen.fill();
+  pen.beginPath(); pen.moveTo(x, y);
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!down) return;
   pen.lineTo(...place(event)); pen.stroke();
-  if (Date.now() - sent > 200) send();
+  if (Date.now() - sent > 200) send(canvas.toDataURL("image/png"));
 });
-canvas.addEventListener("pointerup", () => { if (down) { down = false; send(); } });
-element.querySelector("button").addEventListener("click", () => { clear(); send(); });
+canvas.addEventListener("pointerup", lift);
+canvas.addEventListener("pointercancel", lift);
+element.querySelector("button").addEventListener("click", () => { clear(); send(""); });
 """
-SHOWN = 252  # pixels that the small picture is enlarged to
+EMPTY = "Draw a digit."
+SHOWN = 280  # pixels that the longer side of a picture is shown at
+SMOOTH = 0.8  # pixels of the net's 28: a gradient jumps from pixel to pixel
+ORANGE = (1.0, 0.5, 0.0)
 
 
 def build(ask: Ask) -> None:
@@ -65,48 +69,57 @@ def build(ask: Ask) -> None:
     with gr.Row():
         with gr.Column():
             pad = gr.HTML(html_template=PAD, css_template=STYLE, js_on_load=DRAW, elem_id="pad")
-            gr.Markdown("or a picture of one digit:")
-            file = gr.Image(type="filepath", sources=["upload", "clipboard"], height=180)
         with gr.Column():
-            answer = gr.HTML("Draw a digit.", elem_id="answer")
+            answer = gr.HTML(EMPTY, elem_id="answer")
             seen = gr.HTML("", elem_id="seen")
+    with gr.Accordion("or bring a picture of one digit", open=False):
+        file = gr.File(label="picture of one digit (PNG or JPEG)", type="binary", height=140,
+                       elem_id="picture")  # fmt: skip
 
-    async def read(picture: Any) -> tuple[str, str]:
+    async def read(picture: str | bytes | None) -> tuple[str, str]:
+        if not picture:
+            return EMPTY, ""
         answered, _ = await ask({"image": picture})
         return answered, await asyncio.to_thread(_seen, ask.model, picture)
 
-    async def drawn(url: str | None) -> tuple[str, str]:
-        return await read(url) if url else ("Draw a digit.", "")
-
-    async def uploaded(path: str | None) -> tuple[str, str]:
-        return await read(Path(path).read_bytes()) if path else ("Draw a digit.", "")
-
-    pad.input(drawn, pad, [answer, seen], show_progress="hidden", trigger_mode="always_last")
-    file.change(uploaded, file, [answer, seen], show_progress="minimal")
+    pad.input(read, pad, [answer, seen], show_progress="hidden", trigger_mode="always_last")
+    file.change(read, file, [answer, seen], show_progress="minimal")
 
 
 def _seen(model: Model, picture: Any) -> str:
-    """What the net gets, with what moved its answer in orange over it."""
-    assert isinstance(model, DigitsModel)  # noqa: S101 - it is this system's page
-    try:
-        found = normalise(read_picture(picture))
-    except ValueError:
+    """The picture, with what moved the net's answer in orange over it."""
+    if not isinstance(model, DigitsModel):
         return ""
+    try:
+        grey = read_picture(picture)
+    except ValueError:  # which the answer says
+        return ""
+    found = normalise(grey)
     if found.blank:
         return ""
-    url = _overlaid(found.ink, model.saliency(found.ink[None])[0])
+    size = (np.array(grey.shape) * SHOWN / max(grey.shape)).astype(int).clip(1)
     return (
-        "<h4>What the net sees, and in orange what decided</h4>"
-        f'<img width="{SHOWN}" height="{SHOWN}" alt="the normalised digit with its saliency" '
-        f'style="image-rendering: pixelated; border-radius: 6px" src="{url}">'
+        "<h4>In orange, what decided</h4>"
+        f'<img width="{size[1]}" height="{size[0]}" alt="the picture with the pixels that moved '
+        'the answer in orange" style="border-radius: 6px; max-width: 100%" '
+        f'src="{_overlaid(grey, found, model)}">'
     )
 
 
-def _overlaid(ink: NDArray[np.float32], saliency: NDArray[np.float32]) -> str:
-    """Grey ink with saliency in orange, both `(28, 28)`, as the URL of a PNG."""
-    heat = (saliency / max(float(saliency.max()), 1e-9))[..., None]
-    grey = np.repeat(ink[..., None], 3, axis=2)
-    mixed = grey * (1 - heat) + heat * np.array([1.0, 0.55, 0.0])
+def _overlaid(grey: Grey, found: Normalised, model: DigitsModel) -> str:
+    """A grey picture with the net's saliency laid back over the digit, as the URL of a PNG."""
+    saliency = ndimage.gaussian_filter(model.saliency(found.ink[None])[0], SMOOTH)
+    saliency = (saliency / max(float(saliency.max()), 1e-9)) ** 2  # the peaks, not the noise
+    taken, placed = found.taken, found.placed
+    across, down = taken.width / placed.width, taken.height / placed.height
+    whole = (round(SIDE * across), round(SIDE * down))  # what the net sees, as large as it is here
+    heat = Image.new("F", (grey.shape[1], grey.shape[0]))
+    heat.paste(
+        Image.fromarray(saliency).resize(whole, Image.Resampling.BICUBIC),
+        (round(taken.left - placed.left * across), round(taken.top - placed.top * down)),
+    )
+    share = np.clip(np.asarray(heat), 0, 1)[..., None]
     buffer = io.BytesIO()
-    Image.fromarray((255 * mixed).astype(np.uint8)).save(buffer, "PNG")
+    mixed = grey[..., None] * (1 - share) + share * np.array(ORANGE)
+    Image.fromarray(to_bytes(mixed)).save(buffer, "PNG")
     return png_url(buffer.getvalue())

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -13,12 +14,13 @@ from mlfolio.core.errors import FileError
 from mlfolio.core.model import Conversation, Input, Message, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
+from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.chunk import run_together
 from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
-from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, prompt
+from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.search import (
     CANDIDATES,
@@ -28,12 +30,15 @@ from mlfolio.parts.retrieval.search import (
     cut_question,
     find,
 )
-from mlfolio.parts.retrieval.sync import Chunking, Document, drop, put
+from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
+from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.retrieval.vectors import Encodes, Vectors
 
 NOT_FOUND = "This is not in your documents."
-INDEX, SETTINGS = "index", "model.json"
+INDEX, UPLOADS, SETTINGS = "index", "uploads", "model.json"
+EXAMPLES = 5
 MAX_QUESTION = 20_000  # characters
+LOG = logging.getLogger(__name__)
 
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION)
@@ -92,6 +97,10 @@ class DocumentAnswer(Output):
     found: bool
     sources: list[Citation]
 
+    def redacted(self) -> Self:
+        """Whether something was found, and how sure that is: the rest quotes the documents."""
+        return self.model_copy(update={"answer": "", "sources": [], "warnings": []})
+
 
 class Settings(BaseModel):
     """What a stored model remembers beside its index.
@@ -99,6 +108,8 @@ class Settings(BaseModel):
     Attributes:
         recipe: What the chunks and vectors depend on beside the files: two indexes with equal
             recipes hold the same for the same file.
+        begun: When its fit took over what was uploaded to the champion, in ns since 1970.
+        examples: Training questions; empty where nobody asked any.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -113,6 +124,7 @@ class Settings(BaseModel):
     threshold: float = Confidence().threshold
     examples: list[str] = []
     recipe: str = ""
+    begun: int = 0
 
     @property
     def chunking(self) -> Chunking:
@@ -125,6 +137,7 @@ class DocumentsModel:
 
     Attributes:
         index: The chunks.
+        uploads: The files that came while it was served; they lie beside the index.
         settings: How they were made and how they are asked.
         generates: Whether the language model of `MLFOLIO_LLM` may write the answers. A model that
             was just fitted does not let it, so that a run costs no tokens; a loaded one does.
@@ -141,6 +154,7 @@ class DocumentsModel:
         generates: bool = False,
     ) -> None:
         self.index = index
+        self.uploads = Uploads(index.folder.parent / UPLOADS)
         self.settings = settings
         self.encoder: Encodes = encoder or get_encoder(settings.encoder)
         self.generates = generates
@@ -160,25 +174,58 @@ class DocumentsModel:
         candidates = find(self.index, self.encoder, question, s.candidates, within)
         return best_hits(self.index, candidates, s.passages, s.weight), candidates.vector
 
+    def warm(self) -> None:
+        """Answers a question as far as that costs nobody anything: no language model is asked."""
+        question = self.examples()[0].question
+        hits, vector = self.retrieve(question)
+        extract(self.encoder, question, vector, hits, self.settings.sentences)
+
     def examples(self) -> list[DocumentQuestion]:
-        """A few questions: training questions where there are some, else headings."""
-        return [DocumentQuestion(question=text) for text in self.settings.examples]
+        """A few questions: training questions where there are some, else first headings.
+
+        Those are looked up, not stored: of a deleted document nothing may be left.
+        """
+        texts = self.settings.examples or [
+            (first.heading.split(" > ")[0] or first.text)[:200]
+            for first in self.index.beginnings(EXAMPLES)
+        ]
+        texts = texts or ["What is in these documents?"]
+        return [DocumentQuestion(question=text) for text in texts]
 
     def add(self, path: Path, name: str | None = None) -> int:
         """Adds or replaces a document; returns its number of chunks once they are on disk.
 
+        The file is kept beside the index, so that the models of later runs have it too.
+
         Raises:
             FileError: It cannot be read; the index is as it was.
         """
-        document = Document.of_file(path, name or path.name)
+        name = name or path.name
         try:
-            return put(self.index, document, self.encoder, self.settings.chunking)
+            data = content(path)
+            document = Document.of_bytes(name, data, path.suffix)
+            return put(
+                self.index, document, self.encoder, self.settings.chunking,
+                before=lambda: self.uploads.keep(document.name, path.suffix, data),
+            )  # fmt: skip
         except UnreadableError as error:
-            raise FileError(f"{document.name}: {error.message}", error.fix) from None
+            raise FileError(f"{name}: {error.message}", error.fix) from None
 
     def delete(self, name: str) -> bool:
-        """Erases a document from the index and its files; False if there was none."""
-        return drop(self.index, name)
+        """Erases a document, its file and its text in the index; False if there was none."""
+        with self.index.writing():
+            known = name in self.uploads or name in self.index.documents()
+            if known:
+                self.uploads.delete(name)  # first: what a crash leaves to do, `load` does
+            drop(self.index, name)
+        return known
+
+    def adopt(self, former: Any) -> None:
+        """Takes over what was uploaded to, or deleted from, a former model while this was made."""
+        if isinstance(former, DocumentsModel):
+            with self.index.writing():
+                self.uploads.take_over(former.uploads, self.settings.begun)
+            self._index_uploads()
 
     def documents(self) -> list[str]:
         """The names of all documents."""
@@ -190,13 +237,16 @@ class DocumentsModel:
         return run_together([passage.text for passage in found])
 
     def save(self, folder: Path) -> None:
-        """Writes `model.json` and the index (hard links: Lance never changes a file)."""
+        """Writes `model.json`, the index and the uploads (by hard links: no file is changed)."""
         self.index.copy_to(folder / INDEX)
+        self.uploads.copy_to(folder / UPLOADS)
         write_json(folder / SETTINGS, self.settings)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Opens a stored index in place: what is added or deleted is kept there.
+
+        What was uploaded to former champions is put into it, if it is not there yet.
 
         Raises:
             FileError: There is none, or it was made with an encoder that is not here.
@@ -209,7 +259,12 @@ class DocumentsModel:
             raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
         encoder = get_encoder(settings.encoder)
         index = Index(folder / INDEX, encoder.dimension)
-        return cls(index, settings, encoder, generates=True)
+        model = cls(index, settings, encoder, generates=True)
+        try:
+            model._index_uploads()
+        except OSError as error:  # a read-only folder, a full disk: the rest can be asked
+            LOG.warning("uploaded documents are not in the answers: %s", error)
+        return model
 
     def talk(self, conversation: Conversation) -> Iterator[str | Output]:
         """Answers the last question of a conversation, piece by piece; the whole answer is last.
@@ -219,6 +274,23 @@ class DocumentsModel:
         """
         question = self._stand_alone(conversation.messages)
         yield from self._pieces(DocumentQuestion(question=question), streamed=True)
+
+    def _index_uploads(self) -> None:
+        """Makes the index say what was uploaded and deleted: nothing to do, as a rule."""
+        if not any(self._not_indexed()):
+            return
+        with self.index.writing():
+            stale, gone = self._not_indexed()  # again: another process may have done it
+            documents = (upload.document for upload in stale)
+            done = merge(self.index, documents, gone, self.encoder, self.settings.chunking)
+        for name, why in done.unreadable.items():
+            LOG.warning("the uploaded document %s is in no answer any more: %s", name, why)
+
+    def _not_indexed(self) -> tuple[list[Upload], list[str]]:
+        """The uploads that are not in the index, and the deleted documents that still are."""
+        known = self.index.documents()
+        stale = [upload for upload in self.uploads if known.get(upload.name) != upload.digest]
+        return stale, [name for name in known if self.uploads.is_deleted(name)]
 
     def _answer(self, asked: DocumentQuestion) -> DocumentAnswer:
         *_, answer = self._pieces(asked)
@@ -282,10 +354,12 @@ def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:
     """All that a language model says; on the way its pieces, where they are wanted."""
     if not streamed:
         return chat.ask(SYSTEM, asked)
-    said = ""
+    said = held = ""
     for piece in chat.stream(SYSTEM, asked):
-        said += piece
-        yield piece
+        said, held = said + piece, held + piece
+        if not may_be_nothing(said):  # that there is no answer is said in our own words
+            yield held
+            held = ""
     return said
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from mlfolio.core.errors import MlfolioError
-from mlfolio.core.model import Conversation, Message
+from mlfolio.core.model import Conversation, Message, Model
 from mlfolio.core.page import Ask
 
 from .model import DocumentAnswer, DocumentsModel
@@ -34,20 +34,25 @@ document.addEventListener("click", (event) => {
 """
 
 
+# The name of the document goes on to be deleted only after a yes.
+CONFIRM = """
+(name, sources) => [
+  name && confirm(`Delete ${name}? It is erased for everybody.`) ? name : null, sources]
+"""
+
+
 def build(ask: Ask) -> None:
     """The conversation, what its answer rests on, and the documents."""
-
-    def model() -> DocumentsModel:
-        champion = ask.model
-        assert isinstance(champion, DocumentsModel)  # noqa: S101 - it is this system's page
-        return champion
-
     with gr.Row():
         with gr.Column(scale=2):
-            talk = gr.Chatbot(label="conversation", height=380, elem_id="conversation")
+            talk = gr.Chatbot(
+                label="conversation", height=380, elem_id="conversation", buttons=["copy"]
+            )
             question = gr.Textbox(
                 label="your question", placeholder="and press Enter", elem_id="question"
             )
+            if asked := [[row.question] for row in ask.model.examples()]:
+                gr.Examples(asked, question, label="for example")
             with gr.Row():
                 send = gr.Button("Ask", variant="primary")
                 clear = gr.Button("New conversation")
@@ -56,8 +61,8 @@ def build(ask: Ask) -> None:
             files = gr.File(
                 label="add documents", file_count="multiple", type="filepath", elem_id="files"
             )
-            said = gr.Markdown("", elem_id="said")
-            names = gr.Dropdown(choices=model().documents(), label="documents", value=None)
+            told = gr.Markdown("", elem_id="said")
+            names = gr.Dropdown([], label="documents", value=None, elem_id="names")
             delete = gr.Button("Delete this document")
 
     async def answer(asked: str, turns: Turns, below: str) -> AsyncIterator[tuple[str, Turns, str]]:
@@ -75,37 +80,63 @@ def build(ask: Ask) -> None:
                 elif isinstance(piece, DocumentAnswer):
                     turns[-1] = {"role": "assistant", "content": _linked(piece, turn)}
                     # Earlier answers keep their sources: their citations lead there.
-                    found = await asyncio.to_thread(_sources, model(), piece, turn)
+                    found = await asyncio.to_thread(_sources, ask.model, piece, turn)
                     below = found + below.replace("<details open ", "<details ")
                 yield "", turns, below
         except MlfolioError as error:
-            turns[-1] = {"role": "assistant", "content": _plain(f"error: {error}")}
+            turns[-1] = {"role": "assistant", "content": _plain(f"No answer: {error.message}")}
             yield "", turns, below
 
-    def add(paths: list[str] | None) -> tuple[str, Any, None]:
-        lines = []
-        for path in paths or []:
-            name = Path(path).name
-            try:
-                chunks = model().add(Path(path), name)
-            except MlfolioError as error:
-                lines.append(f"- **{_plain(name)}** was not added: {_plain(str(error))}")
-            else:
-                lines.append(f"- **{_plain(name)}**: {chunks} passages")
-        return "\n".join(lines), gr.Dropdown(choices=model().documents()), None
+    async def listed() -> Any:
+        return gr.Dropdown(choices=await ask.documents(), value=None)
 
-    def remove(name: str | None) -> tuple[str, Any]:
+    async def add(paths: list[str] | None) -> tuple[str, Any, None]:
+        lines = [await _added(ask, path) for path in paths or []]
+        return "\n".join(lines), await listed(), None
+
+    async def remove(name: str | None, below: str) -> tuple[str, Any, str]:
         if not name:
-            return "choose a document first", gr.Dropdown()
-        model().delete(name)
-        return f"{_plain(name)} is erased", gr.Dropdown(choices=model().documents(), value=None)
+            return "nothing is deleted: no document was chosen", gr.Dropdown(), below
+        try:
+            known = await ask.delete_document(name)
+        except MlfolioError as error:
+            return (
+                f"**{_plain(name)}** was not deleted: {_plain(error.message)}",
+                gr.Dropdown(),
+                below,
+            )
+        told = "is erased" if known else "was erased already"
+        return f"**{_plain(name)}** {told}", await listed(), _without(below, name)
 
     for event in (question.submit, send.click):
         shown = [question, talk, sources]
         event(answer, shown, shown, show_progress="hidden")
     clear.click(lambda: ([], ""), None, [talk, sources])
-    files.upload(add, files, [said, names, files])
-    delete.click(remove, names, [said, names])
+    files.upload(add, files, [told, names, files])
+    delete.click(remove, [names, sources], [told, names, sources], js=CONFIRM)
+    gr.on(None, listed, None, names, show_progress="hidden")
+
+
+async def _added(ask: Ask, path: str) -> str:
+    """Adds an uploaded file, which is not kept; says in a line what became of it."""
+    name = Path(path).name
+    try:
+        content = await asyncio.to_thread(_take, Path(path))
+        count = await ask.add_document(name, content)
+    except MlfolioError as error:
+        reason = error.message.removeprefix(f"{name}: ")
+        return f"- **{_plain(name)}** was not added: {_plain(reason)}"
+    return f"- **{_plain(name)}**: {count} passages"
+
+
+def _take(path: Path) -> bytes:
+    """The content of an upload, which is gone from the disk afterwards."""
+    try:
+        content = path.read_bytes()
+        path.unlink()
+    except OSError as error:  # somebody else has uploaded the same at the same time
+        raise MlfolioError("the upload was lost; choose the file again") from error
+    return content
 
 
 def _conversation(turns: Turns) -> Conversation:
@@ -141,12 +172,13 @@ def _as_said(shown: str) -> str:
     return re.sub(rf"\\({SPECIAL})", r"\1", unlinked)
 
 
-def _sources(model: DocumentsModel, answer: DocumentAnswer, turn: int) -> str:
+def _sources(model: Model, answer: DocumentAnswer, turn: int) -> str:
     """Each citation, to be opened: file, page and headings, then the passage in its page."""
-    if not answer.sources:
+    if not answer.sources or not isinstance(model, DocumentsModel):
         return ""
     shown = "".join(
-        f'<details {"open " if number == 1 else ""}id="source-{turn}-{number}">'
+        f'<details {"open " if number == 1 else ""}id="source-{turn}-{number}" '
+        f'data-document="{escape(source.document)}">'
         f"<summary>[{number}] {escape(str(source))}</summary>"
         f'<blockquote class="mlf-page">{_marked(model.page(source), source.text)}</blockquote>'
         "</details>"
@@ -154,7 +186,14 @@ def _sources(model: DocumentsModel, answer: DocumentAnswer, turn: int) -> str:
     )
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in answer.warnings)
     title = "Sources" if answer.found else "The nearest passage"
-    return f"<h4>{title}</h4>{shown}{warnings}"
+    return f"<section><h4>{title}</h4>{shown}{warnings}</section>"
+
+
+def _without(below: str, document: str) -> str:
+    """What is shown of sources, less those from a document; nothing of answers without any."""
+    place = re.escape(f'data-document="{escape(document)}"')
+    left = re.sub(rf"<details [^>]*{place}>.*?</details>", "", below, flags=re.DOTALL)
+    return re.sub(r"<section>(?:(?!<details |</section>).)*</section>", "", left, flags=re.DOTALL)
 
 
 def _marked(page: str, passage: str) -> str:

@@ -23,19 +23,28 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
-from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.embed import BUNDLED, Encoder, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
+from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
 from mlfolio.parts.retrieval.sync import Chunking, sync
+from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score
 
 from .card import CARD
 from .data import ENOUGH, Corpus, load_corpus
-from .model import INDEX, DocumentQuestion, DocumentsModel, Settings, stored_settings
+from .model import (
+    EXAMPLES,
+    INDEX,
+    UPLOADS,
+    DocumentQuestion,
+    DocumentsModel,
+    Settings,
+    stored_settings,
+)
 
 K = 10
 _MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
@@ -77,13 +86,14 @@ class Documents(System):
                 f"Confidence and threshold were fitted with {BUNDLED}: with another encoder they "
                 "are no probability, and 'not in your documents' may come too often or too seldom."
             )
-        folder = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder)) / INDEX
+        working = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
+        folder, begun = working / INDEX, time.time_ns()
         recipe = _recipe(encoder, chunking := Chunking(self.chunk_tokens, self.overlap))
         _start_from(run.previous, folder, recipe, encoder.dimension)
         index = Index(folder, encoder.dimension)
         # The stored model is a copy. This one goes with its object, also after a failure: what is
         # later erased from the stored index must not live on here.
-        weakref.finalize(index, shutil.rmtree, folder.parent, ignore_errors=True)
+        weakref.finalize(index, shutil.rmtree, working, ignore_errors=True)
         done = sync(index, data.documents, encoder, chunking, run.progress)
         counts = {"added": done.added, "replaced": done.replaced, "removed": done.removed,
                   "unreadable": done.unreadable}  # fmt: skip
@@ -93,10 +103,12 @@ class Documents(System):
             + ")."
         )
         weight = self.weight if self.weight is not None else self._choose(index, encoder, data, run)
-        examples = [q.text for q in data.train if q.relevant][:5] or _headings(data)
+        _keep_uploads(run, working / UPLOADS)
+        examples = [q.text for q in data.train if q.relevant][:EXAMPLES]
         settings = Settings(
-            **self.model_dump(exclude={"weight"}), weight=weight, examples=examples, recipe=recipe
-        )
+            **self.model_dump(exclude={"weight"}), weight=weight, examples=examples,
+            recipe=recipe, begun=begun,
+        )  # fmt: skip
         return DocumentsModel(index, settings, encoder)
 
     def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
@@ -179,7 +191,7 @@ class Documents(System):
 def _recipe(encoder: Encoder, chunking: Chunking) -> str:
     """What an index depends on beside the files: versions of the readers, encoder, cutting."""
     versions = [f"{name} {version(name)}" for name in _MADE_WITH]
-    return "; ".join([*versions, encoder.recipe(), str(chunking)])
+    return "; ".join([*versions, f"readers {REVISION}", encoder.recipe(), str(chunking)])
 
 
 def _start_from(previous: Path | None, folder: Path, recipe: str, dimension: int) -> None:
@@ -191,17 +203,19 @@ def _start_from(previous: Path | None, folder: Path, recipe: str, dimension: int
         Index(previous / INDEX, dimension).copy_to(folder)
 
 
-def _headings(data: Corpus) -> list[str]:
-    """Questions for documents that nobody asked about: their first headings or sentences."""
-    found = []
-    for document in data.documents:
-        try:
-            found.append(document.blocks[0].text[:200])
-        except UnreadableError:
-            continue
-        if len(found) == 5:
-            break
-    return found or ["What is in these documents?"]
+def _keep_uploads(run: Run, folder: Path) -> None:
+    """Copies what was uploaded to the champion.
+
+    It is not indexed here, because the scores are about the user's folder; `load` does it.
+    """
+    if run.previous is None:
+        return
+    Uploads(run.previous / UPLOADS).copy_to(folder)
+    if count := len(list(Uploads(folder))):
+        run.note(
+            f"{count:,} uploaded documents are kept: they will be in the answers, but are not in "
+            "these scores."
+        )
 
 
 def _ndcgs(

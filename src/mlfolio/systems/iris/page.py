@@ -14,6 +14,9 @@ from mlfolio.report.words import png_url
 
 from .figures import POINTS, among
 
+PARTS = ("sepal_length", "sepal_width", "petal_length", "petal_width")
+NAMES = {part: f"{part.replace('_', ' ')} (cm)" for part in PARTS}  # as Fisher measured them
+
 
 def build(ask: Ask) -> None:
     """The usual form, and beside the answer where the flower lies."""
@@ -33,4 +36,4 @@ def build(ask: Ask) -> None:
         alt = "the flower as a star among the training flowers"
         return f'<h4>Among the flowers it was learned from</h4><img alt="{alt}" src="{url}">'
 
-    ask.form(place)
+    ask.form(place, NAMES)

@@ -13,6 +13,7 @@ from mlfolio.parts.retrieval.blocks import Block, Kind, UnreadableError, decode,
 
 _FLOW: dict[str, Kind] = {"p": "text", "li": "item", "pre": "code", "dt": "item", "dd": "text",
          "blockquote": "text", "figcaption": "text", "summary": "text"}  # fmt: skip
+_PARTS = ("p", "li", "pre", "table", "dd")  # what holds one of them is not one block
 _SKIP = ("script", "style", "noscript", "template", "nav", "footer", "aside", "iframe", "svg",
          "button", "input", "select", "textarea", "datalist")  # fmt: skip
 _MAINS = ("self::main or @role='main'", "self::article")
@@ -58,7 +59,7 @@ def _html_blocks(element: Any) -> Iterator[Block]:
         elif tag == "tr":
             yield from _flush(loose)
             yield Block("table", " | ".join(squeeze(cell.text_content()) for cell in child))
-        elif tag in _FLOW and not child.xpath(".//p|.//li|.//pre|.//table|.//dd"):
+        elif tag in _FLOW and next(child.iterdescendants(*_PARTS), None) is None:
             yield from _flush(loose)
             yield Block(_FLOW[tag], squeeze(child.text_content()))
         elif tag in _INLINE:

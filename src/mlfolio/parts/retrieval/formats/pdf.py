@@ -12,37 +12,46 @@ from typing import Any
 import pypdfium2 as pdfium
 
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError, squeeze
+from mlfolio.parts.retrieval.formats.pdf_lines import Line, mark_headings, read_lines
+from mlfolio.parts.retrieval.parse import MAX_CHARACTERS
 
 _PDFIUM = threading.Lock()  # the library serves one thread at a time, and crashes under two
 _HYPHEN = re.compile(r"\b(\w+)(?:[\ufffe\x02\u00ad]\n?|-\n)(?=[a-z])(\w+)")
-_NUMBERED = re.compile(r"^(\d{1,2}(?:\.\d{1,2}){0,3})\.?\s+[A-Z][^.!?]{2,60}$")
-_PLAIN = re.compile(
-    r"^(Abstract|Introduction|References|Appendix|Conclusions?|Acknowledge?ments?)$"
-)
+MAX_PAGES = 5_000
 
 
 def read(data: bytes) -> Iterator[Block]:
     """Text of each page, less the lines that most pages share (headers, footers, numbers).
 
-    Headings are the titles of the document's own table of contents, and numbered ones. A page
-    without text is a block of the kind "blank".
+    Headings are the titles of the document's own table of contents, numbered ones, and short lines
+    in a larger or bolder font than the text. A page without text is a block of the kind "blank".
     """
     with _PDFIUM, _open(data) as document:
         titles = {squeeze(item.get_title()).lower(): item.level + 1 for item in document.get_toc()}
-        texts = [_page_text(document, number) for number in range(len(document))]
-    if not any(text.strip() for text in texts):
+        pages = list(_read_pages(document))
+    if not any(line.text for lines in pages for line in lines):
         raise UnreadableError(
-            f"no text in its {len(texts)} pages: a scan?", "run OCR over it first (ocrmypdf)"
+            f"no text in its {len(pages)} pages: a scan?", "run OCR over it first (ocrmypdf)"
         )
-    words = set(re.findall(r"[\w-]+", " ".join(texts).lower()))
-    pages = [_dehyphenate(text, words).split("\n") for text in texts]
-    furniture = _furniture(pages)
-    for number, lines in enumerate(pages, start=1):
-        if not any(lines):
+    words = {
+        word
+        for lines in pages
+        for line in lines
+        for word in re.findall(r"[\w-]+", line.text.lower())
+    }
+    furniture = _furniture([[line.text for line in lines] for lines in pages])
+    kept = [[line for line in lines if _shape(line.text) not in furniture] for lines in pages]
+    marked = mark_headings(kept, titles)
+    for number, (lines, parts) in enumerate(zip(pages, marked, strict=True), start=1):
+        if not any(line.text for line in lines):
             yield Block("blank", "", page=number)
             continue
-        kept = [line for line in lines if _shape(line) not in furniture]
-        yield from _page_blocks(kept, titles, number)
+        width = _width([line.text for line in lines])
+        for level, text in parts:
+            if level:
+                yield Block("heading", text, min(6, level), number)
+            else:
+                yield from _paragraphs(_dehyphenate(text, words).split("\n"), width, number)
 
 
 def _open(data: bytes) -> Any:
@@ -56,14 +65,22 @@ def _open(data: bytes) -> Any:
         raise UnreadableError("damaged PDF, perhaps cut short", "get or export it again") from error
 
 
-def _page_text(document: Any, number: int) -> str:
-    """The text of a page; a damaged page costs itself, not the document."""
-    try:
-        with closing(document[number]) as page, closing(page.get_textpage()) as words:
-            text: str = words.get_text_range()
-    except pdfium.PdfiumError:
-        return ""
-    return "\n".join(squeeze(line) for line in text.replace("\r\n", "\n").split("\n"))
+def _read_pages(document: Any) -> Iterator[list[Line]]:
+    """The lines of each page; a damaged page costs itself, not the document."""
+    if len(document) > MAX_PAGES:
+        raise UnreadableError(f"{len(document):,} pages are over {MAX_PAGES:,}", "split it")
+    total = 0
+    for number in range(len(document)):
+        try:
+            with closing(document[number]) as page, closing(page.get_textpage()) as words:
+                total += words.count_chars()
+                if total > MAX_CHARACTERS:
+                    raise UnreadableError(
+                        f"it holds over {MAX_CHARACTERS:,} characters", "split it"
+                    )
+                yield read_lines(words)
+        except pdfium.PdfiumError:
+            yield []
 
 
 def _dehyphenate(text: str, words: set[str]) -> str:
@@ -89,25 +106,17 @@ def _furniture(pages: list[list[str]]) -> set[str]:
     return {shape for shape, n in edges.items() if n >= max(3, len(pages) / 2)} | {"#"}
 
 
-def _page_blocks(lines: list[str], titles: dict[str, int], page: int) -> Iterator[Block]:
+def _width(lines: list[str]) -> int:
+    """How long a full line is."""
+    return sorted(len(line) for line in lines)[int(len(lines) * 0.9)]
+
+
+def _paragraphs(lines: list[str], width: int, page: int) -> Iterator[Block]:
     """Join lines to paragraphs: one ends where a short line ends a sentence."""
-    width = sorted(len(line) for line in lines)[int(len(lines) * 0.9)] if lines else 0
     words = list[str]()
     for line in lines:
-        level = titles.get(line.lower(), 0) or _numbered_level(line)
-        if level or not line:
-            yield Block("text", " ".join(words), page=page)
-            words = []
-            if level:
-                yield Block("heading", line, level, page)
-            continue
         words.append(line)
-        if len(line) < 0.8 * width and line.endswith((".", "!", "?", ":")):
-            yield Block("text", " ".join(words), page=page)
+        if not line or (len(line) < 0.8 * width and line.endswith((".", "!", "?", ":"))):
+            yield Block("text", " ".join(words).strip(), page=page)
             words = []
     yield Block("text", " ".join(words), page=page)
-
-
-def _numbered_level(line: str) -> int:
-    match = _NUMBERED.match(line)
-    return match.group(1).count(".") + 1 if match else int(bool(_PLAIN.match(line)))

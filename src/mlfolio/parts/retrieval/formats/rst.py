@@ -39,8 +39,7 @@ def read(data: bytes) -> Iterator[Block]:
             yield _rst_title(line, below[0], levels)
             at += 2
         else:
-            end = _paragraph_end(lines, at)
-            block, at = _rst_block(lines, at, end)
+            block, at = _rst_block(lines, at)
             if block is not None:
                 yield block
 
@@ -71,7 +70,7 @@ def _indented_end(lines: list[str], at: int, indent: int) -> int:
     return at
 
 
-def _rst_block(lines: list[str], at: int, end: int) -> tuple[Block | None, int]:
+def _rst_block(lines: list[str], at: int) -> tuple[Block | None, int]:
     first = lines[at].lstrip()
     indent = len(lines[at]) - len(first)
     explicit = _EXPLICIT.match(first)
@@ -87,6 +86,7 @@ def _rst_block(lines: list[str], at: int, end: int) -> tuple[Block | None, int]:
         while stop < len(lines) and lines[stop]:
             stop += 1
         return Block("code", "\n".join(line[indent:] for line in lines[at:stop])), stop
+    end = _paragraph_end(lines, at)
     text = " ".join(line.strip() for line in lines[at:end] if not _is_option(line))
     if text.endswith("::") and end < len(lines):
         stop = _indented_end(lines, end, indent)

@@ -1,0 +1,131 @@
+"""What a page asks with: the service, in the words of a page."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import gradio as gr
+from gradio.context import LocalContext
+
+from mlfolio.app import form, words
+from mlfolio.core.errors import InputError, MlfolioError
+from mlfolio.core.model import Conversation, Model, Output
+from mlfolio.serve.fleet import Served
+from mlfolio.serve.problems import as_problem
+from mlfolio.serve.service import Service
+
+NOBODY = "page"  # who asks, in the prediction log, where the server knows no names
+CLEAR = "() => ['', '', '']"
+
+
+class Asking:
+    """See `core.page.Ask`."""
+
+    def __init__(self, name: str, service: Service) -> None:
+        self._name = name
+        self._service = service
+
+    @property
+    def model(self) -> Model:
+        """The champion at this moment."""
+        return self._served.model
+
+    @property
+    def run(self) -> Path:
+        """The folder of the run that made it."""
+        return self._served.version.folder.parent
+
+    def form(
+        self,
+        beside: Callable[[Mapping[str, Any]], str] | None = None,
+        names: Mapping[str, str] | None = None,
+    ) -> None:
+        """Makes a form of the model's input, and the answer beside it."""
+        with gr.Row():
+            with gr.Column():
+                asked = form.Form(self.model, names or {})
+                button = gr.Button("Predict", variant="primary")
+            with gr.Column(elem_classes="mlf-beside"):
+                answer = gr.HTML("", elem_id="answer", container=False)
+                why = gr.HTML("", elem_id="why")
+                more = gr.HTML("", elem_id="beside")
+        asked.examples(self.model)
+
+        async def predict(*values: Any) -> tuple[str, str, str]:
+            row = asked.row(values)
+            answered, reasons = await self._answer(row, names or {})
+            return answered, reasons, await asyncio.to_thread(beside, row) if beside else ""
+
+        shown = [answer, why, more]
+        button.click(predict, asked.inputs, shown, show_progress="minimal")
+        # An answer belongs to the inputs that it was given for.
+        gr.on([part.change for part in asked.inputs], None, None, shown, js=CLEAR)  # type: ignore[attr-defined]
+
+    async def __call__(self, row: Mapping[str, Any]) -> tuple[str, str]:
+        """The answer to one row and its reasons, as HTML; or what is wrong with the row."""
+        return await self._answer(row, {})
+
+    async def _answer(self, row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, str]:
+        service, served = self._service, self._served
+        try:
+            with _in_words():
+                async with asyncio.timeout(service.settings.timeout_s):
+                    inputs = await service.read(served.model, [row])
+                    (entry,) = await service.predict(served, inputs, _client())
+                    why = (await service.explain(served, inputs))[0] if served.reasons else []
+        except InputError as error:
+            return words.error([words.problem(found, names) for found in error.problems]), ""
+        except MlfolioError as error:
+            return words.error([error.message, error.fix]), ""
+        return words.answer(entry.output, entry.id, names), words.reasons(why, names)
+
+    def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
+        """The pieces of an answer as they come, the whole output last."""
+        return self._talk(conversation, _client())
+
+    async def _talk(self, conversation: Conversation, client: str) -> AsyncIterator[str | Output]:
+        with _in_words():
+            async for piece in self._service.talk(self._served, conversation, client):
+                yield piece
+
+    async def documents(self) -> list[str]:
+        """The names of the documents, now."""
+        with _in_words():
+            return await self._service.documents(self._served)
+
+    async def add_document(self, name: str, content: bytes) -> int:
+        """Adds or replaces a document; returns its number of passages."""
+        with _in_words():
+            return await self._service.add_document(self._served, name, content)
+
+    async def delete_document(self, name: str) -> bool:
+        """Erases a document; False if there was none."""
+        with _in_words():
+            return await self._service.delete_document(self._served, name)
+
+    @property
+    def _served(self) -> Served:
+        return self._service.fleet.get(self._name)
+
+
+def _client() -> str:
+    """Who asks: the name that the server gave to the sender of the event that is answered."""
+    request = LocalContext.request.get(None)
+    scope = getattr(getattr(request, "request", None), "scope", {})
+    return str(scope.get("client_name", NOBODY))
+
+
+@contextmanager
+def _in_words() -> Iterator[None]:
+    """Makes whatever goes wrong an error that can be shown, as the API would show it."""
+    try:
+        yield
+    except MlfolioError:
+        raise
+    except Exception as error:
+        problem = as_problem(error)
+        raise MlfolioError(problem.detail, problem.fix) from error

@@ -1,0 +1,126 @@
+"""The page of documents: brought, asked, looked up and erased."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import WAIT_MS, Site, Watched
+from tests.browser.test_door import copies
+
+playwright = pytest.importorskip("playwright.sync_api")
+pytestmark = pytest.mark.slow
+KEEPER = "The lighthouse keeper of Arnholm is called Berta Quist."
+
+
+def expect(thing: Any) -> Any:
+    return playwright.expect(thing)
+
+
+def bring(page: Any, *paths: Path) -> None:
+    page.locator("#files input[type=file]").set_input_files([str(path) for path in paths])
+
+
+def ask(page: Any, question: str) -> None:
+    page.locator("#question textarea, #question input").fill(question)
+    page.keyboard.press("Enter")
+
+
+def choose(page: Any, name: str) -> None:
+    page.get_by_label("documents", exact=True).click()
+    page.get_by_role("option", name=name).click()
+
+
+def test_a_pdf_is_answered_from_and_a_citation_shows_its_page(
+    watched: Watched, tmp_path: Path
+) -> None:
+    from reportlab.pdfgen.canvas import Canvas
+
+    canvas = Canvas(str(tmp_path / "lighthouse.pdf"))
+    canvas.drawString(72, 720, "The tower of Arnholm was built of granite.")
+    canvas.showPage()
+    canvas.drawString(72, 720, KEEPER)
+    canvas.drawString(
+        72, 700, "A boat <img src=http://203.0.113.1/x.png> brings the mail of Arnholm."
+    )
+    canvas.save()
+    page = watched.open("documents")
+
+    bring(page, tmp_path / "lighthouse.pdf")
+    expect(page.locator("#said")).to_contain_text("passages", timeout=WAIT_MS)
+    for turn, (asked, told) in enumerate(
+        [("Who is the lighthouse keeper of Arnholm?", "Berta Quist"),
+         ("What brings the mail of Arnholm?", "<img src=http://203.0.113.1/x.png>")], start=1,
+    ):  # fmt: skip
+        ask(page, asked)
+        page.locator(f"#source-{turn}-1").wait_for()
+        expect(page.locator("#conversation")).to_contain_text(told, timeout=WAIT_MS)
+    expect(page.locator("#sources summary").first).to_contain_text("lighthouse.pdf, page 2")
+
+    source = page.locator("#source-1-1")  # of the first answer, which is further down by now
+    assert source.get_attribute("open") is None
+    page.locator('#conversation a[href="#source-1-1"]').first.click()
+    expect(source).to_have_attribute("open", "")
+    expect(source.locator("mark")).to_contain_text("Berta Quist")
+    expect(source).to_contain_text("brings the mail")  # the rest of its page
+    expect(source).not_to_contain_text("granite")  # not the page before
+    assert page.get_by_label("share").count() == 0
+
+
+def test_a_deleted_document_is_gone_from_the_page_and_the_disk(
+    watched: Watched, site: Site, tmp_path: Path
+) -> None:
+    (tmp_path / "keeper.txt").write_text(KEEPER.replace("Arnholm", "Sandholm"))
+    page = watched.open("documents")
+    bring(page, tmp_path / "keeper.txt")
+    expect(page.locator("#said")).to_contain_text("passages", timeout=WAIT_MS)
+    assert copies(site.temporary, "Sandholm is called") == []  # indexed, and not kept as a file
+    ask(page, "Who is the lighthouse keeper of Sandholm?")
+    mine = page.locator('details[data-document="keeper.txt"]')
+    expect(mine.first).to_be_visible(timeout=WAIT_MS)
+
+    choose(page, "keeper.txt")
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    page.get_by_role("button", name="Delete this document").click()
+    expect(page.locator("#said")).to_contain_text("nothing is deleted", timeout=WAIT_MS)
+    assert "keeper.txt" in site.client.get("/v1/systems/documents/documents").json()
+
+    page.once("dialog", lambda dialog: dialog.accept())
+    page.get_by_role("button", name="Delete this document").click()
+    expect(page.locator("#said")).to_contain_text("is erased", timeout=WAIT_MS)
+    expect(mine).to_have_count(0)
+    assert "keeper.txt" not in site.client.get("/v1/systems/documents/documents").json()
+
+
+def test_the_list_of_documents_is_that_of_now(watched: Watched, site: Site) -> None:
+    watched.open("documents")
+    content = {"file": ("brought-by-another.txt", KEEPER.encode())}
+    assert site.client.post("/v1/systems/documents/documents", files=content).status_code == 201
+
+    page = watched.open("documents")
+    page.get_by_label("documents", exact=True).click()
+    option = page.get_by_role("option", name="brought-by-another.txt")
+    expect(option).to_be_visible(timeout=WAIT_MS)
+    watched.errors.clear()  # leaving a page ends its event stream, which Chromium calls an error
+
+
+def test_what_cannot_be_read_is_told_once_and_shortly(watched: Watched, tmp_path: Path) -> None:
+    (tmp_path / "broken.pdf").write_bytes(b"%PDF-1.4 this is none")
+    page = watched.open("documents")
+
+    bring(page, tmp_path / "broken.pdf")
+
+    said = page.locator("#said")
+    expect(said).to_contain_text("not added", timeout=WAIT_MS)
+    assert said.inner_text().count("broken.pdf") == 1
+    assert "fix:" not in said.inner_text()
+
+
+def test_an_example_fills_the_question(watched: Watched) -> None:
+    page = watched.open("documents")
+    example = page.locator(".gallery button, button.gallery-item").first
+    example.click()
+    question = page.locator("#question textarea, #question input")
+    expect(question).not_to_have_value("", timeout=WAIT_MS)
