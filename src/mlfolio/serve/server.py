@@ -32,10 +32,9 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     """
     import uvicorn
     from uvicorn.config import STARTUP_FAILURE
-    from uvicorn.supervisors import Multiprocess
 
     from mlfolio.serve import journal, keys
-    from mlfolio.serve.protocol import Protocol
+    from mlfolio.serve.listening import Protocol, Workers
 
     keys.required(settings)
     check_names(settings)
@@ -66,7 +65,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
                 server.run()
             failed = not server.started
         else:
-            workers = Multiprocess(config, sockets=[config.bind_socket()])
+            workers = Workers(config, sockets=[])
             workers.run()
             failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
     if failed:  # why is said already

@@ -23,7 +23,7 @@ class Settings(BaseModel):
 
     systems: tuple[str, ...] = Field((), description="names to serve; all that have a champion")
     host: str = "127.0.0.1"
-    port: int = Field(8000, ge=0, le=65535)
+    port: int = Field(8000, ge=1, le=65535)
     workers: int = Field(1, ge=1, le=64)
     pages: bool = Field(True, description="whether the web app is served too")
 
