@@ -50,7 +50,7 @@ class Asking:
                 asked = form.Form(self.model, names or {})
                 button = gr.Button("Predict", variant="primary")
             with gr.Column(elem_classes="mlf-beside"):
-                answer = gr.HTML("", elem_id="answer", container=False)
+                answer = gr.HTML("", elem_id="answer")
                 why = gr.HTML("", elem_id="why")
                 more = gr.HTML("", elem_id="beside")
         asked.examples(self.model)
