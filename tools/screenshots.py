@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -66,15 +66,22 @@ def predict(page: Any) -> None:
     page.wait_for_selector("#why .mlf-bar.total")
 
 
-def draw(page: Any) -> None:
-    """A digit, and what is seen in it."""
-    box = page.locator("#pad canvas").bounding_box()
-    points = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in THREE]
-    page.mouse.move(*points[0])
+def draw(page: Any, points: Sequence[tuple[float, float]] = THREE) -> None:
+    """A stroke of the mouse through points of the pad (shares of its sides)."""
+    canvas = page.locator("#pad canvas")
+    canvas.scroll_into_view_if_needed()
+    box = canvas.bounding_box()
+    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
+    page.mouse.move(*places[0])
     page.mouse.down()
-    for point in points[1:]:
-        page.mouse.move(*point, steps=5)
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
     page.mouse.up()
+
+
+def digit(page: Any) -> None:
+    """A digit, and what is seen in it."""
+    draw(page)
     page.wait_for_selector("#seen img")
 
 
@@ -95,7 +102,7 @@ def ask(page: Any) -> None:
 
 
 SCENES: dict[str, Callable[[Any], None]] = {
-    "home": home, "iris": predict, "titanic": predict, "digits": draw, "documents": ask,
+    "home": home, "iris": predict, "titanic": predict, "digits": digit, "documents": ask,
 }  # fmt: skip
 
 

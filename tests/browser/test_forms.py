@@ -11,16 +11,12 @@ from typing import Any
 
 import pytest
 from PIL import Image
+from tools.screenshots import draw
 
 from tests.browser.conftest import WAIT_MS, Site, Watched
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
-# A three, as a hand draws it: points of one stroke, as shares of the pad.
-THREE = (
-    (0.32, 0.22), (0.5, 0.15), (0.68, 0.25), (0.62, 0.42), (0.46, 0.5),
-    (0.62, 0.56), (0.7, 0.72), (0.52, 0.86), (0.3, 0.78),
-)  # fmt: skip
 
 
 def expect(thing: Any) -> Any:
@@ -121,23 +117,11 @@ def test_examples_show_every_class(watched: Watched) -> None:
     assert seen == {"setosa", "versicolor", "virginica"}
 
 
-def draw(page: Any, points: tuple[tuple[float, float], ...]) -> None:
-    canvas = page.locator("#pad canvas")
-    canvas.scroll_into_view_if_needed()
-    box = canvas.bounding_box()
-    places = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=5)
-    page.mouse.up()
-
-
 def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
     page = watched.open("digits")
     page.wait_for_selector("#pad canvas")
 
-    draw(page, THREE)
+    draw(page)
 
     page.wait_for_selector("#seen img")
     expect(page.locator("#answer .mlf-answer")).to_have_text("3", timeout=WAIT_MS)

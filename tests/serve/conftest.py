@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import signal
@@ -13,12 +14,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import httpx
 import pytest
 
 import mlfolio
+from mlfolio.serve.journal import Journal
 
 
 class Server:
@@ -161,3 +163,16 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         run(str(tools / "pg_ctl"), "-D", str(folder), "-m", "immediate", "stop")
     finally:
         shutil.rmtree(folder.parent, ignore_errors=True)
+
+
+def logged(url: str, system: str) -> list[dict[str, Any]]:
+    """Everything that the log has of a system, read by somebody else."""
+
+    async def main() -> list[dict[str, Any]]:
+        journal = Journal(url)
+        try:
+            return journal.read(system, limit=9999)
+        finally:
+            await journal.close()
+
+    return asyncio.run(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import signal
 import sqlite3
@@ -17,8 +16,7 @@ import pytest
 
 import mlfolio
 from mlfolio.serve import keys
-from mlfolio.serve.journal import Journal
-from tests.serve.conftest import Server, serving
+from tests.serve.conftest import Server, logged, serving
 
 pytestmark = pytest.mark.slow
 IRIS = "/v1/systems/iris"
@@ -140,14 +138,7 @@ def test_it_logs_into_postgresql(own_runs: Path, postgres: str) -> None:
         assert server.client.post("/v1/systems/iris/feedback", json=told).status_code == 200
         server.stop()
 
-    async def read() -> list[dict[str, Any]]:
-        journal = Journal(postgres)
-        try:
-            return journal.read("iris", limit=9999)
-        finally:
-            await journal.close()
-
-    truths = {row["id"]: row["truth"] for row in asyncio.run(read())}
+    truths = {row["id"]: row["truth"] for row in logged(postgres, "iris")}
     assert {reply.json()["predictions"][0]["id"] for reply in replies} <= set(truths)
     assert truths[mine] == '"virginica"'
 

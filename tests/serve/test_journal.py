@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -16,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
 from mlfolio.serve.journal import Entry, Journal, JournalFullError, prepare
+from tests.serve.conftest import logged
 
 
 class Question(Input):
@@ -36,19 +36,6 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return address
 
 
-def stored(url: str) -> list[dict[str, Any]]:
-    """Everything in the log, read by somebody else."""
-
-    async def main() -> list[dict[str, Any]]:
-        journal = Journal(url)
-        try:
-            return journal.read("toy", limit=9999)
-        finally:
-            await journal.close()
-
-    return asyncio.run(main())
-
-
 async def until(met: Callable[[], bool], seconds: float = 20) -> None:
     """Waits for something that will be so soon."""
     end = time.monotonic() + seconds
@@ -64,9 +51,9 @@ def test_what_is_added_is_there_after_closing(url: str) -> None:
         await asyncio.gather(*(journal.add([entry(i), entry(i)]) for i in range(600)))
         await journal.close()
 
-    before = len(stored(url))
+    before = len(logged(url, "toy"))
     asyncio.run(main())
-    rows = stored(url)
+    rows = logged(url, "toy")
 
     assert len(rows) == before + 1200
     assert rows[0]["input"] == '{"text":"ü\'; --"}'
@@ -103,9 +90,9 @@ def test_two_writers_lose_nothing(url: str) -> None:
         for journal in journals:
             await journal.close()
 
-    before = len(stored(url))
+    before = len(logged(url, "toy"))
     asyncio.run(main())
-    assert len(stored(url)) == before + 1000
+    assert len(logged(url, "toy")) == before + 1000
 
 
 def test_processes_that_make_the_log_at_once_all_get_it(tmp_path: Path) -> None:
@@ -172,9 +159,9 @@ def test_what_cannot_be_written_costs_itself_and_not_the_log(url: str) -> None:
         await journal.add(mine)
         await journal.close()
 
-    before = len(stored(url))
+    before = len(logged(url, "toy"))
     asyncio.run(main())
-    assert len(stored(url)) == before + 3
+    assert len(logged(url, "toy")) == before + 3
 
 
 def test_feedback_finds_its_prediction_while_others_are_written(tmp_path: Path) -> None:
@@ -211,7 +198,7 @@ def test_nothing_is_stored_of_what_may_not_be(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(main())
-    (row,) = stored(url)
+    (row,) = logged(url, "toy")
     assert row["input"] is None
     assert "99" not in row["output"]
 

@@ -63,7 +63,8 @@ class Asking:
         shown = [answer, why, more]
         button.click(predict, asked.inputs, shown, show_progress="minimal")
         # An answer belongs to the inputs that it was given for.
-        gr.on([part.change for part in asked.inputs], None, None, shown, js=CLEAR)  # type: ignore[attr-defined]
+        changes = [form.event(part, "change") for part in asked.inputs]
+        gr.on(changes, None, None, shown, js=CLEAR)
 
     async def __call__(self, row: Mapping[str, Any]) -> tuple[str, str]:
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""

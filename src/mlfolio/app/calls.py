@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Any, Literal, NamedTuple
 
+from mlfolio.core.inputs import file_fields
 from mlfolio.core.model import Indexes, Model, Streams
 
 LONG = 200  # characters of a value, beyond which an example only hints at it
@@ -29,8 +30,7 @@ def calls(name: str, model: Model, address: str, key: bool) -> list[Call]:
         address: Of the server, as the reader of the page reaches it.
         key: Whether the server asks for one.
     """
-    schema = model.input_type.model_json_schema(by_alias=True)["properties"]
-    files = [field for field in schema if "base64" in json.dumps(schema[field])]
+    files = file_fields(model.input_type)
     row = _example(model, files)
     url = f"{address}/v1/systems/{name}"
     curl = 'curl -H "Authorization: Bearer $MLFOLIO_KEY" ' if key else "curl "

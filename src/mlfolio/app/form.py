@@ -11,6 +11,7 @@ from typing import Any
 import gradio as gr
 
 from mlfolio.app import words
+from mlfolio.core.inputs import file_fields
 from mlfolio.core.model import Model
 
 MANY = 12  # choices that fit beside each other; more go into a list
@@ -27,22 +28,19 @@ class Field:
         schema: Its JSON schema.
         example: Its value in the example that the form starts with.
         names: How people say its label and its values, where they differ.
+        is_file: Whether a file fills it.
     """
 
     name: str
     schema: Mapping[str, Any]
     example: Any
     names: Mapping[str, str]
+    is_file: bool
 
     @property
     def label(self) -> str:
         """What people read."""
         return words.said(self.name, self.names)
-
-    @property
-    def is_file(self) -> bool:
-        """Whether a file fills it."""
-        return self.schema.get("contentEncoding") == "base64"
 
     @property
     def choices(self) -> list[tuple[str, Any]]:
@@ -146,11 +144,16 @@ class Form:
         for field, widget in zip(self._fields, self._widgets, strict=True):
             if field in self._optional:  # whoever sets it knows it
                 known = f"(names) => [names.filter((name) => name !== {json.dumps(field.name)})]"
-                widget.input(None, unknown, unknown, js=known)  # type: ignore[attr-defined]
+                event(widget, "input")(None, unknown, unknown, js=known)
         return unknown
 
     def _missing(self, row: Mapping[str, Any]) -> list[str]:
         return [field.name for field in self._optional if row.get(field.name) is None]
+
+
+def event(component: gr.components.Component, name: str) -> Any:
+    """An event of a component; Gradio makes them at run time, so no type knows them."""
+    return getattr(component, name)
 
 
 def fields_of(model: Model, names: Mapping[str, str]) -> list[Field]:
@@ -158,8 +161,9 @@ def fields_of(model: Model, names: Mapping[str, str]) -> list[Field]:
     examples = model.examples()
     first = examples[0].model_dump(mode="json", by_alias=True) if examples else {}
     schema = model.input_type.model_json_schema(by_alias=True)
+    files = file_fields(model.input_type)
     return [
-        Field(name, _flat(part), first.get(name), names)
+        Field(name, _flat(part), first.get(name), names, name in files)
         for name, part in schema["properties"].items()
     ]
 

@@ -207,9 +207,9 @@ def _with_pictures(row: dict[str, Any], kind: type[Input]) -> dict[str, Any]:
         FileError: There is no such file.
     """
     from mlfolio.core.errors import FileError
+    from mlfolio.core.inputs import file_fields
 
-    fields = kind.model_json_schema()["properties"].items()
-    pictures = {name.lower() for name, facts in fields if "contentEncoding" in facts}
+    pictures = {name.lower() for name in file_fields(kind)}
     row = dict(row)
     for name, value in row.items():
         if name.lower() in pictures and str(value).startswith("@"):

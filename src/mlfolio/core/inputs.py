@@ -67,6 +67,17 @@ def field_names(kind: type[Input]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
+def file_fields(kind: type[Input]) -> list[str]:
+    """The fields that are files, by the names under which they are given: base64 in JSON."""
+
+    def is_file(facts: Mapping[str, Any]) -> bool:
+        parts = (facts, *facts.get("anyOf", []))
+        return any(part.get("contentEncoding") == "base64" for part in parts)
+
+    fields = kind.model_json_schema(by_alias=True)["properties"]
+    return [name for name, facts in fields.items() if is_file(facts)]
+
+
 def _named(row: Mapping[str, Any], by_lower: Mapping[str, str]) -> dict[str, Any]:
     """The row under the fields' own names; a key that stands for none of them stays as it is."""
     named: dict[str, Any] = {}

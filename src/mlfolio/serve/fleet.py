@@ -144,10 +144,11 @@ class Fleet:
             return
         for name in self._asked or catalog():
             champion = await asyncio.to_thread(registry.champion, name)
+            if champion is None:
+                self._broken.pop(name, None)
+                continue
             broken = self._broken.get(name)
-            if champion is None or (
-                broken and broken.number == champion.number and time.monotonic() < broken.again
-            ):
+            if broken and broken.number == champion.number and time.monotonic() < broken.again:
                 continue
             old = self._served.get(name)
             if old is not None and old.version.number == champion.number:

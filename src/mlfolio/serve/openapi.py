@@ -8,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from mlfolio.core.inputs import file_fields
 from mlfolio.core.model import Indexes
 from mlfolio.serve.fleet import Fleet, Served
 from mlfolio.serve.settings import MAX_EXPLAINED, Settings
@@ -116,9 +117,9 @@ def _inputs(served: Served, schemas: dict[str, Any], max_rows: int) -> dict[str,
     }
     body = _json_body(schema)
     fields: dict[str, Any] = schemas[f"{served.card.slug}In"]["properties"]
-    if any("contentEncoding" in field for field in fields.values()):  # files: as they are
+    if files := file_fields(served.model.input_type):  # as they are
         file = {"type": "string", "format": "binary"}
-        form = {k: file if "contentEncoding" in v else v for k, v in fields.items()}
+        form = {name: file if name in files else facts for name, facts in fields.items()}
         body["content"]["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
     given = [r.model_dump(mode="json", by_alias=True) for r in served.model.examples()[:1]]
     body["content"]["application/json"]["example"] = {"inputs": given}

@@ -252,7 +252,7 @@ def _ollama(spec: Spec, timeout: float, retries: int) -> BaseChatModel:
     from ollama import ResponseError
 
     model = ChatOllama(model=spec.model, temperature=0, client_kwargs={"timeout": timeout})
-    # Wrapped, it has the same `invoke`.
+    # Its type says a Runnable; wrapped, it has the same `invoke` and `stream`, all that is used.
     return model.with_retry(  # type: ignore[return-value]
         retry_if_exception_type=(ConnectionError, TransportError, ResponseError),
         stop_after_attempt=retries + 1,

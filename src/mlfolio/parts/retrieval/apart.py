@@ -19,7 +19,7 @@ import threading
 from contextlib import suppress
 from dataclasses import astuple
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError
 from mlfolio.parts.retrieval.parse import MAX_BYTES, parse_bytes
@@ -99,6 +99,9 @@ class _Reader:
             [sys.executable, "-c", _START, json.dumps(sys.path)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
         )  # fmt: skip
+        # Popen's type does not know that a pipe which was asked for is there.
+        self._questions = cast("IO[bytes]", self._process.stdin)
+        self._answers = cast("IO[bytes]", self._process.stdout)
 
     @property
     def is_alive(self) -> bool:
@@ -107,19 +110,16 @@ class _Reader:
 
     def ask(self, suffix: str, data: bytes) -> dict[str, Any]:
         """What it says to a file: its blocks, or why there are none."""
-        process = self._process
-        assert process.stdin is not None  # noqa: S101 - both were asked for
-        assert process.stdout is not None  # noqa: S101
-        timer = threading.Timer(PATIENCE, process.kill)
+        timer = threading.Timer(PATIENCE, self._process.kill)
         timer.start()
         self.is_fresh = False  # unless all of this goes well
         try:
             with suppress(BrokenPipeError):
                 asked = [suffix, len(data), _seconds(len(data))]
-                process.stdin.write(f"{json.dumps(asked)}\n".encode())
-                process.stdin.write(data)
-                process.stdin.flush()
-            line = process.stdout.readline()
+                self._questions.write(f"{json.dumps(asked)}\n".encode())
+                self._questions.write(data)
+                self._questions.flush()
+            line = self._answers.readline()
             hung = not timer.is_alive()
         finally:
             timer.cancel()
@@ -135,10 +135,9 @@ class _Reader:
         if self.owner == os.getpid():
             self._process.kill()
             self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._questions, self._answers):
             with suppress(BrokenPipeError):
-                if pipe is not None:
-                    pipe.close()
+                pipe.close()
 
     def _why_dead(self, hung: bool, seconds: float) -> str:
         code = self._process.wait()

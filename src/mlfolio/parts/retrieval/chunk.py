@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from itertools import islice
 
-from nltk.tokenize.punkt import (  # type: ignore[import-untyped]
+from nltk.tokenize.punkt import (
     PunktParameters,
     PunktSentenceTokenizer,
 )

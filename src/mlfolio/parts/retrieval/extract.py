@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import NamedTuple
 
-from nltk.stem.snowball import EnglishStemmer  # type: ignore[import-untyped]
+from nltk.stem.snowball import EnglishStemmer
 
 from mlfolio.parts.retrieval.chunk import split_sentences
 from mlfolio.parts.retrieval.search import Hit

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-import lxml.html  # type: ignore[import-untyped]
+import lxml.html
 from lxml import etree
 
 from mlfolio.parts.retrieval.blocks import Block, Kind, UnreadableError, decode, squeeze
