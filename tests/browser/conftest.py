@@ -54,9 +54,13 @@ def site(all_trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         yield server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Chromium: playwright's own or Debian's."""
+    """Chromium: playwright's own or Debian's.
+
+    For a module, not for the session: as long as playwright is there its event loop runs in this
+    thread, and every test of another module that wants a loop of its own would fail.
+    """
     with playwright.sync_playwright() as machine:
         own = Path(machine.chromium.executable_path)
         path = str(own) if own.exists() else shutil.which("chromium")

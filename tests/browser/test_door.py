@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sqlite3
 import threading
@@ -10,13 +9,11 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
-from mlfolio.app.asking import Asking
 from tests.browser.conftest import Site
 from tests.serve.conftest import Server, serving
 
@@ -176,33 +173,6 @@ def test_a_small_limit_is_a_limit_in_bytes(trained: Path) -> None:
         for size, status in ((100_000, 200), (1_000_000, 413)):
             reply = server.client.post("/gradio_api/upload", files={"files": ("a", b"x" * size)})
             assert reply.status_code == status
-
-
-class Hindered:
-    """A service whose models cannot be reached."""
-
-    def __init__(self, error: Exception | None = None) -> None:
-        self.settings = SimpleNamespace(timeout_s=0.05)
-        self.fleet = {"iris": SimpleNamespace(model=None, reasons=None)}
-        self._error = error
-
-    async def read(self, *_: Any) -> None:
-        if self._error is not None:
-            raise self._error
-        await asyncio.sleep(60)
-
-
-def test_answers_obey_the_time_limit() -> None:
-    told, why = asyncio.run(Asking("iris", Hindered())({}))  # type: ignore[arg-type]
-    assert "took too long" in told
-    assert why == ""
-
-
-def test_failures_are_told_in_our_words() -> None:
-    error = OSError("no such file: /srv/secret/model.bin")
-    told, _ = asyncio.run(Asking("iris", Hindered(error))({}))  # type: ignore[arg-type]
-    assert "the server failed" in told
-    assert "secret" not in told
 
 
 def test_who_asks_is_logged(site: Site) -> None:
