@@ -382,7 +382,12 @@ def test_doctor_checks_the_installation(cli: Cli, monkeypatch: pytest.MonkeyPatc
 
 
 def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:
-    command = [sys.executable, "-m", "mlfolio", "run", "iris", "repeats=100"]
+    # A shell that starts the tests in the background has them, and whom they start, ignore Ctrl-C.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from mlfolio.cli import main; main()"
+    )
+    command = [sys.executable, "-c", program, "run", "iris", "repeats=100"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as run:
         folder = home / "runs" / "iris"
         while not list(folder.glob("*/knobs.json")):
