@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.browser.conftest import WAIT_MS, Site, Watched
-from tests.browser.test_door import copies
+from tests.browser.test_door import config, copies, join
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
@@ -124,3 +124,14 @@ def test_an_example_fills_the_question(watched: Watched) -> None:
     example.click()
     question = page.locator("#question textarea, #question input")
     expect(question).not_to_have_value("", timeout=WAIT_MS)
+
+
+def test_a_page_that_is_older_than_the_site_deletes_too(site: Site) -> None:
+    documents = "/v1/systems/documents/documents"
+    site.client.put(f"{documents}/older.txt", content=KEEPER.encode())
+    (number,) = (e["id"] for e in config(site)["dependencies"] if e["api_name"] == "remove")
+
+    said = join(site, number, ["older.txt", ""])  # of a visit that Gradio knows no list of
+
+    assert "is erased" in said
+    assert "older.txt" not in site.client.get(documents).json()

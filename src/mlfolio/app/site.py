@@ -24,6 +24,7 @@ from mlfolio.serve.service import Service
 
 WATCH_S = 2.0  # how often the pages are compared with what is served
 WAITING, AT_ONCE = 100, 16  # visitors' events that wait, and that are answered at the same time
+EVENTS = 10_000  # of one page, at most
 NOWHERE = "the pages begin at /, the API at /v1/systems"
 STYLE = Path(__file__).with_name("style.css")
 LOG = logging.getLogger(__name__)
@@ -113,7 +114,10 @@ def _build(service: Service) -> FastAPI:
     with Pages(title="mlfolio") as site:
         _title("mlfolio")
         home.build(service)
-    for card in home.cards():
+    for number, card in enumerate(home.cards(), start=1):
+        # A page that is open says what it wants by the numbers of its events. Those must not move
+        # when another system gets its page.
+        site.default_config.fn_id = number * EVENTS
         with site.route(card.slug, f"/{card.slug}", show_in_navbar=False):
             _title(f"{card.title} – mlfolio")
             system_page.build(card, served.get(card.slug), service)

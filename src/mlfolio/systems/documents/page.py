@@ -113,7 +113,10 @@ def build(ask: Ask) -> None:
         event(answer, shown, shown, show_progress="hidden")
     clear.click(lambda: ([], ""), None, [talk, sources])
     files.upload(add, files, [told, names, files])
-    delete.click(remove, [names, sources], [told, names, sources], js=CONFIRM)
+    # Not checked against the list: Gradio keeps that for each visit, and forgets it when the pages
+    # are built anew under one who is in them.
+    deleted = [told, names, sources]
+    delete.click(remove, [names, sources], deleted, js=CONFIRM, preprocess=False)
     gr.on(None, listed, None, names, show_progress="hidden")
 
 
