@@ -15,7 +15,7 @@ from mlfolio.core.errors import MlfolioError
 from mlfolio.core.model import Conversation, Message, Model
 from mlfolio.core.page import Ask
 
-from .model import DocumentAnswer, DocumentsModel
+from .model import MAX_QUESTION, DocumentAnswer, DocumentsModel
 
 Turns = list[dict[str, Any]]
 SPECIAL = r"[\\`*_{}\[\]<>#!|~$&:@]"  # what Markdown, HTML, links and formulas are made of
@@ -49,7 +49,10 @@ def build(ask: Ask) -> None:
                 label="conversation", height=380, elem_id="conversation", buttons=["copy"]
             )
             question = gr.Textbox(
-                label="your question", placeholder="and press Enter", elem_id="question"
+                label="your question",
+                placeholder="and press Enter",
+                elem_id="question",
+                max_length=MAX_QUESTION,
             )
             if asked := [[row.question] for row in ask.model.examples()]:
                 gr.Examples(asked, question, label="for example")
@@ -171,7 +174,7 @@ def _linked(answer: DocumentAnswer, turn: int) -> str:
 
 def _as_said(shown: str) -> str:
     """What a conversation shows, as it was said: `_plain` and `_linked` undone."""
-    unlinked = re.sub(r"\[(\S+?)\]\(#source-[\d-]+\)", r"\1", shown)
+    unlinked = re.sub(r"\[(\\\[\d+\\\])\]\(#source-[\d-]+\)", r"\1", shown)
     return re.sub(rf"\\({SPECIAL})", r"\1", unlinked)
 
 
@@ -193,10 +196,20 @@ def _sources(model: Model, answer: DocumentAnswer, turn: int) -> str:
 
 
 def _without(below: str, document: str) -> str:
-    """What is shown of sources, less those from a document; nothing of answers without any."""
-    place = re.escape(f'data-document="{escape(document)}"')
-    left = re.sub(rf"<details [^>]*{place}>.*?</details>", "", below, flags=re.DOTALL)
-    return re.sub(r"<section>(?:(?!<details |</section>).)*</section>", "", left, flags=re.DOTALL)
+    """What is shown of sources, less those from a document; nothing of answers without any.
+
+    It comes from a browser, which may send anything: a pattern with a gap in it could look for its
+    end for hours, and nothing else in the process would go on.
+    """
+    place, shown = f'data-document="{escape(document)}"', []
+    for section in below.split("<section>")[1:]:
+        title, *sources = section.split("<details ")
+        left = [source for source in sources if place not in source.partition(">")[0]]
+        if left:
+            rest = section.rpartition("</details>")[2]  # warnings, the section's end
+            whole = [source.rpartition("</details>")[0] + "</details>" for source in left]
+            shown.append("<details ".join([f"<section>{title}", *whole]) + rest)
+    return "".join(shown)
 
 
 def _marked(page: str, passage: str) -> str:
