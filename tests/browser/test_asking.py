@@ -11,6 +11,8 @@ import pytest
 pytest.importorskip("gradio")
 
 from mlfolio.app.asking import Asking
+from mlfolio.app.site import _shape
+from mlfolio.core.model import Input
 
 
 class Hindered:
@@ -38,3 +40,27 @@ def test_failures_are_told_in_our_words() -> None:
     told, _ = asyncio.run(Asking("iris", Hindered(error))({}))  # type: ignore[arg-type]
     assert "the server failed" in told
     assert "secret" not in told
+
+
+class Library:
+    """A model of documents, whose examples are their beginnings."""
+
+    input_type = Input
+    begins = "Aardvarks of Arnholm"
+
+    def examples(self) -> list[str]:
+        return [self.begins]
+
+    add = delete = documents = adopt = examples
+
+
+def test_no_page_goes_on_showing_what_a_deleted_document_began_with() -> None:
+    model = Library()
+    version, card = SimpleNamespace(source="own"), SimpleNamespace(slug="documents")
+    served = SimpleNamespace(model=model, version=version, card=card)
+    service: Any = SimpleNamespace(fleet=[served])
+
+    before = _shape(service)
+    assert _shape(service) == before
+    model.begins = "Bears"
+    assert _shape(service) != before  # so the pages are built anew

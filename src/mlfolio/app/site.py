@@ -19,6 +19,7 @@ from starlette.types import Receive, Scope, Send
 
 from mlfolio.app import home, system_page
 from mlfolio.app.door import OPEN, Pages, uploads_folder
+from mlfolio.core.model import Indexes
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.service import Service
 
@@ -75,7 +76,7 @@ class Site:
 
     async def renew(self) -> None:
         """Builds the pages."""
-        self._shape = _shape(self._service)
+        self._shape = await asyncio.to_thread(_shape, self._service)
         app, life = await asyncio.to_thread(_build, self._service), AsyncExitStack()
         # The server has begun already, so the pages' own beginning is up to us: their queue.
         await life.enter_async_context(app.router.lifespan_context(app))
@@ -87,11 +88,11 @@ class Site:
         """Builds them again whenever what they are made from has changed."""
         while True:
             await asyncio.sleep(WATCH_S)
-            if _shape(self._service) != self._shape:
-                try:
+            try:
+                if await asyncio.to_thread(_shape, self._service) != self._shape:
                     await self.renew()
-                except Exception:  # the old pages go on
-                    LOG.exception("the pages cannot be built anew")
+            except Exception:  # the old pages go on
+                LOG.exception("the pages cannot be built anew")
 
     async def close(self) -> None:
         """Ends the pages."""
@@ -100,12 +101,17 @@ class Site:
 
 
 def _shape(service: Service) -> dict[str, str]:
-    """What pages are made from: the inputs of every system that is served, and where from."""
-    return {
-        served.card.slug: served.version.source
-        + json.dumps(served.model.input_type.model_json_schema(by_alias=True))
-        for served in service.fleet
-    }
+    """What pages are made from: the inputs of every system that is served, and where from.
+
+    The examples of one that holds documents are theirs: of a deleted one none may stay on a page.
+    """
+    shape = {}
+    for served in service.fleet:
+        model = served.model
+        schema = json.dumps(model.input_type.model_json_schema(by_alias=True))
+        examples = model.examples() if isinstance(model, Indexes) else ""
+        shape[served.card.slug] = f"{served.version.source}{schema}{examples}"
+    return shape
 
 
 def _build(service: Service) -> FastAPI:
