@@ -145,6 +145,22 @@ def test_a_database_that_does_not_follow_stops_the_answers_not_the_memory(
     asyncio.run(main())
 
 
+def test_feedback_that_cannot_be_kept_is_no_failure_of_the_server(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> bool:
+        raise OperationalError("disk full", None, Exception())
+
+    async def main() -> None:
+        journal = Journal(f"sqlite:///{tmp_path / 'log.db'}")
+        monkeypatch.setattr(journal, "_judge", fail)
+        with pytest.raises(JournalFullError):
+            await journal.judge("0" * 32, "toy", "1", "ann")
+        await journal.close()
+
+    asyncio.run(main())
+
+
 class Strange:
     """Nothing that could be written as JSON."""
 

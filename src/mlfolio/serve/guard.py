@@ -52,7 +52,7 @@ class Guard:
         if scope["type"] != "http":  # nothing here speaks over websockets
             return
         started = time.perf_counter()
-        state = {"status": 500, "begun": False}
+        state = {"status": 500, "begun": False, "ended": False}
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -60,6 +60,8 @@ class Guard:
                 # What is mounted here must not open to other pages what this server keeps shut.
                 kept = [h for h in message["headers"] if not h[0].startswith(b"access-control-")]
                 message["headers"] = kept
+            elif message["type"] == "http.response.body":
+                state["ended"] = not message.get("more_body", False)
             await send(message)
 
         metrics.IN_FLIGHT.inc()
@@ -68,9 +70,10 @@ class Guard:
             scope["client_name"] = self._admit(scope, headers)
             await self._app(scope, self._measured(headers, receive), sending)
         except Exception as error:
-            if state["begun"]:
+            if not state["begun"]:
+                await as_problem(error, scope["path"]).response()(scope, receive, sending)
+            elif not state["ended"]:  # what is answered in full was told to the log already
                 raise
-            await as_problem(error, scope["path"]).response()(scope, receive, sending)
         finally:
             metrics.IN_FLIGHT.dec()
             route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")

@@ -185,13 +185,20 @@ class Journal:
 
         Returns:
             Whether there is such a prediction.
+
+        Raises:
+            JournalFullError: The database is away, or takes nothing.
         """
         loop = asyncio.get_running_loop()
         for pause in (0, PAUSE_S, 2 * PAUSE_S, 5 * PAUSE_S):  # it may not be written yet
             await asyncio.sleep(pause)
             work = partial(self._judge, prediction, system, answer, client)
-            if await loop.run_in_executor(self._reading, work):
-                return True
+            try:
+                if await loop.run_in_executor(self._reading, work):
+                    return True
+            except AWAY as error:
+                LOG.error("the prediction log cannot be written: %s", type(error).__name__)
+                raise JournalFullError from None
         return False
 
     def read(self, system: str, limit: int = 1000) -> list[dict[str, Any]]:

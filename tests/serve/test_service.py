@@ -1,0 +1,36 @@
+"""What goes wrong at the end of an answer."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from mlfolio.serve.guard import Guard
+from mlfolio.serve.keys import Keyring
+from mlfolio.serve.settings import Settings
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_an_error_behind_a_whole_answer_ends_no_connection(tmp_path: Path, whole: bool) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 500, "headers": []})
+        await send({"type": "http.response.body", "body": b"told", "more_body": not whole})
+        raise ValueError("what went wrong")
+
+    sent: list[Any] = []
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    guard = Guard(app, Settings(), Keyring(tmp_path / "keys.json", is_local=True))
+    asked = guard({"type": "http", "method": "GET", "path": "/", "headers": []}, send, send)
+    if whole:
+        asyncio.run(asked)
+    else:
+        with pytest.raises(ValueError, match="what went wrong"):
+            asyncio.run(asked)
+    assert len(sent) == 2
