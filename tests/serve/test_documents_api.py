@@ -221,6 +221,16 @@ def test_a_language_model_that_hangs_stops_nobody_else(library: Server) -> None:
         assert time.monotonic() - started < 25, "what hangs must not hold up the end"
 
 
+def test_what_takes_long_to_index_holds_up_no_list(library: Server) -> None:
+    long = b"a. " * 1_300_000  # four megabytes of sentences
+    with serving(library.runs, "--timeout", "2") as server:
+        with ThreadPoolExecutor(2) as pool:
+            urls = [f"{server.url}{DOCUMENTS}/long{i}.txt" for i in range(2)]
+            puts = [pool.submit(httpx.put, url, content=long, timeout=60) for url in urls]
+            assert [put.result().status_code for put in puts] == [504, 504]
+        assert server.client.get(DOCUMENTS).status_code == 200
+
+
 @contextmanager
 def hanging() -> Iterator[str]:
     """A server that takes connections and never answers."""

@@ -146,8 +146,10 @@ class Service:
 
         Raises:
             ProblemError: It holds none.
+            TimeoutError: It takes too long.
         """
-        return await self._indexers.run(_index(served).documents)
+        async with asyncio.timeout(self.settings.timeout_s):  # not behind what is being indexed
+            return await self._readers.run(_index(served).documents)
 
     async def add_document(self, served: Served, name: str, content: bytes) -> int:
         """Adds a document in the place of one of its name; returns its number of passages.
