@@ -221,14 +221,19 @@ def test_a_language_model_that_hangs_stops_nobody_else(library: Server) -> None:
         assert time.monotonic() - started < 25, "what hangs must not hold up the end"
 
 
-def test_what_takes_long_to_index_holds_up_no_list(library: Server) -> None:
+def test_what_takes_long_to_index_holds_up_no_list_and_is_gone_at_the_end(
+    library: Server, tmp_path: Path
+) -> None:
     long = b"a. " * 1_300_000  # four megabytes of sentences
-    with serving(library.runs, "--timeout", "2") as server:
+    with serving(library.runs, "--timeout", "2", TMPDIR=str(tmp_path)) as server:
         with ThreadPoolExecutor(2) as pool:
             urls = [f"{server.url}{DOCUMENTS}/long{i}.txt" for i in range(2)]
             puts = [pool.submit(httpx.put, url, content=long, timeout=60) for url in urls]
             assert [put.result().status_code for put in puts] == [504, 504]
         assert server.client.get(DOCUMENTS).status_code == 200
+        server.stop()
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == []
 
 
 @contextmanager

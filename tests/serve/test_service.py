@@ -1,4 +1,4 @@
-"""What goes wrong at the end of an answer."""
+"""What goes wrong at the end: of an answer, of the server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,10 @@ from starlette.types import Receive, Scope, Send
 
 from mlfolio.serve.guard import Guard
 from mlfolio.serve.keys import Keyring
+from mlfolio.serve.service import Service
 from mlfolio.serve.settings import Settings
+from tests.serve.conftest import logged
+from tests.serve.test_journal import entry
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -34,3 +37,26 @@ def test_an_error_behind_a_whole_answer_ends_no_connection(tmp_path: Path, whole
         with pytest.raises(ValueError, match="what went wrong"):
             asyncio.run(asked)
     assert len(sent) == 2
+
+
+def test_a_model_that_fails_at_the_end_costs_nothing_of_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+
+    async def nothing() -> None: ...
+
+    async def fail() -> None:
+        raise OSError("the disk is full")
+
+    async def main() -> None:
+        service = Service(Settings(database=url))
+        monkeypatch.setattr(service.fleet, "start", nothing)
+        monkeypatch.setattr(service.fleet, "close", fail)
+        await service.start()
+        await service.journal.add([entry(1)])
+        with pytest.raises(OSError, match="disk"):
+            await service.close()
+
+    asyncio.run(main())
+    assert len(logged(url, "toy")) == 1

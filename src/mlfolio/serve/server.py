@@ -42,32 +42,31 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     journal.prepare(settings.database_url)
     os.environ[ENVIRONMENT] = settings.model_dump_json()
     say(f"mlfolio on http://{settings.host}:{settings.port}")
-    with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
-        if settings.workers > 1:
+    config = uvicorn.Config(
+        "mlfolio.serve.server:app",
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        http=Protocol,
+        timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 1,
+        timeout_worker_healthcheck=30,
+        access_log=False,
+        log_level="warning",
+        server_header=False,
+        proxy_headers=False,
+    )
+    if settings.workers == 1:
+        server = uvicorn.Server(config)
+        with suppress(KeyboardInterrupt):
+            server.run()  # ends the process when it was told to: nothing behind it may matter
+        failed = not server.started
+    else:
+        with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
             os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-        config = uvicorn.Config(
-            "mlfolio.serve.server:app",
-            factory=True,
-            host=settings.host,
-            port=settings.port,
-            workers=settings.workers,
-            http=Protocol,
-            timeout_graceful_shutdown=math.ceil(settings.timeout_s) + 1,
-            timeout_worker_healthcheck=30,
-            access_log=False,
-            log_level="warning",
-            server_header=False,
-            proxy_headers=False,
-        )
-        if settings.workers == 1:
-            server = uvicorn.Server(config)
-            with suppress(KeyboardInterrupt):
-                server.run()
-            failed = not server.started
-        else:
             workers = Workers(config, sockets=[])
             workers.run()
-            failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
+        failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
     if failed:  # why is said already
         raise SystemExit(1)
 

@@ -47,6 +47,7 @@ class Service:
 
     async def start(self) -> None:
         """Loads the champions; from here on it answers."""
+        self._folder = tempfile.TemporaryDirectory(prefix="mlfolio-upload-")
         self.journal.start()
         await self.fleet.start()
 
@@ -54,9 +55,12 @@ class Service:
         """Answers and logs what waits, then ends; what takes too long is left."""
         for threads in (self._readers, self._indexers, self._talkers):
             threads.close()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self.fleet.close(), self.settings.timeout_s)
-        await self.journal.close()
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.fleet.close(), self.settings.timeout_s)
+        finally:
+            self._folder.cleanup()  # a document may lie in it: its thread ends with the process
+            await self.journal.close()
 
     async def read(self, model: Model, rows: Sequence[Mapping[str, Any]]) -> list[Input]:
         """Large inputs, validated off the event loop; pictures take a while.
@@ -169,7 +173,7 @@ class Service:
         _require_text(name)
 
         def work() -> int:
-            with tempfile.TemporaryDirectory(prefix="mlfolio-upload-") as folder:
+            with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
                 path = Path(folder) / f"upload{Path(name).suffix.lower()[:20]}"
                 path.write_bytes(content)
                 return index.add(path, name)
