@@ -48,6 +48,6 @@ def remove(name: KeyName) -> None:
     keys.remove(name, file)
     if not keys.read(file):
         typer.echo(
-            f"that was the last key: a server now refuses everybody; delete {file} to use it "
-            "from this machine without one", err=True,
+            f"that was the last key: a server now refuses everybody; delete {file} and start it "
+            "anew to use it from this machine without one", err=True,
         )  # fmt: skip
