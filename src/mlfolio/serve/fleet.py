@@ -152,6 +152,7 @@ class Fleet:
                 continue
             old = self._served.get(name)
             if old is not None and old.version.number == champion.number:
+                self._broken.pop(name, None)  # the alias may have gone back from a damaged one
                 continue
             try:
                 model, picture = await asyncio.to_thread(_load, champion, old)

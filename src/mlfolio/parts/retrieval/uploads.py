@@ -110,7 +110,10 @@ class Uploads:
         self.folder.mkdir(exist_ok=True)
         path = self._path(name)
         part = path.with_name(f".{path.name}")
-        part.write_bytes(content)
+        with part.open("wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())  # an empty file, which a power cut may leave, means: deleted
         part.replace(path)
 
 
