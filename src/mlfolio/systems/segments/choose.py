@@ -1,0 +1,116 @@
+"""How many segments: four kinds of evidence beside each other, and one rule."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import calinski_harabasz_score, silhouette_score
+
+from .clusters import Floats, Labels, k_means, nearest
+
+REFERENCES = 20  # tables of uniform noise
+LARGEST = 2000  # customers, drawn at random, that the evidence is taken from
+
+
+class Evidence(NamedTuple):
+    """What speaks for which number of segments.
+
+    Attributes:
+        table: For each k its inertia, silhouette, Calinski-Harabasz index, gap and the gap's error.
+        votes: The k that each criterion names.
+        segmented: Whether there are segments at all.
+        k: The number chosen.
+    """
+
+    table: pd.DataFrame
+    votes: dict[str, int]
+    segmented: bool
+    k: int
+
+
+def evidence(points: Floats, max_k: int, seed: int) -> Evidence:
+    """What each criterion says of 1 to `max_k` segments, and the number that the rule gives.
+
+    The rule: the gap statistic alone says whether there are segments. If so, their number is the
+    one that most of the four criteria name; where they disagree evenly, the silhouette's. If not,
+    the customers are one crowd, and the silhouette says into how many parts to cut it.
+
+    Args:
+        points: Customers, shape (n, d), standardised.
+        max_k: The largest number tried, at least 2.
+        seed: Seed of the starts and of the references.
+    """
+    if len(points) > LARGEST:
+        points = np.random.default_rng(seed).choice(points, LARGEST, replace=False)
+    labelled = [_cluster(points, k, seed) for k in range(1, max_k + 1)]
+    inertia = np.array([each[1] for each in labelled])
+    table = pd.DataFrame({"inertia": inertia}, index=pd.RangeIndex(1, max_k + 1, name="k"))
+    several = [labels for labels, _ in labelled[1:]]
+    table.loc[2:, "silhouette"] = [silhouette_score(points, labels) for labels in several]
+    table.loc[2:, "Calinski-Harabasz"] = [
+        calinski_harabasz_score(points, labels) for labels in several
+    ]
+    table["gap"], table["gap error"] = _gap(points, inertia, seed)
+    votes = {
+        "elbow": elbow(inertia),
+        "silhouette": _best(table["silhouette"]),
+        "Calinski-Harabasz": _best(table["Calinski-Harabasz"]),
+        "gap": first_gap(table["gap"].to_numpy(), table["gap error"].to_numpy()),
+    }
+    segmented = votes["gap"] > 1
+    return Evidence(table, votes, segmented, decide(votes) if segmented else votes["silhouette"])
+
+
+def decide(votes: dict[str, int]) -> int:
+    """The number that most criteria name; of several such the silhouette's, else the smallest."""
+    named = list(votes.values())
+    most = max(named.count(k) for k in named)
+    tied = [k for k in named if named.count(k) == most]
+    return votes["silhouette"] if votes["silhouette"] in tied else min(tied)
+
+
+def elbow(inertia: Floats) -> int:
+    """Where the curve lies farthest below the line between its ends (Satopää et al., 2011).
+
+    Args:
+        inertia: For 1, 2, ... segments.
+    """
+    steps = np.linspace(0, 1, len(inertia))
+    fallen = (inertia[0] - inertia) / ((inertia[0] - inertia[-1]) or 1.0)
+    return int(np.argmax(fallen - steps)) + 1
+
+
+def first_gap(gap: Floats, error: Floats) -> int:
+    """The smallest k whose gap is within one error of the next one's (Tibshirani et al., 2001)."""
+    enough = np.flatnonzero(gap[:-1] >= gap[1:] - error[1:])
+    return int(enough[0]) + 1 if len(enough) else len(gap)
+
+
+def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats]:
+    """How much more compact the customers are than uniform noise, and its error, for each k.
+
+    The noise fills the box around the points along their principal axes (Tibshirani, Walther and
+    Hastie, 2001, Estimating the number of clusters in a data set via the gap statistic, 3b).
+    """
+    rng = np.random.default_rng(seed)
+    middle = points.mean(axis=0)
+    _, _, axes = np.linalg.svd(points - middle, full_matrices=False)
+    turned = (points - middle) @ axes.T
+    low, high = turned.min(axis=0), turned.max(axis=0)
+    noise = [rng.uniform(low, high, turned.shape) for _ in range(REFERENCES)]
+    logs = np.log([[_cluster(each, k + 1, seed)[1] for k in range(len(inertia))] for each in noise])
+    gap = logs.mean(axis=0) - np.log(np.maximum(inertia, np.finfo(float).tiny))
+    return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES)
+
+
+def _best(criterion: pd.Series) -> int:
+    """The k at which a criterion is greatest."""
+    return int(criterion.fillna(-np.inf).to_numpy().argmax()) + 1
+
+
+def _cluster(points: Floats, k: int, seed: int) -> tuple[Labels, float]:
+    """Segments of the points, and the sum of squared distances within them."""
+    labels, distances = nearest(points, k_means(points, k, seed))
+    return labels, float((distances**2).sum())

@@ -1,0 +1,265 @@
+"""The customers of the mall, of a shop of our own invention, or of the user's table or till."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from mlfolio.core.errors import FileError, KnobError, UnknownNameError
+from mlfolio.core.source import Source
+from mlfolio.core.system import DataInfo, Finding
+from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.doctor import find_empty_columns
+from mlfolio.data.fingerprint import fingerprint
+from mlfolio.data.labelled import is_category, read_numbers, why_left_out
+from mlfolio.data.tables import read_table, require_columns
+
+from .purchases import RFM, Names, by_customer, find_names
+
+INCOME, SCORE = "Annual Income (k$)", "Spending Score (1-100)"
+FEWEST = 30  # customers
+MANY_MISSING = 0.2  # share of the customers from which a column is left out rather than them
+MANY_COLUMNS = 10  # beyond which distances are much alike
+HUGE = 1e100  # whose squares are no numbers any more
+SAMPLE_ROWS = 240
+
+
+@dataclass(frozen=True)
+class Customers:
+    """A table of customers, one a row. Nothing is held out: there are no answers to hide.
+
+    Attributes:
+        source: Where it came from.
+        dataset: Name of the data set, or of the user's file.
+        licence: As its publisher states it.
+        table: All customers with all columns.
+        features: The columns that they are segmented by.
+        others: Further columns that describe the segments: numbers, and categories.
+        ids: The column that names a customer; None if there is none.
+        notes: What was built, and what was left out.
+    """
+
+    source: Source
+    dataset: str
+    licence: str
+    table: pd.DataFrame
+    features: tuple[str, ...]
+    others: tuple[str, ...]
+    ids: str | None
+    notes: tuple[Finding, ...]
+
+    @cached_property
+    def known(self) -> pd.DataFrame:
+        """The customers of whom every feature is known, with all columns."""
+        return self.table.dropna(subset=list(self.features)).reset_index(drop=True)
+
+    @property
+    def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for features
+        """What they are segmented by, shape (n, features)."""
+        return self.known[list(self.features)]
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """What identifies these data; the scores are measured by resampling all of them."""
+        return DataInfo(
+            source=self.source,
+            dataset=self.dataset,
+            licence=self.licence,
+            fingerprint=fingerprint(self.table),
+            test_fingerprint=fingerprint(self.X),
+            rows={"customers": len(self.known)},
+        )
+
+    def check(self) -> list[Finding]:
+        """What the data doctor has to say."""
+        return [*self.notes, *find_empty_columns(self.X), *_find_pairs(self.X), *self._find_twice()]
+
+    def without_test(self) -> Self:
+        """The same: no part of the customers is kept from the fit."""
+        return self
+
+    def _find_twice(self) -> list[Finding]:
+        """Customers who stand in the table more than once."""
+        if self.ids is None or not (twice := int(self.table[self.ids].duplicated().sum())):
+            return []
+        return [
+            Finding(
+                level="warning",
+                check="customers",
+                message=f"{twice:,} rows name a customer whom another row names ({self.ids!r})",
+                fix="one row a customer; of purchases name customer=, date= and amount=",
+            )
+        ]
+
+
+def load_customers(source: Source, columns: Sequence[str], names: Names) -> Customers:
+    """Customers, and by which columns to segment them.
+
+    Args:
+        source: The mall's table, the generated sample, or the user's table of customers or of
+            purchases.
+        columns: What to segment by; none for the usual: income and score of the mall's customers,
+            recency, frequency and money of purchases, all columns of numbers of any other table.
+        names: Columns of the user's purchases, where their names are not the usual ones.
+
+    Raises:
+        DataUnavailableError: The mall's table is not here.
+        UserError: The table cannot be used, or a knob names a column that is not there.
+    """
+    if source.kind != "own" and any(names):
+        raise KnobError(
+            "customer, date and amount name columns of your own purchases",
+            "name them beside it: --data FILE",
+        )
+    notes: list[Finding] = []
+    record = get_dataset("mall-customers")
+    if source.kind == "sample":
+        table, name, licence = generate(SAMPLE_ROWS), "generated customers", "Apache-2.0"
+    elif source.path is None:
+        table, name, licence = read_table(place(record.name) / record.files[0].name), "", ""
+        name, licence = record.title, record.licence
+        require_columns(table, [INCOME, SCORE], record.files[0].name)
+    else:
+        table, name, licence = read_table(source.path), source.path.name, "the user's own"
+        if found := find_names(table, names, name):
+            table, notes = by_customer(table, found, name)
+    notes += read_numbers(table, table.columns, name)
+    features, others, left_out = _choose(table, columns, name)
+    customers = Customers(
+        source=source,
+        dataset=name,
+        licence=licence,
+        table=table,
+        features=features,
+        others=others,
+        ids=_identifier(table, features),
+        notes=(*notes, *left_out, *_left_out_rows(table, features)),
+    )
+    if len(customers.known) < FEWEST or len(customers.X.drop_duplicates()) < FEWEST:
+        raise FileError(
+            f"{name} has {len(customers.X.drop_duplicates())} different customers of whom "
+            f"{', '.join(features)} are known; segments needs {FEWEST}",
+            "add customers, or choose other columns: columns=A,B",
+        )
+    return customers
+
+
+def _choose(
+    table: pd.DataFrame, columns: Sequence[str], name: str
+) -> tuple[tuple[str, ...], tuple[str, ...], list[Finding]]:
+    """The columns to segment by, those that only describe, and why others do neither."""
+    all_names = [str(column) for column in table]
+    for column in columns:
+        if column not in all_names:
+            raise UnknownNameError("column", column, all_names)
+    reasons = {column: why_left_out(table[column]) for column in all_names}
+    usable = [c for c in all_names if not reasons[c] and _is_measured(table[c])]
+    features = next(
+        (tuple(wanted) for wanted in (columns, RFM, (INCOME, SCORE))
+         if wanted and set(wanted) <= set(all_names)),
+        tuple(c for c in usable if table[c].isna().mean() <= MANY_MISSING),
+    )  # fmt: skip
+    if bad := [c for c in features if not pd.api.types.is_numeric_dtype(table[c])]:
+        raise FileError(
+            f"{name}: column {bad[0]!r} is no column of numbers",
+            f"distances need numbers; columns of numbers: {', '.join(usable)}",
+        )
+    if len(features) < 2 or any(table[c].nunique() < 2 for c in features):
+        raise FileError(
+            f"{name} has {len(features)} columns of numbers to segment by; it takes two that vary",
+            "name them: columns=A,B",
+        )
+    for column in features:
+        if table[column].abs().max() > HUGE:
+            raise FileError(f"{name}: column {column!r} holds {table[column].abs().max():g}",
+                            "write a number of a size that can be measured")  # fmt: skip
+    others = tuple(
+        c for c in all_names
+        if c not in features and not reasons[c] and (c in usable or is_category(table[c]))
+    )  # fmt: skip
+    notes = [f"column {c!r} is left out: {why}" for c, why in reasons.items()
+             if why and c not in features]  # fmt: skip
+    notes += [f"column {c!r} does not part the customers, it only describes them" for c in others]
+    if len(features) > MANY_COLUMNS:
+        notes.append(f"{len(features)} columns: the more there are, the more alike all distances; "
+                     "name the ones that matter with columns=")  # fmt: skip
+    return features, others, [_note("columns", message) for message in notes]
+
+
+def _is_measured(values: pd.Series) -> bool:
+    """Whether a column is a measurement: a number that takes more than two values.
+
+    Two values part any customers in two by themselves, whatever the other columns say.
+    """
+    return bool(pd.api.types.is_numeric_dtype(values) and values.nunique() > 2)
+
+
+def _identifier(table: pd.DataFrame, features: Sequence[str]) -> str | None:
+    """The column that names the customers: called an identifier, or different in each row."""
+    for column in table.columns.difference(list(features), sort=False):
+        words = str(column).lower().replace("_", " ").split()
+        if (
+            "identifier" in why_left_out(table[column])
+            or words[-1:] == ["id"]
+            or (str(column).lower() in ("customerid", "customer"))
+        ):
+            return str(column)
+    return None
+
+
+def _left_out_rows(table: pd.DataFrame, features: Sequence[str]) -> list[Finding]:
+    lacking = int(table[list(features)].isna().any(axis=1).sum())
+    if not lacking:
+        return []
+    message = f"{lacking:,} of {len(table):,} customers lack a value of {', '.join(features)}"
+    return [_note("customers left out", f"{message} and are in no segment")]
+
+
+def _find_pairs(features: pd.DataFrame) -> list[Finding]:
+    """Columns that say the same, which counts twice in every distance."""
+    matrix = features.corr(method="spearman").abs().to_numpy()
+    pairs = np.argwhere(np.triu(matrix, 1) > 0.95)[:5]
+    names = list(features)
+    return [
+        Finding(
+            level="warning",
+            check="correlated columns",
+            message=f"{names[a]!r} and {names[b]!r} say the same (rank correlation above 0.95) "
+            "and count twice",
+            fix="name the columns that matter: columns=A,B",
+        )
+        for a, b in pairs
+    ]
+
+
+def _note(check: str, message: str) -> Finding:
+    return Finding(level="note", check=check, message=message)
+
+
+def generate(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Made-up customers of a shop: four kinds, who differ in visits and baskets.
+
+    Args:
+        rows: Number of customers.
+        seed: Seed of the chance.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = np.array([  # age, visits a month, basket in euros, card
+        [24, 9.0, 12.0, 0.2], [36, 3.0, 85.0, 0.7], [47, 8.0, 60.0, 0.9], [66, 2.0, 18.0, 0.4],
+    ])  # fmt: skip
+    kind = kinds[rng.choice(len(kinds), rows, p=[0.3, 0.25, 0.25, 0.2])]
+    age, visits, basket, card = kind.T
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows) + 1001,
+            "age": np.clip(rng.normal(age, 5), 16, 90).round(),
+            "visits per month": np.clip(rng.normal(visits, 0.9), 0.2, None).round(1),
+            "basket (EUR)": np.clip(rng.normal(basket, 7), 1, None).round(2),
+            "card": np.where(rng.random(rows) < card, "yes", "no"),
+        }
+    )
