@@ -11,6 +11,7 @@ from sklearn.metrics import calinski_harabasz_score, silhouette_score
 from .clusters import Floats, Labels, k_means, nearest
 
 REFERENCES = 20  # tables of uniform noise
+FEW_STARTS = 4  # of k-means, the same for customers and noise: a thousand fits are made
 LARGEST = 2000  # customers, drawn at random, that the evidence is taken from
 
 
@@ -20,13 +21,13 @@ class Evidence(NamedTuple):
     Attributes:
         table: For each k its inertia, silhouette, Calinski-Harabasz index, gap and the gap's error.
         votes: The k that each criterion names.
-        segmented: Whether there are segments at all.
+        grouped: Whether there are segments at all; if not, the gap's vote is 1.
         k: The number chosen.
     """
 
     table: pd.DataFrame
     votes: dict[str, int]
-    segmented: bool
+    grouped: bool
     k: int
 
 
@@ -52,15 +53,16 @@ def evidence(points: Floats, max_k: int, seed: int) -> Evidence:
     table.loc[2:, "Calinski-Harabasz"] = [
         calinski_harabasz_score(points, labels) for labels in several
     ]
-    table["gap"], table["gap error"] = _gap(points, inertia, seed)
+    table["gap"], table["gap error"], grouped = _gap(points, inertia, seed)
     votes = {
         "elbow": elbow(inertia),
         "silhouette": _best(table["silhouette"]),
         "Calinski-Harabasz": _best(table["Calinski-Harabasz"]),
-        "gap": first_gap(table["gap"].to_numpy(), table["gap error"].to_numpy()),
+        "gap": within_one_error(table["gap"].to_numpy(), table["gap error"].to_numpy()),
     }
-    segmented = votes["gap"] > 1
-    return Evidence(table, votes, segmented, decide(votes) if segmented else votes["silhouette"])
+    if not grouped:
+        return Evidence(table, votes | {"gap": 1}, grouped, votes["silhouette"])
+    return Evidence(table, votes, grouped, decide(votes))
 
 
 def decide(votes: dict[str, int]) -> int:
@@ -82,17 +84,26 @@ def elbow(inertia: Floats) -> int:
     return int(np.argmax(fallen - steps)) + 1
 
 
-def first_gap(gap: Floats, error: Floats) -> int:
-    """The smallest k whose gap is within one error of the next one's (Tibshirani et al., 2001)."""
-    enough = np.flatnonzero(gap[:-1] >= gap[1:] - error[1:])
-    return int(enough[0]) + 1 if len(enough) else len(gap)
+def within_one_error(gap: Floats, error: Floats) -> int:
+    """The smallest k whose gap is within one error of the largest (Dudoit and Fridlyand, 2002).
+
+    Tibshirani's own rule ends at the first k that the next one does not beat. Where segments form
+    a grid that is k = 1, as two are worse than one, whatever five are.
+    """
+    best = int(gap.argmax())
+    return int(np.flatnonzero(gap >= gap[best] - error[best])[0]) + 1
 
 
-def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats]:
+def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats, bool]:
     """How much more compact the customers are than uniform noise, and its error, for each k.
 
     The noise fills the box around the points along their principal axes (Tibshirani, Walther and
     Hastie, 2001, Estimating the number of clusters in a data set via the gap statistic, 3b).
+
+    Returns:
+        The gaps and their errors, shape (max_k,), and whether there are groups: whether some gap
+        leads the gap of one segment by more than in every table of noise, each held against the
+        others. Of tables of noise, one in `REFERENCES` + 1 would do that by chance.
     """
     rng = np.random.default_rng(seed)
     middle = points.mean(axis=0)
@@ -100,9 +111,15 @@ def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats]:
     turned = (points - middle) @ axes.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     noise = [rng.uniform(low, high, turned.shape) for _ in range(REFERENCES)]
-    logs = np.log([[_cluster(each, k + 1, seed)[1] for k in range(len(inertia))] for each in noise])
-    gap = logs.mean(axis=0) - np.log(np.maximum(inertia, np.finfo(float).tiny))
-    return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES)
+    logs = np.log([[_cluster(each, k, seed)[1] for k in range(1, len(inertia) + 1)]
+                   for each in noise])  # fmt: skip
+    usual = logs.mean(axis=0)
+    gap = usual - np.log(np.maximum(inertia, np.finfo(float).tiny))
+    leads = np.vstack([gap, usual - logs])
+    leads = leads[:, 1:] - leads[:, :1]
+    best = (leads / leads[1:].std(axis=0)).max(axis=1)
+    grouped = bool(best[0] > best[1:].max())
+    return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES), grouped
 
 
 def _best(criterion: pd.Series) -> int:
@@ -112,5 +129,5 @@ def _best(criterion: pd.Series) -> int:
 
 def _cluster(points: Floats, k: int, seed: int) -> tuple[Labels, float]:
     """Segments of the points, and the sum of squared distances within them."""
-    labels, distances = nearest(points, k_means(points, k, seed))
+    labels, distances = nearest(points, k_means(points, k, seed, FEW_STARTS))
     return labels, float((distances**2).sum())

@@ -109,9 +109,9 @@ class Typical(BaseModel):
         return max(ALARM, 1 / (1 + len(self.usual)))
 
 
-def k_means(points: Floats, k: int, seed: int) -> Floats:
-    """Centres of the best of ten starts, shape (k, d), the largest segment first."""
-    found = _fitted(KMeans(k, n_init=STARTS, random_state=seed), points)
+def k_means(points: Floats, k: int, seed: int, starts: int = STARTS) -> Floats:
+    """Centres of the best of some starts, shape (k, d), the largest segment first."""
+    found = _fitted(KMeans(k, n_init=starts, random_state=seed), points)
     return in_order(found.cluster_centers_, found.labels_)
 
 
@@ -163,7 +163,7 @@ def by_mixture(points: Floats, k: int, seed: int) -> Assign:
 
 
 def mixture_of(points: Floats, k: int, seed: int) -> GaussianMixture:
-    """Gaussians, k of them, with covariances of their own; a little ridge, for values that repeat."""
+    """Gaussians with covariances of their own, and a little ridge for values that repeat."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return GaussianMixture(k, reg_covar=1e-3, random_state=seed).fit(points)
@@ -235,12 +235,16 @@ def _together(one: Labels, other: Labels, k: int) -> Floats:
 
 
 def agreeing(points: Floats, centres: Floats, refits: Floats) -> Floats:
-    """Share of the refits that put each point into the segment that the centres do, shape (n,)."""
+    """Share of the refits that put each point into the segment that the centres do, shape (n,).
+
+    Half a refit is added on either side: no number of refits makes anything certain.
+    """
     labels, _ = nearest(points, centres)
     samples, k, d = refits.shape
     shares = np.zeros(len(points))
     for at in range(0, len(points), 1000):  # all distances at once would be gigabytes
         block = slice(at, at + 1000)
         distances = cdist(points[block], refits.reshape(-1, d)).reshape(-1, samples, k)
-        shares[block] = (distances.argmin(axis=2) == labels[block, None]).mean(axis=1)
-    return shares
+        shares[block] = (distances.argmin(axis=2) == labels[block, None]).sum(axis=1)
+    sure: Floats = (shares + 0.5) / (samples + 1)
+    return sure

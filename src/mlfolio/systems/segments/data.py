@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import find_empty_columns
 from mlfolio.data.fingerprint import fingerprint
-from mlfolio.data.labelled import is_category, read_numbers, why_left_out
+from mlfolio.data.labelled import read_numbers, why_left_out
 from mlfolio.data.tables import read_table, require_columns
 
 from .purchases import RFM, Names, by_customer, find_names
@@ -91,7 +92,7 @@ class Customers:
             Finding(
                 level="warning",
                 check="customers",
-                message=f"{twice:,} rows name a customer whom another row names ({self.ids!r})",
+                message=f"rows of customers who stood there before, by {self.ids!r}: {twice:,}",
                 fix="one row a customer; of purchases name customer=, date= and amount=",
             )
         ]
@@ -116,79 +117,88 @@ def load_customers(source: Source, columns: Sequence[str], names: Names) -> Cust
             "customer, date and amount name columns of your own purchases",
             "name them beside it: --data FILE",
         )
-    notes: list[Finding] = []
     record = get_dataset("mall-customers")
+    notes: list[Finding] = []
+    ids = None
     if source.kind == "sample":
         table, name, licence = generate(SAMPLE_ROWS), "generated customers", "Apache-2.0"
     elif source.path is None:
-        table, name, licence = read_table(place(record.name) / record.files[0].name), "", ""
-        name, licence = record.title, record.licence
-        require_columns(table, [INCOME, SCORE], record.files[0].name)
+        path = place(record.name) / record.files[0].name
+        table, name, licence = read_table(path), record.title, record.licence
+        require_columns(table, [INCOME, SCORE], path.name)
     else:
         table, name, licence = read_table(source.path), source.path.name, "the user's own"
         if found := find_names(table, names, name):
             table, notes = by_customer(table, found, name)
+            ids = found.customer
     notes += read_numbers(table, table.columns, name)
-    features, others, left_out = _choose(table, columns, name)
+    features, others, left_out = _choose(table, columns, ids, name)
     customers = Customers(
         source=source,
         dataset=name,
         licence=licence,
-        table=table,
+        table=table.astype(dict.fromkeys(_two_valued(table, others), object)),
         features=features,
         others=others,
-        ids=_identifier(table, features),
+        ids=ids or next((c for c in map(str, table) if _is_identifier(table[c])), None),
         notes=(*notes, *left_out, *_left_out_rows(table, features)),
     )
-    if len(customers.known) < FEWEST or len(customers.X.drop_duplicates()) < FEWEST:
+    if (different := len(customers.X.drop_duplicates())) < FEWEST:
         raise FileError(
-            f"{name} has {len(customers.X.drop_duplicates())} different customers of whom "
-            f"{', '.join(features)} are known; segments needs {FEWEST}",
+            f"{name} has {different} different customers of whom {', '.join(features)} are known; "
+            f"segments needs {FEWEST}",
             "add customers, or choose other columns: columns=A,B",
         )
     return customers
 
 
 def _choose(
-    table: pd.DataFrame, columns: Sequence[str], name: str
+    table: pd.DataFrame, columns: Sequence[str], ids: str | None, name: str
 ) -> tuple[tuple[str, ...], tuple[str, ...], list[Finding]]:
     """The columns to segment by, those that only describe, and why others do neither."""
-    all_names = [str(column) for column in table]
+    names = [str(column) for column in table]
     for column in columns:
-        if column not in all_names:
-            raise UnknownNameError("column", column, all_names)
-    reasons = {column: why_left_out(table[column]) for column in all_names}
-    usable = [c for c in all_names if not reasons[c] and _is_measured(table[c])]
-    features = next(
-        (tuple(wanted) for wanted in (columns, RFM, (INCOME, SCORE))
-         if wanted and set(wanted) <= set(all_names)),
-        tuple(c for c in usable if table[c].isna().mean() <= MANY_MISSING),
-    )  # fmt: skip
-    if bad := [c for c in features if not pd.api.types.is_numeric_dtype(table[c])]:
+        if column not in names:
+            raise UnknownNameError("column", column, names)
+    reasons = {
+        c: "it names the customers" if c == ids or _is_identifier(table[c])
+        else why_left_out(table[c])
+        for c in names
+    }  # fmt: skip
+    usual = [c for c in names if not reasons[c] and _is_measured(table[c])]
+    usual = [c for c in usual if table[c].isna().mean() <= MANY_MISSING]
+    for wanted in ((INCOME, SCORE), RFM, columns):  # the last that there is counts
+        usual = list(dict.fromkeys(wanted)) if wanted and set(wanted) <= set(names) else usual
+    _require_numbers(table, usual, name)
+    others = [c for c in names if c not in usual and not reasons[c]]
+    said = [f"column {c!r} is left out: {reasons[c]}" for c in names
+            if reasons[c] and c not in usual]  # fmt: skip
+    said += [f"column {c!r} does not part the customers, it only describes them" for c in others]
+    if len(usual) > MANY_COLUMNS:
+        said.append(f"{len(usual)} columns: the more there are, the more alike all distances; "
+                    "name the ones that matter: columns=A,B")  # fmt: skip
+    return tuple(usual), tuple(others), [_note("columns", message) for message in said]
+
+
+def _require_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Distances need columns of numbers, two at least, that vary and can be squared."""
+    for column in columns:
+        values = table[column]
+        if not pd.api.types.is_numeric_dtype(values):
+            raise FileError(
+                f"{name}: column {column!r} is no column of numbers",
+                "distances need numbers; name others: columns=A,B",
+            )
+        if values.abs().max() > HUGE:
+            raise FileError(
+                f"{name}: column {column!r} holds {values.abs().max():g}",
+                "write numbers of a size that can be measured, or name others: columns=A,B",
+            )
+    if len(columns) < 2 or any(table[column].nunique() < 2 for column in columns):
         raise FileError(
-            f"{name}: column {bad[0]!r} is no column of numbers",
-            f"distances need numbers; columns of numbers: {', '.join(usable)}",
-        )
-    if len(features) < 2 or any(table[c].nunique() < 2 for c in features):
-        raise FileError(
-            f"{name} has {len(features)} columns of numbers to segment by; it takes two that vary",
+            f"{name} has {len(columns)} columns of numbers to segment by; it takes two that vary",
             "name them: columns=A,B",
         )
-    for column in features:
-        if table[column].abs().max() > HUGE:
-            raise FileError(f"{name}: column {column!r} holds {table[column].abs().max():g}",
-                            "write a number of a size that can be measured")  # fmt: skip
-    others = tuple(
-        c for c in all_names
-        if c not in features and not reasons[c] and (c in usable or is_category(table[c]))
-    )  # fmt: skip
-    notes = [f"column {c!r} is left out: {why}" for c, why in reasons.items()
-             if why and c not in features]  # fmt: skip
-    notes += [f"column {c!r} does not part the customers, it only describes them" for c in others]
-    if len(features) > MANY_COLUMNS:
-        notes.append(f"{len(features)} columns: the more there are, the more alike all distances; "
-                     "name the ones that matter with columns=")  # fmt: skip
-    return features, others, [_note("columns", message) for message in notes]
 
 
 def _is_measured(values: pd.Series) -> bool:
@@ -199,25 +209,23 @@ def _is_measured(values: pd.Series) -> bool:
     return bool(pd.api.types.is_numeric_dtype(values) and values.nunique() > 2)
 
 
-def _identifier(table: pd.DataFrame, features: Sequence[str]) -> str | None:
-    """The column that names the customers: called an identifier, or different in each row."""
-    for column in table.columns.difference(list(features), sort=False):
-        words = str(column).lower().replace("_", " ").split()
-        if (
-            "identifier" in why_left_out(table[column])
-            or words[-1:] == ["id"]
-            or (str(column).lower() in ("customerid", "customer"))
-        ):
-            return str(column)
-    return None
+def _is_identifier(values: pd.Series) -> bool:
+    """Whether a column names the customers, also where one of them stands there twice."""
+    called = re.search(r"(^|[_\W])id$|[a-z]I[Dd]$|^customer$", str(values.name), re.IGNORECASE)
+    return bool(called) or "identifier" in why_left_out(values)
+
+
+def _two_valued(table: pd.DataFrame, others: Sequence[str]) -> list[str]:
+    """Columns of 0 and 1 and the like, which are told as categories."""
+    return [c for c in others if table[c].nunique() <= 2]
 
 
 def _left_out_rows(table: pd.DataFrame, features: Sequence[str]) -> list[Finding]:
     lacking = int(table[list(features)].isna().any(axis=1).sum())
     if not lacking:
         return []
-    message = f"{lacking:,} of {len(table):,} customers lack a value of {', '.join(features)}"
-    return [_note("customers left out", f"{message} and are in no segment")]
+    message = f"in no segment, for lack of {', '.join(features)}: {lacking:,} of {len(table):,}"
+    return [_note("customers left out", message)]
 
 
 def _find_pairs(features: pd.DataFrame) -> list[Finding]:
@@ -259,7 +267,7 @@ def generate(rows: int, seed: int = 0) -> pd.DataFrame:
             "customer_id": np.arange(rows) + 1001,
             "age": np.clip(rng.normal(age, 5), 16, 90).round(),
             "visits per month": np.clip(rng.normal(visits, 0.9), 0.2, None).round(1),
-            "basket (EUR)": np.clip(rng.normal(basket, 7), 1, None).round(2),
+            "basket in EUR": np.clip(rng.normal(basket, 7), 1, None).round(2),
             "card": np.where(rng.random(rows) < card, "yes", "no"),
         }
     )

@@ -72,11 +72,11 @@ def plane(points: Floats, names: pd.Series, columns: list[str], run: Run) -> Non
     axis = figure.subplots()
     _scatter(axis, pca.transform(points), names)
     for column, (x, y) in zip(columns, 2 * pca.components_.T, strict=True):
-        axis.annotate(column, (x, y), (0, 0), fontsize=8,
-                      arrowprops={"arrowstyle": "<-", "color": "#444444"})  # fmt: skip
+        axis.annotate("", (x, y), (0, 0), arrowprops={"arrowstyle": "->"})
+        axis.text(1.1 * x, 1.1 * y, column, fontsize=8, ha="center")
     share = pca.explained_variance_ratio_
     axis.set(xlabel=f"first component ({share[0]:.0%})", ylabel=f"second ({share[1]:.0%})")
-    axis.legend(fontsize=7)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
     said = f"Principal components; they show {share.sum():.0%} of the variance."
     run.figure("The segments in a plane", figure, said)
 
@@ -103,7 +103,7 @@ def among(points: pd.DataFrame, row: Mapping[str, Any], scale: Scale) -> Figure:
     _scatter(axis, values, names)
     axis.plot(*star[0], marker="*", markersize=18, color="black", linestyle="none")
     axis.set(xlabel=across, ylabel=down)
-    axis.legend(fontsize=7)
+    figure.legend(loc="outside lower center", ncols=2, fontsize=7)
     return figure
 
 

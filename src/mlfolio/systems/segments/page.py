@@ -31,7 +31,8 @@ def build(ask: Ask) -> None:
         segment = model.segments[output.segment - 1]
         lines = [
             output.description,
-            f"Next: {output.second}. {output.typical:.0%} of ordinary customers are as far out.",
+            f"The next segment: {output.second}. {output.typical:.0%} of ordinary customers are "
+            "at least as far from the centre of theirs.",
             f"An idea to test, not a finding: {segment.suggestion}",
         ]
         words = "".join(f"<p>{escape(line)}</p>" for line in lines)

@@ -118,16 +118,18 @@ def by_customer(table: pd.DataFrame, names: Names, name: str) -> tuple[pd.DataFr
         }
     ).dropna()
     paid = customers[customers["monetary"] > 0].rename_axis(names.customer).reset_index()
+    if pd.api.types.is_float_dtype(paid[names.customer]):  # for lack of some, 12345 was 12345.0
+        paid[names.customer] = paid[names.customer].convert_dtypes()
+    unit = f"different {invoice!r}" if invoice else "days with a purchase"
     said = [
-        f"{len(paid):,} customers were built from {len(bought):,} rows of purchases: recency is in "
-        f"days before {end:%Y-%m-%d}, frequency in "
-        + (f"different {invoice!r}" if invoice else "days with a purchase")
-        + ", monetary what was paid less what came back",
-        f"{cancelled.sum():,} rows are given back or cancelled: taken off the money, no purchase",
-        f"{len(table) - len(known):,} rows lack customer, date or amount and are left out",
-        f"{len(customers) - len(paid):,} customers gave back all they bought and are left out",
+        f"{len(paid):,} customers were built from {len(bought):,} rows of purchases: recency in "
+        f"days before {end:%Y-%m-%d}, frequency in {unit}, monetary what was paid less what came "
+        "back",
+        f"rows given back or cancelled, taken off the money: {cancelled.sum():,}",
+        f"rows left out for lack of customer, date or amount: {len(table) - len(known):,}",
+        f"customers left out who gave back all they bought: {len(customers) - len(paid):,}",
     ]
-    kept = [line for line in said if not line.startswith("0 ")]
+    kept = [line for line in said if not line.endswith(": 0")]
     return paid, [Finding(level="note", check="purchases", message=line) for line in kept]
 
 

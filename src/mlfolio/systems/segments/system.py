@@ -72,14 +72,18 @@ class Segments(System):
                 centres = moved(points, centres)
             usual = Typical.learn(some, centres, run.seed)
             refits = refitted(some, centres, self.resamples, run.seed)
-        labels, distances = nearest(points, centres)
-        schema = Schema.learn(data.X, complete=True)
-        model = SegmentsModel(
-            schema=schema, scale=scale, centres=centres, refits=refits, usual=usual,
-            segments=describe(rows, labels, k), grouped=found.segmented,
-            ignored=[str(c) for c in data.table if c not in data.features],
-        )  # fmt: skip
-        self._show(model, data, points, labels, run)
+            labels, distances = nearest(points, centres)
+            model = SegmentsModel(
+                schema=Schema.learn(data.X, complete=True),
+                scale=scale,
+                centres=centres,
+                refits=refits,
+                usual=usual,
+                segments=describe(rows, labels, k),
+                grouped=found.grouped,
+                ignored=[str(c) for c in data.table if c not in data.features],
+            )
+            self._show(model, data, points, labels, run)
         _write(model, data, labels, distances, run)
         return model
 
@@ -104,7 +108,7 @@ class Segments(System):
         votes = ", ".join(f"{criterion} {vote}" for criterion, vote in found.votes.items())
         rule = "the knob says so" if self.k else "most of the criteria, in doubt the silhouette"
         figures.evidence(found, k, f"Segments by criterion: {votes}. Taken: {k}, as {rule}.", run)
-        if not found.segmented:
+        if not found.grouped:
             run.note(NO_GROUPS)
         return found, k
 

@@ -108,10 +108,11 @@ def _level(everybody: pd.Series, group: pd.Series) -> _Level:
 
 
 def _name(levels: Sequence[_Level]) -> str:
-    """What is low or high, in the order of the columns; of many columns the farthest apart."""
+    """What is low or high, in the order of the columns, age first; of many the farthest apart."""
     strongest = sorted((found for found in levels if found.level), key=lambda f: -f.apart)[:PARTS]
-    parts = [phrase(found.column, found.level) for found in levels if found in strongest]
-    return ", ".join(dict.fromkeys(parts)) or "near the average"
+    told = [found for found in levels if found in strongest]
+    told.sort(key=lambda found: _kind(found.column) != KINDS["age"])
+    return ", ".join(dict.fromkeys(phrase(f.column, f.level) for f in told)) or "near the average"
 
 
 def phrase(column: str, level: str) -> str:
@@ -159,19 +160,21 @@ def _describe(rows: pd.DataFrame, group: pd.DataFrame, levels: Sequence[_Level])
         if middle == middle:
             parts.append(f"{column}: median {middle:.4g}, half of them {low:.4g} to {high:.4g} "
                          f"(everybody {rows[column].median():.4g})")  # fmt: skip
-    for column in rows.columns.difference([found.column for found in levels], sort=False):
-        parts += _categories(rows[column], group[column])
+    for name in (str(c) for c in rows if not pd.api.types.is_numeric_dtype(rows[c])):
+        parts += _categories(rows[name], group[name])
     size = f"{len(group) / len(rows):.0%} of customers ({len(group):,})"
     return "; ".join([size, *parts]) + "."
 
 
 def _categories(everybody: pd.Series, group: pd.Series) -> list[str]:
     """The category that the segment has most more, or most less, of than everybody."""
-    usual = everybody.value_counts(normalize=True)
-    here = group.value_counts(normalize=True).reindex(usual.index, fill_value=0.0)
+    usual, here = (
+        values.dropna().astype(str).value_counts(normalize=True) for values in (everybody, group)
+    )
+    here = here.reindex(usual.index, fill_value=0.0)
     if usual.empty or (here - usual).abs().max() < MANY_MORE:
         return []
-    value = (here - usual).abs().idxmax()
+    value = str((here - usual).abs().idxmax())
     return [f"{everybody.name}: {value} {here[value]:.0%} (everybody {usual[value]:.0%})"]
 
 
