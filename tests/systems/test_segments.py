@@ -134,19 +134,19 @@ def test_new_silhouettes_are_silhouettes(blobs: tuple[np.ndarray, np.ndarray]) -
 def test_few_ordinary_customers_are_unlike_anyone() -> None:
     """Measured on thousands who were not there when the distances were learned."""
     rng = np.random.default_rng(0)
-    kinds = rng.normal(scale=5, size=(4, 2))
-
-    def customers(n: int) -> np.ndarray:
-        return kinds[rng.integers(4, size=n)] + rng.normal(size=(n, 2))
-
     shares = []
     for seed in range(10):
-        points = customers(200)
-        centres = clusters.k_means(points, 4, seed)
-        usual = clusters.Typical.learn(points, centres, seed)
-        found = clusters.nearest(customers(1000), centres)
-        shares.append(float((usual.share_beyond(*found) <= usual.alarm).mean()))
-    assert 0.003 < np.mean(shares) < 0.02
+        kinds = rng.normal(scale=3, size=(8, 3))
+        points, new = (
+            kinds[rng.integers(8, size=n)] + rng.normal(size=(n, 3)) for n in (100, 1000)
+        )
+        alarms = judge._alarms(new, points, 8, seed)
+        shares.append([alarms[judge.SYSTEM].mean(), alarms[judge.NAIVE].mean()])
+    honest, naive = np.mean(shares, axis=0)
+    assert 0.003 < honest < 0.02
+    assert naive > 2 * honest, (
+        "the distances of customers from centres that they made are too short"
+    )
 
 
 def test_a_stranger_is_unlike_anyone_and_nothing_is_sure(
@@ -166,6 +166,30 @@ def test_a_stranger_is_unlike_anyone_and_nothing_is_sure(
     assert strange.confidence is None
     assert any("unlike anyone seen" in warning for warning in strange.warnings)
     assert strange.distance > 3 * usual.distance
+
+
+@pytest.mark.slow
+def test_confidence_is_how_often_the_whole_population_agrees() -> None:
+    """Kinds that overlap: what a small sample is sure of, held against all there are."""
+    rng = np.random.default_rng(0)
+    kinds = np.array([[0, 0], [2.5, 0], [0, 2.5], [2.5, 2.5]])
+
+    def customers(n: int) -> np.ndarray:
+        return kinds[rng.integers(4, size=n)] + rng.normal(size=(n, 2))
+
+    everybody = clusters.k_means(customers(10_000), 4, seed=0)
+    sure, true = [], []
+    for seed in range(8):
+        points, new = customers(150), customers(2000)
+        centres = clusters.k_means(points, 4, seed)
+        answers, truth = (clusters.nearest(new, each)[0] for each in (centres, everybody))
+        true.append(clusters.matched(truth, answers, 4)[truth] == answers)
+        sure.append(clusters.agreeing(new, centres, clusters.refitted(points, centres, 25, seed)))
+    said, came = np.concatenate(sure), np.concatenate(true)
+    bins = np.digitize(said, [0.5, 0.7, 0.9])
+    errors = [abs(said[bins == b].mean() - came[bins == b].mean()) for b in range(4)]
+    assert max(errors) < 0.12
+    assert np.average(errors, weights=np.bincount(bins)) < 0.06
 
 
 def test_confidence_falls_between_segments(shop: tuple[SegmentsModel, Customers, Path]) -> None:
