@@ -30,7 +30,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from mlfolio.core.run import Run
 from mlfolio.core.source import Source
-from mlfolio.systems.segments.choose import decide, evidence
+from mlfolio.systems.segments.choose import evidence
 from mlfolio.systems.segments.clusters import Scale, draws, k_means, nearest
 from mlfolio.systems.segments.data import generate, load_customers
 from mlfolio.systems.segments.purchases import Names
@@ -84,10 +84,7 @@ def rules(repeats: int = 50, customers: int = 200) -> None:
         for _ in range(repeats):
             found = evidence(Scale.learn(made := crowd(rng, customers, k, dimensions, apart))
                              .apply(made), 10, seed=0)  # fmt: skip
-            three = {name: vote for name, vote in found.votes.items() if name != "elbow"}
-            named = {**found.votes, "most of four": decide(found.votes),
-                     "most of three": decide(three),
-                     "median of four": int(np.median(list(found.votes.values())))}  # fmt: skip
+            named = {"the rule": found.k, **found.votes}
             right = {name: vote == k for name, vote in named.items()} if k > 1 else {}
             lines.append({"k": k, "columns": dimensions, "apart": apart,
                           "groups seen": found.grouped, **right})  # fmt: skip

@@ -92,7 +92,7 @@ def test_the_rule_for_k() -> None:
     assert choose.decide(votes) == 5
     assert choose.decide(votes | {"gap": 9}) == 9
     assert choose.decide(votes | {"gap": 6}) == 5, "the silhouette's, where all differ"
-    assert choose.decide({"elbow": 3, "silhouette": 7, "Calinski-Harabasz": 3, "gap": 8}) == 3
+    assert choose.decide(votes | {"gap": 4}) == 5, "the elbow does not vote"
     assert choose.elbow(np.array([100.0, 60, 20, 18, 16, 14])) == 3
     assert choose.within_one_error(np.array([0.1, 0.5, 0.9, 0.95]), np.full(4, 0.1)) == 3
 
@@ -372,9 +372,13 @@ def test_what_parts_the_customers_and_what_does_not_is_said(home: Path) -> None:
     said = " ".join(finding.message for finding in data.check())
     assert "in no segment, for lack of spent, visits: 4 of 80" in said
     assert "column 'note' is left out: it is free text" in said
-    assert "column 'city' does not part the customers, it only describes them" in said
+    assert "column 'city' only describes the segments: it holds categories" in said
+    assert "column 'member' only describes the segments: it has two values" in said
     assert len(data.known) == 76
     assert load(people(), home, "visits", "member").features == ("visits", "member")
+    renamed = load(people().rename(columns={"spent": "paid", "client_id": "clientID"}), home)
+    assert renamed.features == ("paid", "visits")
+    assert renamed.ids == "clientID"
 
 
 def test_columns_that_say_the_same_are_warned_of(home: Path) -> None:

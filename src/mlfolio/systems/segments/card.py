@@ -19,7 +19,7 @@ CARD = Card(
     ),
     method=(
         "K-means on standardised columns, skewed ones as logarithms. The gap statistic says "
-        "whether there are groups; elbow, silhouette, Calinski-Harabasz and gap vote on their "
+        "whether there are groups; silhouette, Calinski-Harabasz index and gap vote on their "
         "number. Bootstrap samples say how stable the segments are, and how sure each customer's "
         "is; customers held out say how far from its centre an ordinary one may be. Words are "
         "made by rule from medians. Of purchases, recency, frequency and money are segmented."

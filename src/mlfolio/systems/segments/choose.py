@@ -12,6 +12,7 @@ from .clusters import Floats, Labels, k_means, nearest
 
 REFERENCES = 20  # tables of uniform noise
 FEW_STARTS = 4  # of k-means, the same for customers and noise: a thousand fits are made
+FEWEST = 5  # customers of a segment, on average
 LARGEST = 2000  # customers, drawn at random, that the evidence is taken from
 
 
@@ -34,17 +35,18 @@ class Evidence(NamedTuple):
 def evidence(points: Floats, max_k: int, seed: int) -> Evidence:
     """What each criterion says of 1 to `max_k` segments, and the number that the rule gives.
 
-    The rule: the gap statistic alone says whether there are segments. If so, their number is the
-    one that most of the four criteria name; where they disagree evenly, the silhouette's. If not,
-    the customers are one crowd, and the silhouette says into how many parts to cut it.
+    The rule: the gap statistic alone says whether there are segments. If so, `decide` says how
+    many. If not, the customers are one crowd, and the silhouette says into how many parts to cut
+    it.
 
     Args:
         points: Customers, shape (n, d), standardised.
-        max_k: The largest number tried, at least 2.
+        max_k: The largest number tried; less where customers are few.
         seed: Seed of the starts and of the references.
     """
     if len(points) > LARGEST:
         points = np.random.default_rng(seed).choice(points, LARGEST, replace=False)
+    max_k = min(max_k, len(points) // FEWEST)
     labelled = [_cluster(points, k, seed) for k in range(1, max_k + 1)]
     inertia = np.array([each[1] for each in labelled])
     table = pd.DataFrame({"inertia": inertia}, index=pd.RangeIndex(1, max_k + 1, name="k"))
@@ -66,11 +68,13 @@ def evidence(points: Floats, max_k: int, seed: int) -> Evidence:
 
 
 def decide(votes: dict[str, int]) -> int:
-    """The number that most criteria name; of several such the silhouette's, else the smallest."""
-    named = list(votes.values())
-    most = max(named.count(k) for k in named)
-    tied = [k for k in named if named.count(k) == most]
-    return votes["silhouette"] if votes["silhouette"] in tied else min(tied)
+    """The number that two of silhouette, Calinski-Harabasz and gap name, else the silhouette's.
+
+    The elbow is drawn because everybody looks for it, and does not vote: of crowds made with five
+    or seven groups it finds hardly any (`benchmarks/segments.py rules`).
+    """
+    others = votes["Calinski-Harabasz"], votes["gap"]
+    return others[0] if others[0] == others[1] else votes["silhouette"]
 
 
 def elbow(inertia: Floats) -> int:

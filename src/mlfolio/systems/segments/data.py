@@ -15,7 +15,6 @@ from mlfolio.core.errors import FileError, KnobError, UnknownNameError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
-from mlfolio.data.doctor import find_empty_columns
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.data.labelled import read_numbers, why_left_out
 from mlfolio.data.tables import read_table, require_columns
@@ -25,9 +24,9 @@ from .purchases import RFM, Names, by_customer, find_names
 INCOME, SCORE = "Annual Income (k$)", "Spending Score (1-100)"
 FEWEST = 30  # customers
 MANY_MISSING = 0.2  # share of the customers from which a column is left out rather than them
-MANY_COLUMNS = 10  # beyond which distances are much alike
 HUGE = 1e100  # whose squares are no numbers any more
 SAMPLE_ROWS = 240
+OTHERS = "others part the customers, see columns="
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ class Customers:
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
-        return [*self.notes, *find_empty_columns(self.X), *_find_pairs(self.X), *self._find_twice()]
+        return [*self.notes, *_find_pairs(self.X), *self._find_twice()]
 
     def without_test(self) -> Self:
         """The same: no part of the customers is kept from the fit."""
@@ -165,18 +164,15 @@ def _choose(
         else why_left_out(table[c])
         for c in names
     }  # fmt: skip
-    usual = [c for c in names if not reasons[c] and _is_measured(table[c])]
-    usual = [c for c in usual if table[c].isna().mean() <= MANY_MISSING]
+    usual = [c for c in names if not reasons[c] and not _why_not_parting(table[c])]
     for wanted in ((INCOME, SCORE), RFM, columns):  # the last that there is counts
         usual = list(dict.fromkeys(wanted)) if wanted and set(wanted) <= set(names) else usual
     _require_numbers(table, usual, name)
     others = [c for c in names if c not in usual and not reasons[c]]
     said = [f"column {c!r} is left out: {reasons[c]}" for c in names
             if reasons[c] and c not in usual]  # fmt: skip
-    said += [f"column {c!r} does not part the customers, it only describes them" for c in others]
-    if len(usual) > MANY_COLUMNS:
-        said.append(f"{len(usual)} columns: the more there are, the more alike all distances; "
-                    "name the ones that matter: columns=A,B")  # fmt: skip
+    said += [f"column {c!r} only describes the segments: {_why_not_parting(table[c]) or OTHERS}"
+             for c in others]  # fmt: skip
     return tuple(usual), tuple(others), [_note("columns", message) for message in said]
 
 
@@ -201,17 +197,25 @@ def _require_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> 
         )
 
 
-def _is_measured(values: pd.Series) -> bool:
-    """Whether a column is a measurement: a number that takes more than two values.
+def _why_not_parting(values: pd.Series) -> str:
+    """Why customers are not parted by a column unless it is named; empty if they are.
 
-    Two values part any customers in two by themselves, whatever the other columns say.
+    Two values part any customers in two by themselves, whatever the other columns say, and
+    between categories there is no distance.
     """
-    return bool(pd.api.types.is_numeric_dtype(values) and values.nunique() > 2)
+    if not pd.api.types.is_numeric_dtype(values):
+        return "it holds categories"
+    if values.nunique() <= 2:
+        return "it has two values"
+    missing = float(values.isna().mean())
+    return f"it is missing in {missing:.0%} of the rows" if missing > MANY_MISSING else ""
 
 
 def _is_identifier(values: pd.Series) -> bool:
     """Whether a column names the customers, also where one of them stands there twice."""
-    called = re.search(r"(^|[_\W])id$|[a-z]I[Dd]$|^customer$", str(values.name), re.IGNORECASE)
+    called = re.search(
+        r"\b(customer|client|user|member)?_?id$|[a-z]I[Dd]$", str(values.name).strip()
+    )
     return bool(called) or "identifier" in why_left_out(values)
 
 

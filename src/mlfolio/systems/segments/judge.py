@@ -70,22 +70,23 @@ def new_customers(
         folds: How often a part is held out.
         run: Takes notes and logs.
     """
-    noise, n, chosen = shuffle(values, run.seed), len(values), []
-    found = {name: np.zeros(n) for name in (SYSTEM, STRONG, TRIVIAL)}
-    alarms = {name: np.zeros(n) for name in (SYSTEM, NAIVE)}
+    noise, chosen = shuffle(values, run.seed), []
+    found = {name: np.zeros(len(values)) for name in (SYSTEM, STRONG, TRIVIAL)}
+    alarms = {name: np.zeros(len(values)) for name in (SYSTEM, NAIVE)}
     splits = list(KFold(folds, shuffle=True, random_state=run.seed).split(values))
     for number, (train, test) in enumerate(run.progress(splits, "fold")):
         scale = Scale.learn(values[train])
         points, others = scale.apply(values[train]), scale.apply(values[test])
         here = k or evidence(points, max_k, run.seed).k
         chosen.append(here)
-        means, mixture = (method(points, here, run.seed) for method in (by_means, by_mixture))
-        found[SYSTEM][test] = silhouettes_among(others, points, means)
-        found[STRONG][test] = silhouettes_among(others, points, mixture)
-        points_, others_ = scale.apply(noise[train]), scale.apply(noise[test])
-        found[TRIVIAL][test] = silhouettes_among(
-            others_, points_, by_means(points_, here, run.seed)
-        )
+        shuffled, unseen = scale.apply(noise[train]), scale.apply(noise[test])
+        for name, method, near, far in (
+            (SYSTEM, by_means, points, others),
+            (STRONG, by_mixture, points, others),
+            (TRIVIAL, by_means, shuffled, unseen),
+        ):
+            assign = method(near, here, run.seed)
+            found[name][test] = silhouettes_among(far, near, assign)
         for name, alarm in _alarms(others, points, here, run.seed).items():
             alarms[name][test] = alarm
         run.log(number, k=here, silhouette=float(found[SYSTEM][test].mean()))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 import numpy as np
-import pandas as pd
 from scipy.spatial.distance import cdist
 
 from mlfolio.core.model import Input, Output, Reason
@@ -99,7 +98,7 @@ class SegmentsModel:
         """A customer: a number for each column."""
         return self.schema.row_type()
 
-    def predict(self, inputs: Sequence[Input]) -> list[Output]:
+    def predict(self, inputs: Sequence[Input]) -> list[SegmentOutput]:
         """The segment of each customer."""
         if not inputs:
             return []
@@ -157,11 +156,6 @@ class SegmentsModel:
             )
             for row, shares in zip(inputs, effects.tolist(), strict=True)
         ]  # fmt: skip
-
-    def labels(self, rows: pd.DataFrame) -> tuple[list[int], Floats]:
-        """Numbers of the segments, from 0, and distances of customers in a table, shape (n,)."""
-        distances = cdist(self.scale.apply(rows[self.schema.names]), self.centres)
-        return distances.argmin(axis=1).tolist(), distances.min(axis=1)
 
     def examples(self) -> list[Input]:
         """A few customers of the table."""

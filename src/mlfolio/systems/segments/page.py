@@ -14,7 +14,7 @@ from mlfolio.core.page import Ask
 from mlfolio.report.words import png_url
 
 from .figures import POINTS, among
-from .model import SegmentOutput, SegmentsModel
+from .model import SegmentsModel
 
 
 def build(ask: Ask) -> None:
@@ -27,7 +27,6 @@ def build(ask: Ask) -> None:
         if any(not isinstance(row.get(name), int | float) for name in model.schema.names):
             return ""
         (output,) = model.predict(parse_inputs(model, [row]))
-        assert isinstance(output, SegmentOutput)  # noqa: S101 - for mypy
         segment = model.segments[output.segment - 1]
         lines = [
             output.description,

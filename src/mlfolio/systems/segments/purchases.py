@@ -19,15 +19,7 @@ from mlfolio.core.system import Finding
 
 RFM = ("recency", "frequency", "monetary")
 USUAL = {
-    "customer": (
-        "customerid",
-        "customer",
-        "customerno",
-        "custid",
-        "clientid",
-        "userid",
-        "memberid",
-    ),
+    "customer": ("customerid", "customer", "customerno", "custid", "clientid", "userid"),
     "date": ("invoicedate", "date", "orderdate", "purchasedate", "transactiondate", "timestamp"),
     "amount": ("amount", "total", "totalprice", "revenue", "sales", "totalamount", "spent"),
     "quantity": ("quantity", "qty"),
@@ -173,7 +165,8 @@ def _dates(column: pd.Series, name: str) -> pd.Series:
 
 
 def _date_text(value: object) -> str:
-    return str(int(value)) if isinstance(value, float) else str(value)
+    """20101201.0 is 20101201, where a missing day made floats of whole numbers."""
+    return f"{value:.0f}" if isinstance(value, float) else str(value)
 
 
 def _require_read(column: pd.Series, unread: pd.Series, name: str, rule: str) -> None:

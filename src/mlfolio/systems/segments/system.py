@@ -22,7 +22,7 @@ from mlfolio.parts.tabular.schema import Schema
 
 from . import figures, judge
 from .card import CARD
-from .choose import Evidence, evidence
+from .choose import FEWEST, Evidence, evidence
 from .clusters import Floats, Labels, Scale, Typical, by_mixture, k_means, moved, nearest, refitted
 from .data import Customers, load_customers
 from .model import SegmentsModel
@@ -31,7 +31,6 @@ from .words import describe
 
 MANY = 20_000  # customers, drawn at random, that everything but the last centres is found on
 JUDGED = 5000  # customers, drawn at random, that scores are measured on
-CROWD = 5  # customers that a segment must have on average
 NO_GROUPS = (
     "NO SEGMENTS: by the gap statistic these customers are one crowd, no more grouped than uniform "
     "noise. What follows cuts the crowd into parts; do not take them for groups that exist."
@@ -100,14 +99,16 @@ class Segments(System):
 
     def _choose(self, points: Floats, run: Run) -> tuple[Evidence, int]:
         """The evidence, shown, and the number of segments: the knob's or the rule's."""
-        most = len(points) // CROWD
+        most = len(points) // FEWEST
         if self.k and self.k > most:
             raise KnobError(f"k = {self.k} segments of {len(points)} customers", f"at most {most}")
-        found = evidence(points, min(self.max_k, most), run.seed)
+        found = evidence(points, self.max_k, run.seed)
         k = self.k or found.k
         votes = ", ".join(f"{criterion} {vote}" for criterion, vote in found.votes.items())
-        rule = "the knob says so" if self.k else "most of the criteria, in doubt the silhouette"
-        figures.evidence(found, k, f"Segments by criterion: {votes}. Taken: {k}, as {rule}.", run)
+        rule = (
+            "the knob says so" if self.k else "two of the last three say so, or else the silhouette"
+        )
+        figures.evidence(found, k, f"Segments by criterion: {votes}. Taken: {k}; {rule}.", run)
         if not found.grouped:
             run.note(NO_GROUPS)
         return found, k
