@@ -27,6 +27,7 @@ from sklearn.cluster import HDBSCAN, AgglomerativeClustering, KMeans
 from sklearn.metrics import adjusted_rand_score, silhouette_score
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import KNeighborsClassifier
+from threadpoolctl import threadpool_limits
 
 from mlfolio.core.run import Run
 from mlfolio.core.source import Source
@@ -43,6 +44,7 @@ Cluster = Callable[[np.ndarray], np.ndarray]  # points to labels
 
 def main() -> None:
     """Compares on a file, or measures the cost of numbers of customers."""
+    threadpool_limits(1)  # threads do harm on tables this small
     for argument in sys.argv[1:]:
         if argument.isdigit():
             cost(int(argument))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -270,6 +271,15 @@ def test_the_order_of_segments_does_not_depend_on_the_seed(
     assert np.allclose(one, other)
 
 
+def test_the_malls_customers_are_five_segments() -> None:
+    """What was promised of the official data, as it was measured on them."""
+    found = json.loads(
+        files("mlfolio.systems.segments").joinpath("results.json").read_text("utf-8")
+    )
+    assert found["scores"][0]["protocol"].startswith("5 segments by Annual Income (k$), Spending")
+    assert found["knobs"]["k"] is None
+
+
 TILL = pd.DataFrame(
     [
         ("1", 7, "2024-01-01 10:00", 2, 5.0),
@@ -343,7 +353,7 @@ def test_a_till_over_the_command_line(cli: Cli, home: Path) -> None:
     answer = json.loads(
         cli("predict", "segments", "recency=3", "frequency=20", "monetary=900", "--json").out
     )
-    assert answer["answer"]
+    assert " days, half of them" in answer["description"]
     assert {reason["feature"] for reason in answer["reasons"]} == {*purchases.RFM}
     assert "monetary" in cli("predict", "segments", "recency=3", "frequency=20").err
 

@@ -22,8 +22,10 @@ KINDS = {
     "income|salary|earnings": ("income", "low income", "high income"),
     "spending|spend|spent|monetary|revenue|basket": ("spend", "low spenders", "high spenders"),
     "recency": ("recency", "bought lately", "long away"),
-    "frequency|orders|purchases|visits": ("often", "rare visitors", "frequent visitors"),
+    "frequency|orders|purchases": ("often", "rare buyers", "frequent buyers"),
+    "visits": ("often", "rare visitors", "frequent visitors"),
 }
+UNITS = {"recency": " days", "frequency": " purchases"}  # of what is built from purchases
 # The first rule whose conditions all hold gives the suggestion.
 SUGGESTIONS: list[tuple[dict[str, str], str]] = [
     ({"income": "high", "spend": "low"}, "They could spend more than they do: ask some of them what"
@@ -158,8 +160,10 @@ def _describe(rows: pd.DataFrame, group: pd.DataFrame, levels: Sequence[_Level])
     for column in (found.column for found in levels):
         low, middle, high = group[column].quantile([0.25, 0.5, 0.75])
         if middle == middle:
-            parts.append(f"{column}: median {middle:.4g}, half of them {low:.4g} to {high:.4g} "
-                         f"(everybody {rows[column].median():.4g})")  # fmt: skip
+            parts.append(
+                f"{column}: median {middle:.4g}{UNITS.get(column, '')}, half of them {low:.4g} to "
+                f"{high:.4g} (everybody {rows[column].median():.4g})"
+            )
     for name in (str(c) for c in rows if not pd.api.types.is_numeric_dtype(rows[c])):
         parts += _categories(rows[name], group[name])
     size = f"{len(group) / len(rows):.0%} of customers ({len(group):,})"
