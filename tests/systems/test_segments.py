@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from mlfolio.core.errors import FileError, KnobError, UnknownNameError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
-from mlfolio.systems.segments import choose, clusters, judge, purchases, words
+from mlfolio.systems.segments import choose, clusters, judge, page, purchases, words
 from mlfolio.systems.segments.data import Customers, generate, load_customers
 from mlfolio.systems.segments.model import CUT, SegmentOutput, SegmentsModel
 from mlfolio.systems.segments.purchases import Names
@@ -439,6 +441,26 @@ def test_a_thousand_equal_customers_break_nothing(home: Path, tmp_path: Path) ->
     run = Run("segments", tmp_path)
     model = system.fit(data, run)
     assert system.evaluate(model, data, run)["silhouette"].n == 360
+
+
+def test_the_page_says_what_the_segment_is_and_where_the_customer_lies(
+    shop: tuple[SegmentsModel, Customers, Path],
+) -> None:
+    class Asked:
+        model, run = shop[0], shop[2]
+
+        def form(self, beside: Callable[[dict[str, Any]], str]) -> None:
+            self.beside = beside
+
+    asked = Asked()
+    page.build(asked)  # type: ignore[arg-type]
+
+    row = shop[0].examples()[0].model_dump(by_alias=True)
+    shown = asked.beside(row)
+    assert "% of customers" in shown
+    assert "An idea to test, not a finding" in shown
+    assert 'src="data:image/png;base64,' in shown
+    assert asked.beside({**row, "age": None}) == ""
 
 
 @pytest.mark.slow
