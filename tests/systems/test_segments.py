@@ -111,6 +111,9 @@ def test_skewed_columns_become_logarithms() -> None:
     assert np.allclose(points.mean(axis=0), 0)
     assert np.allclose(points.std(axis=0), 1)
     assert np.isfinite(scale.apply([[-5.0, 1e300, -1e300]])).all()
+    still = clusters.Scale.learn(np.column_stack([np.full(9, 7.0), 1e9 + 1e-9 * np.arange(9)]))
+    assert still.logged == [False, False]
+    assert np.isfinite(still.apply([[7.0, 1e9]])).all()
 
 
 def test_bootstrap_agreement_tells_groups_from_noise(blobs: tuple[np.ndarray, np.ndarray]) -> None:

@@ -52,8 +52,10 @@ class Scale(BaseModel):
         the logarithm's is less.
         """
         logs = np.log1p(np.maximum(values, 0))
-        skewed = (values.min(axis=0) >= 0) & (skew(values) > SKEWED)
-        logged = skewed & (np.abs(skew(logs)) < skew(values))
+        with warnings.catch_warnings():  # of a column that hardly varies the skewness is NaN
+            warnings.simplefilter("ignore", RuntimeWarning)
+            before, after = skew(values), skew(logs)
+        logged = (values.min(axis=0) >= 0) & (before > SKEWED) & (np.abs(after) < before)
         points = np.where(logged, logs, values)
         deviation = np.where(np.ptp(points, axis=0) > 0, points.std(axis=0), 1.0)
         return cls(
