@@ -82,7 +82,8 @@ class Asking:
             return words.error([words.problem(found, names) for found in error.problems]), ""
         except MlfolioError as error:
             return words.error([error.message, error.fix]), ""
-        return words.answer(entry.output, entry.id, names), words.reasons(why, names)
+        about = getattr(served.model, "about_reasons", words.ABOUT_REASONS)
+        return words.answer(entry.output, entry.id, names), words.reasons(why, names, about)
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come, the whole output last."""

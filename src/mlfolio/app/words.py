@@ -49,8 +49,14 @@ def answer(output: Output, prediction: str, names: Mapping[str, str]) -> str:
     return f'<div role="status">{"".join(parts)}</div>'
 
 
-def reasons(found: Sequence[Reason], names: Mapping[str, str]) -> str:
-    """Why, as a waterfall: each share begins where the one above it ended."""
+def reasons(found: Sequence[Reason], names: Mapping[str, str], about: str = ABOUT_REASONS) -> str:
+    """Why, as a waterfall: each share begins where the one above it ended.
+
+    Args:
+        found: The reasons.
+        names: How people say names of fields and values.
+        about: What the shares are, and in which unit.
+    """
     if not found:
         return ""
     rows = [
@@ -72,7 +78,7 @@ def reasons(found: Sequence[Reason], names: Mapping[str, str]) -> str:
               total < 0, "total")
     )  # fmt: skip
     return (
-        f'<h4>Why</h4><div class="mlf-faint">{ABOUT_REASONS}</div>'
+        f'<h4>Why</h4><div class="mlf-faint">{about}</div>'
         f'<div class="mlf-bars">{"".join(cells)}</div>'
     )
 

@@ -110,7 +110,10 @@ class Model(Protocol):
 
 @runtime_checkable
 class Explains(Protocol):
-    """A model that can say why."""
+    """A model that can say why.
+
+    One whose shares are no log-odds has `about_reasons`, a sentence that says what they are.
+    """
 
     def explain(self, inputs: Sequence[Any]) -> list[list[Reason]]:
         """For each input its reasons, the strongest first."""

@@ -104,6 +104,20 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="mall-customers",
+            title="Mall customer segmentation data",
+            home="https://www.kaggle.com/datasets/vjchoudhary7/customer-segmentation-tutorial-in-python",
+            licence="not stated",
+            citation="Choudhary (2018), Mall customer segmentation data, Kaggle",
+            files=(
+                DataFile(
+                    name="Mall_Customers.csv",
+                    # With the columns and line ends of Kaggle's file, from a copy of it.
+                    sha256="416a4f62a8f33841a16e1db5297f0e05d3b65b05e73632cedae58e739e1e1f77",
+                ),
+            ),
+        ),
+        Dataset(
             name="mnist",
             title="MNIST handwritten digits",
             home="http://yann.lecun.com/exdb/mnist/",

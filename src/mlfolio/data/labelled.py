@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Annotated, Any, Final, Self
@@ -146,11 +146,24 @@ def labelled_rows(
     if len(rows) < len(table):
         missing = f"{len(table) - len(rows):,} of {len(table):,} rows have no {target!r}"
         findings.append(_note("rows left out", f"{missing} and are left out"))
-    for column in rows.columns.drop(target):
+    return rows, findings + read_numbers(rows, rows.columns.drop(target), name)
+
+
+def read_numbers(rows: pd.DataFrame, columns: Iterable[str], name: str) -> list[Finding]:
+    """Makes numbers, in place, of columns that hold numbers beside a few blanks or dashes.
+
+    Returns:
+        Which cells count as missing, and which columns stay text although they look like numbers.
+
+    Raises:
+        FileError: A number is infinite.
+    """
+    findings = []
+    for column in columns:
         rows[column], note = _as_numbers(rows[column])
         findings += note
         _require_finite(rows[column], name)
-    return rows, findings
+    return findings
 
 
 def require_classes(
@@ -216,7 +229,8 @@ def choose_features(
     for column in drop:
         if column not in columns:
             raise UnknownNameError("column", column, columns)
-    reasons = {column: _why_not(rows[column], texts) for column in columns if column not in drop}
+    wanted = [column for column in columns if column not in drop]
+    reasons = {column: why_left_out(rows[column], texts) for column in wanted}
     features = tuple(column for column, reason in reasons.items() if not reason)
     if not features:
         raise FileError(f"{name} has no column to predict {target!r} from", "add columns")
@@ -278,8 +292,13 @@ def _require_finite(values: pd.Series, name: str) -> None:
         )
 
 
-def _why_not(values: pd.Series, texts: Collection[str]) -> str:
-    """Why a column is no feature; empty if it is one."""
+def why_left_out(values: pd.Series, texts: Collection[str] = ()) -> str:
+    """Why a column is no feature; empty if it is one.
+
+    Args:
+        values: The column.
+        texts: Names of columns to keep although they are free text.
+    """
     distinct = values.nunique(dropna=False)
     if distinct < 2:
         return "it has one value only"

@@ -1,0 +1,277 @@
+"""The customers of the mall, of a shop of our own invention, or of the user's table or till."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
+
+import numpy as np
+import pandas as pd
+
+from mlfolio.core.errors import FileError, KnobError, UnknownNameError
+from mlfolio.core.source import Source
+from mlfolio.core.system import DataInfo, Finding
+from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.fingerprint import fingerprint
+from mlfolio.data.labelled import read_numbers, why_left_out
+from mlfolio.data.tables import read_table, require_columns
+
+from .purchases import RFM, Names, by_customer, find_names
+
+INCOME, SCORE = "Annual Income (k$)", "Spending Score (1-100)"
+FEWEST = 30  # customers
+MANY_MISSING = 0.2  # share of the customers from which a column is left out rather than them
+HUGE = 1e100  # whose squares are no numbers any more
+SAMPLE_ROWS = 240
+OTHERS = "others part the customers, see columns="
+
+
+@dataclass(frozen=True)
+class Customers:
+    """A table of customers, one a row. Nothing is held out: there are no answers to hide.
+
+    Attributes:
+        source: Where it came from.
+        dataset: Name of the data set, or of the user's file.
+        licence: As its publisher states it.
+        table: All customers with all columns.
+        features: The columns that they are segmented by.
+        others: Further columns that describe the segments: numbers, and categories.
+        ids: The column that names a customer; None if there is none.
+        notes: What was built, and what was left out.
+    """
+
+    source: Source
+    dataset: str
+    licence: str
+    table: pd.DataFrame
+    features: tuple[str, ...]
+    others: tuple[str, ...]
+    ids: str | None
+    notes: tuple[Finding, ...]
+
+    @cached_property
+    def known(self) -> pd.DataFrame:
+        """The customers of whom every feature is known, with all columns."""
+        return self.table.dropna(subset=list(self.features)).reset_index(drop=True)
+
+    @property
+    def X(self) -> pd.DataFrame:  # noqa: N802 - the field's name for features
+        """What they are segmented by, shape (n, features)."""
+        return self.known[list(self.features)]
+
+    @cached_property
+    def info(self) -> DataInfo:
+        """What identifies these data; the scores are measured by resampling all of them."""
+        return DataInfo(
+            source=self.source,
+            dataset=self.dataset,
+            licence=self.licence,
+            fingerprint=fingerprint(self.table),
+            test_fingerprint=fingerprint(self.X),
+            rows={"customers": len(self.known)},
+        )
+
+    def check(self) -> list[Finding]:
+        """What the data doctor has to say."""
+        return [*self.notes, *_find_pairs(self.X), *self._find_twice()]
+
+    def without_test(self) -> Self:
+        """The same: no part of the customers is kept from the fit."""
+        return self
+
+    def _find_twice(self) -> list[Finding]:
+        """Customers who stand in the table more than once."""
+        if self.ids is None or not (twice := int(self.table[self.ids].duplicated().sum())):
+            return []
+        return [
+            Finding(
+                level="warning",
+                check="customers",
+                message=f"rows of customers who stood there before, by {self.ids!r}: {twice:,}",
+                fix="one row a customer; of purchases name customer=, date= and amount=",
+            )
+        ]
+
+
+def load_customers(source: Source, columns: Sequence[str], names: Names) -> Customers:
+    """Customers, and by which columns to segment them.
+
+    Args:
+        source: The mall's table, the generated sample, or the user's table of customers or of
+            purchases.
+        columns: What to segment by; none for the usual: income and score of the mall's customers,
+            recency, frequency and money of purchases, all columns of numbers of any other table.
+        names: Columns of the user's purchases, where their names are not the usual ones.
+
+    Raises:
+        DataUnavailableError: The mall's table is not here.
+        UserError: The table cannot be used, or a knob names a column that is not there.
+    """
+    if source.kind != "own" and any(names):
+        raise KnobError(
+            "customer, date and amount name columns of your own purchases",
+            "name them beside it: --data FILE",
+        )
+    record = get_dataset("mall-customers")
+    notes: list[Finding] = []
+    ids = None
+    if source.kind == "sample":
+        table, name, licence = generate(SAMPLE_ROWS), "generated customers", "Apache-2.0"
+    elif source.path is None:
+        path = place(record.name) / record.files[0].name
+        table, name, licence = read_table(path), record.title, record.licence
+        require_columns(table, [INCOME, SCORE], path.name)
+    else:
+        table, name, licence = read_table(source.path), source.path.name, "the user's own"
+        if found := find_names(table, names, name):
+            table, notes = by_customer(table, found, name)
+            ids = found.customer
+    notes += read_numbers(table, table.columns, name)
+    features, others, left_out = _choose(table, columns, ids, name)
+    customers = Customers(
+        source=source,
+        dataset=name,
+        licence=licence,
+        table=table.astype(dict.fromkeys(_two_valued(table, others), object)),
+        features=features,
+        others=others,
+        ids=ids or next((c for c in map(str, table) if _is_identifier(table[c])), None),
+        notes=(*notes, *left_out, *_left_out_rows(table, features)),
+    )
+    if (different := len(customers.X.drop_duplicates())) < FEWEST:
+        raise FileError(
+            f"{name} has {different} different customers of whom {', '.join(features)} are known; "
+            f"segments needs {FEWEST}",
+            "add customers, or choose other columns: columns=A,B",
+        )
+    return customers
+
+
+def _choose(
+    table: pd.DataFrame, columns: Sequence[str], ids: str | None, name: str
+) -> tuple[tuple[str, ...], tuple[str, ...], list[Finding]]:
+    """The columns to segment by, those that only describe, and why others do neither."""
+    names = [str(column) for column in table]
+    for column in columns:
+        if column not in names:
+            raise UnknownNameError("column", column, names)
+    reasons = {
+        c: "it names the customers" if c == ids or _is_identifier(table[c])
+        else why_left_out(table[c])
+        for c in names
+    }  # fmt: skip
+    usual = [c for c in names if not reasons[c] and not _why_not_parting(table[c])]
+    for wanted in ((INCOME, SCORE), RFM, columns):  # the last that there is counts
+        usual = list(dict.fromkeys(wanted)) if wanted and set(wanted) <= set(names) else usual
+    _require_numbers(table, usual, name)
+    others = [c for c in names if c not in usual and not reasons[c]]
+    said = [f"column {c!r} is left out: {reasons[c]}" for c in names
+            if reasons[c] and c not in usual]  # fmt: skip
+    said += [f"column {c!r} only describes the segments: {_why_not_parting(table[c]) or OTHERS}"
+             for c in others]  # fmt: skip
+    return tuple(usual), tuple(others), [_note("columns", message) for message in said]
+
+
+def _require_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
+    """Distances need columns of numbers, two at least, that vary and can be squared."""
+    for column in columns:
+        values = table[column]
+        if not pd.api.types.is_numeric_dtype(values):
+            raise FileError(
+                f"{name}: column {column!r} is no column of numbers",
+                "distances need numbers; name others: columns=A,B",
+            )
+        if values.abs().max() > HUGE:
+            raise FileError(
+                f"{name}: column {column!r} holds {values.abs().max():g}",
+                "write numbers of a size that can be measured, or name others: columns=A,B",
+            )
+    if len(columns) < 2 or any(table[column].nunique() < 2 for column in columns):
+        raise FileError(
+            f"{name} has {len(columns)} columns of numbers to segment by; it takes two that vary",
+            "name them: columns=A,B",
+        )
+
+
+def _why_not_parting(values: pd.Series) -> str:
+    """Why customers are not parted by a column unless it is named; empty if they are.
+
+    Two values part any customers in two by themselves, whatever the other columns say, and
+    between categories there is no distance.
+    """
+    if not pd.api.types.is_numeric_dtype(values):
+        return "it holds categories"
+    if values.nunique() <= 2:
+        return "it has two values"
+    missing = float(values.isna().mean())
+    return f"it is missing in {missing:.0%} of the rows" if missing > MANY_MISSING else ""
+
+
+def _is_identifier(values: pd.Series) -> bool:
+    """Whether a column names the customers, also where one of them stands there twice."""
+    called = re.search(
+        r"\b(customer|client|user|member)?_?id$|[a-z]I[Dd]$", str(values.name).strip()
+    )
+    return bool(called) or "identifier" in why_left_out(values)
+
+
+def _two_valued(table: pd.DataFrame, others: Sequence[str]) -> list[str]:
+    """Columns of 0 and 1 and the like, which are told as categories."""
+    return [c for c in others if table[c].nunique() <= 2]
+
+
+def _left_out_rows(table: pd.DataFrame, features: Sequence[str]) -> list[Finding]:
+    lacking = int(table[list(features)].isna().any(axis=1).sum())
+    if not lacking:
+        return []
+    message = f"in no segment, for lack of {', '.join(features)}: {lacking:,} of {len(table):,}"
+    return [_note("customers left out", message)]
+
+
+def _find_pairs(features: pd.DataFrame) -> list[Finding]:
+    """Columns that say the same, which counts twice in every distance."""
+    matrix = features.corr(method="spearman").abs().to_numpy()
+    pairs = np.argwhere(np.triu(matrix, 1) > 0.95)[:5]
+    names = list(features)
+    return [
+        Finding(
+            level="warning",
+            check="correlated columns",
+            message=f"{names[a]!r} and {names[b]!r} say the same (rank correlation above 0.95) "
+            "and count twice",
+            fix="name the columns that matter: columns=A,B",
+        )
+        for a, b in pairs
+    ]
+
+
+def _note(check: str, message: str) -> Finding:
+    return Finding(level="note", check=check, message=message)
+
+
+def generate(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Made-up customers of a shop: four kinds, who differ in visits and baskets.
+
+    Args:
+        rows: Number of customers.
+        seed: Seed of the chance.
+    """
+    rng = np.random.default_rng(seed)
+    kinds = np.array([  # age, visits a month, basket in euros, card
+        [24, 9.0, 12.0, 0.2], [36, 3.0, 85.0, 0.7], [47, 8.0, 60.0, 0.9], [66, 2.0, 18.0, 0.4],
+    ])  # fmt: skip
+    kind = kinds[rng.choice(len(kinds), rows, p=[0.3, 0.25, 0.25, 0.2])]
+    age, visits, basket, card = kind.T
+    return pd.DataFrame(
+        {
+            "customer_id": np.arange(rows) + 1001,
+            "age": np.clip(rng.normal(age, 5), 16, 90).round(),
+            "visits per month": np.clip(rng.normal(visits, 0.9), 0.2, None).round(1),
+            "basket in EUR": np.clip(rng.normal(basket, 7), 1, None).round(2),
+            "card": np.where(rng.random(rows) < card, "yes", "no"),
+        }
+    )
