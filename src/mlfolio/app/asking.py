@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,12 @@ class Asking:
         self,
         beside: Callable[[Mapping[str, Any]], str] | None = None,
         names: Mapping[str, str] | None = None,
+        first: Collection[str] = (),
     ) -> None:
         """Makes a form of the model's input, and the answer beside it."""
         with gr.Row():
             with gr.Column():
-                asked = form.Form(self.model, names or {})
+                asked = form.Form(self.model, names or {}, first)
                 button = gr.Button("Predict", variant="primary")
             with gr.Column(elem_classes="mlf-beside"):
                 answer = gr.HTML("", elem_id="answer")

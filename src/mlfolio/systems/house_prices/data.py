@@ -1,0 +1,208 @@
+"""Kaggle's houses of Ames, any other table with a number to predict, or made-up houses."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.source import Source
+from mlfolio.core.system import Finding
+from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.labelled import (
+    NUMBERS,
+    TableSplit,
+    choose_features,
+    labelled_rows,
+    require_own,
+)
+from mlfolio.data.tables import labelled_files, read_table, require_columns
+
+from .features import CORE, GIANT, unfinished_giants
+
+TARGET = "SalePrice"
+FEWEST = 50  # rows: nested folds of fewer say nothing
+SAMPLE_ROWS = 300
+
+
+def load_houses(source: Source, target: str, drop: Sequence[str] = ()) -> TableSplit:
+    """The rows with a price, all of them: the protocol is nested cross-validation.
+
+    Args:
+        source: Kaggle's files, the generated sample, or the user's CSV or folder with `train.csv`
+            and perhaps `test.csv`.
+        target: Column with the number to predict.
+        drop: Columns to leave out.
+
+    Raises:
+        DataUnavailableError: Kaggle's files are not here.
+        UserError: The table cannot be used, or a knob names a column that is not there.
+    """
+    require_own(source, target, TARGET)
+    record = get_dataset("house-prices")
+    extra = None
+    if source.kind == "sample":
+        table, name, licence = generate(SAMPLE_ROWS), "generated houses", "Apache-2.0"
+    else:
+        path, extra_path = labelled_files(source.path or place("house-prices"))
+        name = path.name if source.path else record.title
+        licence = "the user's own" if source.path else record.licence
+        table = read_table(path, target)
+        if source.path is None:
+            require_columns(table, [*sorted(CORE), target], str(path))
+        extra = read_table(extra_path) if extra_path else None
+    rows, notes = labelled_rows(table, target, name)
+    rows, unread = _numbers_only(rows, target, name)
+    unread += _find_giants(rows)
+    features, left_out = choose_features(rows, target, name, drop=drop)
+    if extra is not None:
+        require_columns(extra, list(features), "test.csv")
+    return TableSplit(
+        source=source,
+        dataset=name,
+        licence=licence,
+        target=target,
+        features=features,
+        train=rows,
+        test=rows.iloc[:0],
+        extra=extra,
+        notes=(*notes, *unread, *left_out),
+    )
+
+
+def _numbers_only(
+    rows: pd.DataFrame, target: str, name: str
+) -> tuple[pd.DataFrame, list[Finding]]:
+    """The rows whose answer is a number, as floats: classes are whole numbers or text.
+
+    Raises:
+        FileError: The column is text, has one or two values, is infinite, or there are too few.
+    """
+    numbers = pd.to_numeric(rows[target], errors="coerce").astype(np.float64)
+    others = rows[target][numbers.isna()]
+    shown = ", ".join(map(repr, others.unique()[:3]))
+    other = f"mlfolio run titanic --data FILE target={target} takes a column of two classes"
+    if len(others) > (1 - NUMBERS) * len(rows):
+        raise FileError(
+            f"column {target!r} of {name} is no number in {len(others):,} of {len(rows):,} rows "
+            f"({shown})",
+            f"name a column of numbers: target=COLUMN; numbers are written 1234.5; {other}",
+        )
+    if np.isinf(numbers).any():
+        raise FileError(f"column {target!r} of {name} is infinite in places", "write numbers there")
+    if numbers.nunique() < 3:
+        raise FileError(
+            f"column {target!r} of {name} has {numbers.nunique()} different values",
+            f"{other}; this system needs a number that varies",
+        )
+    if len(numbers) - len(others) < FEWEST:
+        raise FileError(
+            f"{name} has {len(numbers) - len(others)} rows with {target!r}; at least {FEWEST} are "
+            "needed",
+            "add rows",
+        )
+    known = rows.assign(**{target: numbers})[numbers.notna()].reset_index(drop=True)
+    if others.empty:
+        return known, []
+    message = f"{len(others):,} rows are left out: their {target!r} is no number: {shown}"
+    return known, [Finding(level="note", check="rows left out", message=message)]
+
+
+def _find_giants(rows: pd.DataFrame) -> list[Finding]:
+    """The outliers of Ames, said aloud."""
+    odd = rows[unfinished_giants(rows)]
+    if odd.empty:
+        return []
+    named = ", ".join(map(str, odd["Id"] if "Id" in odd else odd.index))
+    return [
+        Finding(
+            level="warning",
+            check="outliers",
+            message=f"{len(odd)} houses of more than {GIANT:,} square feet were sold unfinished, "
+            f"far below what their size says (Id {named})",
+            fix="they stay in the fit and in every score; a score of its own leaves them out",
+        )
+    ]
+
+
+def generate(rows: int, seed: int = 0) -> pd.DataFrame:
+    """Made-up houses with columns of Ames, empty cells where there is no such thing.
+
+    Prices follow size, quality, age and neighbourhood, so that every feature of the system has
+    something to find.
+
+    Args:
+        rows: Number of houses.
+        seed: Seed of the chance.
+    """
+    rng = np.random.default_rng(seed)
+    table = pd.DataFrame([_house(rng) for _ in range(rows)])
+    table.insert(0, "Id", np.arange(1, rows + 1))
+    return table
+
+
+def _house(rng: np.random.Generator) -> dict[str, object]:
+    """One house; what is better in one way tends to be better in others."""
+    place = int(rng.integers(8))
+    level = float(rng.normal(0.25 * (place - 3.5), 0.8))  # of the house, from poor to fine
+    grades = ["Fa", "TA", "Gd", "Ex"]
+
+    def grade(bias: float = 0.0) -> str:
+        return grades[int(np.clip(round(1.3 + 0.7 * level + bias + rng.normal(0, 0.5)), 0, 3))]
+
+    living = int(np.exp(rng.normal(7.25 + 0.12 * level, 0.25)))
+    second = int(0.45 * living) if rng.random() < 0.4 else 0
+    basement = 0 if rng.random() < 0.05 else int((living - second) * rng.uniform(0.8, 1))
+    finished = int(basement * rng.uniform(0.2, 0.9)) if rng.random() < 0.6 else 0
+    cars = int(np.clip(round(1.7 + 0.5 * level + rng.normal(0, 0.6)), 0, 3))
+    fires = int(rng.random() < 0.5) if level > -0.5 else 0
+    sold = int(rng.integers(2006, 2011))
+    built = int(np.clip(1972 + 20 * level + rng.normal(0, 15), 1890, sold))
+    quality = int(np.clip(round(6 + 1.2 * level + rng.normal(0, 0.5)), 1, 10))
+    condition = int(rng.choice([4, 5, 6, 7], p=[0.1, 0.6, 0.2, 0.1]))
+    lot = int(np.exp(rng.normal(9.1, 0.4)))
+    normal = bool(rng.random() < 0.9)
+    price = 12.0 + 0.08 * place / 4 + 0.09 * (quality - 6) + 0.04 * (condition - 5)
+    price += 0.55 * np.log(living / 1450) + 0.1 * np.log(lot / 9000) + 0.0001 * basement
+    price += 0.0001 * finished + 0.05 * cars + 0.04 * fires + 0.0015 * (built - 1972)
+    price += float(rng.normal(0, 0.09 if normal else 0.2)) - 0.1 * (not normal)
+    return {
+        "MSSubClass": 60 if second else 20,
+        "MSZoning": "RM" if place < 2 else "RL",
+        "LotFrontage": round(lot**0.46) if rng.random() < 0.8 else None,
+        "LotArea": lot,
+        "Alley": "Grvl" if rng.random() < 0.1 else None,
+        "Neighborhood": ["Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Maple", "Oak"][place],
+        "HouseStyle": "2Story" if second else "1Story",
+        "OverallQual": quality,
+        "OverallCond": condition,
+        "YearBuilt": built,
+        "YearRemodAdd": int(rng.integers(built, sold + 1)) if rng.random() < 0.4 else built,
+        "ExterQual": grade(-0.3),
+        "BsmtQual": grade() if basement else None,
+        "BsmtFinType1": ("GLQ" if finished else "Unf") if basement else None,
+        "BsmtFinSF1": finished,
+        "TotalBsmtSF": basement,
+        "HeatingQC": grade(0.5),
+        "CentralAir": "N" if rng.random() < 0.06 else "Y",
+        "1stFlrSF": living - second,
+        "2ndFlrSF": second,
+        "GrLivArea": living,
+        "FullBath": 1 + int(rng.random() < 0.3 + 0.2 * level),
+        "HalfBath": int(second > 0 and rng.random() < 0.7),
+        "BedroomAbvGr": int(np.clip(round(living / 520 + rng.normal(0, 0.5)), 1, 6)),
+        "KitchenQual": grade(),
+        "TotRmsAbvGrd": int(np.clip(round(living / 230 + rng.normal(0, 0.7)), 3, 12)),
+        "Fireplaces": fires,
+        "FireplaceQu": grade() if fires else None,
+        "GarageType": ("Attchd" if level > -0.6 else "Detchd") if cars else None,
+        "GarageCars": cars,
+        "GarageArea": cars * int(rng.integers(200, 300)),
+        "WoodDeckSF": int(rng.integers(60, 300)) if rng.random() < 0.5 else 0,
+        "MoSold": int(rng.integers(1, 13)),
+        "YrSold": sold,
+        "SaleCondition": "Normal" if normal else str(rng.choice(["Abnorml", "Family"])),
+        "SalePrice": round(float(np.exp(price)), -2),
+    }
