@@ -53,7 +53,8 @@ class Column(BaseModel):
         choices: All values seen, where they are whole and few.
         categories: All values seen (categories), the most frequent first.
         missing: Share of training rows in which it is missing.
-        typical: The median, or the most frequent category; None for text.
+        typical: The median, or the most frequent category; None for text, and where most rows have
+            none.
     """
 
     name: str
@@ -76,7 +77,8 @@ class Column(BaseModel):
             step = _step(distinct)
             return cls(
                 name=name, kind="number", missing=missing, minimum=float(known.min()),
-                maximum=float(known.max()), typical=float(known.median()), step=step,
+                maximum=float(known.max()), step=step,
+                typical=float(known.median()) if missing <= 0.5 else None,
                 choices=distinct.tolist() if step == 1 and len(distinct) <= FEW else [],
             )  # fmt: skip
         if not is_category(values):
@@ -84,7 +86,7 @@ class Column(BaseModel):
         counts = known.astype(str).value_counts()
         return cls(
             name=name, kind="category", missing=missing, categories=list(counts.index),
-            typical=counts.index[0],
+            typical=counts.index[0] if missing <= 0.5 else None,
         )  # fmt: skip
 
     @property

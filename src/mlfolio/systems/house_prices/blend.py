@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any, Final, Self
 
 import numpy as np
@@ -11,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import nnls
 from scipy.stats import skew
 from sklearn.base import BaseEstimator, RegressorMixin, clone
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import ElasticNet, Lasso, LinearRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.svm import SVR
@@ -25,7 +27,7 @@ from .features import HouseFeatures, is_ames
 LARGE: Final = 5_000  # more rows are too many for an SVM
 SEARCH_ROWS: Final = 20_000  # settings, weights and widths are learned on at most so many
 SMALL_WEIGHT: Final = 0.01  # of a member that is not worth asking
-TOLERANCE: Final = 1e-3  # of coordinate descent: the fourth digit of an error is not told apart
+DESCENT: Final[dict[str, Any]] = {"tol": 1e-3, "max_iter": 10_000}
 
 Settings = dict[str, list[RegressorMixin]]
 
@@ -65,9 +67,9 @@ def members(n: int, width: int, seed: int) -> Settings:
     found: Settings = {
         "linear": [LinearRegression()],
         "ridge": [Ridge(alpha) for alpha in (3, 10, 30, 100)],
-        "lasso": [Lasso(alpha, tol=TOLERANCE) for alpha in (0.001, 0.002, 0.005, 0.02)],
+        "lasso": [Lasso(alpha, **DESCENT) for alpha in (0.001, 0.002, 0.005, 0.02)],
         "elastic net": [
-            ElasticNet(alpha, l1_ratio=0.3, tol=TOLERANCE) for alpha in (0.002, 0.005, 0.02)
+            ElasticNet(alpha, l1_ratio=0.3, **DESCENT) for alpha in (0.002, 0.005, 0.02)
         ],
         "svm": [
             SVR(C=C, gamma=gamma / width, epsilon=0.08) for C in (1.0, 3.0) for gamma in (0.3, 0.7)
@@ -109,6 +111,11 @@ class Blend(RegressorMixin, BaseEstimator):
 
     def fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
         """Learns from raw columns, shape (n, columns), and numbers, shape (n,)."""
+        with warnings.catch_warnings():  # what has not converged is judged by its errors too
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            return self._fit(X, y)
+
+    def _fit(self, X: pd.DataFrame, y: ArrayLike) -> Self:
         answers = np.asarray(y, dtype=np.float64)
         self.log_ = prefers_log(answers)
         scaled = np.log(answers) if self.log_ else answers
@@ -158,7 +165,7 @@ class Blend(RegressorMixin, BaseEstimator):
         return {name: self._unscaled(model.predict(M)) for name, model in self.members_.items()}
 
     def predict_intervals(
-        self, X: pd.DataFrame, level: float, adaptive: bool = True
+        self, X: pd.DataFrame, level: float
     ) -> tuple[Floats, Floats, Floats]:
         """Answers and the ends of their intervals, each of shape (n,).
 

@@ -191,11 +191,12 @@ def _sums(X: pd.DataFrame, grades: dict[str, Floats]) -> dict[str, Floats]:
 
 
 def _absent(X: pd.DataFrame, column: str) -> NDArray[np.bool_]:
-    """Where a cell is empty because there is no such thing, shape (n,)."""
-    empty = np.array([value == "" for value in _plain(X, column)], dtype=bool)
+    """Where there is no such thing, shape (n,)."""
     if column in PART_OF:
-        return empty & (_size(X, PART_OF[column]) == 0)
-    return empty & (column in NONE_IF_MISSING)
+        return _size(X, PART_OF[column], np.nan) == 0
+    if column not in NONE_IF_MISSING:
+        return np.zeros(len(X), dtype=bool)
+    return np.array([value == "" for value in _plain(X, column)], dtype=bool)
 
 
 def _places(column: str) -> dict[str, float]:
