@@ -171,9 +171,7 @@ def event(component: gr.components.Component, name: str) -> Any:
     return getattr(component, name)
 
 
-def fields_of(
-    model: Model, names: Mapping[str, str], asked: Collection[str] = ()
-) -> list[Field]:
+def fields_of(model: Model, names: Mapping[str, str], asked: Collection[str] = ()) -> list[Field]:
     """The fields of a model's input, with the values of its first example.
 
     Args:
@@ -185,11 +183,9 @@ def fields_of(
     first = examples[0].model_dump(mode="json", by_alias=True) if examples else {}
     schema = model.input_type.model_json_schema(by_alias=True)
     files = file_fields(model.input_type)
+    folded = set(schema["properties"]) - set(asked) if asked else set()
     return [
-        Field(
-            name, _flat(part), first.get(name), names, name in files,
-            folded=bool(asked) and name not in asked,
-        )  # fmt: skip
+        Field(name, _flat(part), first.get(name), names, name in files, name in folded)
         for name, part in schema["properties"].items()
     ]
 

@@ -8,7 +8,6 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
-
 LOG_ODDS = "log-odds"
 
 

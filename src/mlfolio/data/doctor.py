@@ -94,7 +94,7 @@ def find_leaks(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
     findings = []
     for column in features:
         if _is_renaming(features[column], target):
-            findings.append(_renaming(column, target))
+            findings.append(_renaming(str(column), target))
         elif (skill := _alone(features[column], target)) > TELLS:
             findings.append(
                 Finding(
@@ -120,7 +120,7 @@ def find_leaks_of_number(features: pd.DataFrame, target: pd.Series) -> list[Find
         both = pd.DataFrame({"column": features[column], "target": target}).dropna()
         if len(both) < len(target) / 2 or both["column"].nunique() < FEW_DIFFERENT:
             continue
-        order = abs(both.corr(method="spearman").iloc[0, 1])
+        order = abs(both["column"].corr(both["target"], method="spearman"))
         if order > ALIKE:
             findings.append(_renaming(str(column), target))
         elif order > TELLS_ORDER:

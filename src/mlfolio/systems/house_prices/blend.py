@@ -75,7 +75,8 @@ def members(n: int, width: int, seed: int) -> Settings:
             SVR(C=C, gamma=gamma / width, epsilon=0.08) for C in (1.0, 3.0) for gamma in (0.3, 0.7)
         ],
         "lightgbm": [
-            clone(booster).set_params(num_leaves=leaves) for leaves in ((15, 63) if large else (10,))
+            clone(booster).set_params(num_leaves=leaves)
+            for leaves in ((15, 63) if large else (10,))
         ],
     }
     return {name: models for name, models in found.items() if name != "svm" or not large}
@@ -164,9 +165,7 @@ class Blend(RegressorMixin, BaseEstimator):
         M = self._matrix(X)
         return {name: self._unscaled(model.predict(M)) for name, model in self.members_.items()}
 
-    def predict_intervals(
-        self, X: pd.DataFrame, level: float
-    ) -> tuple[Floats, Floats, Floats]:
+    def predict_intervals(self, X: pd.DataFrame, level: float) -> tuple[Floats, Floats, Floats]:
         """Answers and the ends of their intervals, each of shape (n,).
 
         Args:

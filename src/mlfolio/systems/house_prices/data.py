@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from mlfolio.core.errors import FileError
 from mlfolio.core.source import Source
@@ -25,6 +27,7 @@ from .features import CORE, GIANT, unfinished_giants
 TARGET = "SalePrice"
 FEWEST = 50  # rows: nested folds of fewer say nothing
 SAMPLE_ROWS = 300
+PLACES = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Maple", "Oak")
 
 
 def load_houses(source: Source, target: str, drop: Sequence[str] = ()) -> TableSplit:
@@ -72,9 +75,7 @@ def load_houses(source: Source, target: str, drop: Sequence[str] = ()) -> TableS
     )
 
 
-def _numbers_only(
-    rows: pd.DataFrame, target: str, name: str
-) -> tuple[pd.DataFrame, list[Finding]]:
+def _numbers_only(rows: pd.DataFrame, target: str, name: str) -> tuple[pd.DataFrame, list[Finding]]:
     """The rows whose answer is a number, as floats: classes are whole numbers or text.
 
     Raises:
@@ -115,7 +116,7 @@ def _find_giants(rows: pd.DataFrame) -> list[Finding]:
     odd = rows[unfinished_giants(rows)]
     if odd.empty:
         return []
-    named = ", ".join(map(str, odd["Id"] if "Id" in odd else odd.index))
+    named = ", ".join(map(str, odd.get("Id", odd.index)))
     return [
         Finding(
             level="warning",
@@ -130,79 +131,74 @@ def _find_giants(rows: pd.DataFrame) -> list[Finding]:
 def generate(rows: int, seed: int = 0) -> pd.DataFrame:
     """Made-up houses with columns of Ames, empty cells where there is no such thing.
 
-    Prices follow size, quality, age and neighbourhood, so that every feature of the system has
-    something to find.
+    What is better in one way tends to be better in others, and prices follow size, quality, age and
+    neighbourhood, so that every feature of the system has something to find.
 
     Args:
         rows: Number of houses.
         seed: Seed of the chance.
     """
     rng = np.random.default_rng(seed)
-    table = pd.DataFrame([_house(rng) for _ in range(rows)])
-    table.insert(0, "Id", np.arange(1, rows + 1))
-    return table
+    place = rng.integers(len(PLACES), size=rows)
+    level = rng.normal(0.25 * (place - 3.5), 0.8)  # of a house, from poor to fine
 
+    def whole(middle: Any, spread: float, low: float, high: Any) -> NDArray[Any]:
+        return np.clip(np.round(rng.normal(middle, spread, rows)), low, high).astype(int)
 
-def _house(rng: np.random.Generator) -> dict[str, object]:
-    """One house; what is better in one way tends to be better in others."""
-    place = int(rng.integers(8))
-    level = float(rng.normal(0.25 * (place - 3.5), 0.8))  # of the house, from poor to fine
-    grades = ["Fa", "TA", "Gd", "Ex"]
+    def chance(share: Any) -> NDArray[Any]:
+        return np.asarray(rng.random(rows) < share)
 
-    def grade(bias: float = 0.0) -> str:
-        return grades[int(np.clip(round(1.3 + 0.7 * level + bias + rng.normal(0, 0.5)), 0, 3))]
+    def grade(bias: float = 0.0) -> pd.Series:
+        grades = np.array(["Fa", "TA", "Gd", "Ex"])
+        return pd.Series(grades[whole(1.3 + 0.7 * level + bias, 0.5, 0, 3)])
 
-    living = int(np.exp(rng.normal(7.25 + 0.12 * level, 0.25)))
-    second = int(0.45 * living) if rng.random() < 0.4 else 0
-    basement = 0 if rng.random() < 0.05 else int((living - second) * rng.uniform(0.8, 1))
-    finished = int(basement * rng.uniform(0.2, 0.9)) if rng.random() < 0.6 else 0
-    cars = int(np.clip(round(1.7 + 0.5 * level + rng.normal(0, 0.6)), 0, 3))
-    fires = int(rng.random() < 0.5) if level > -0.5 else 0
-    sold = int(rng.integers(2006, 2011))
-    built = int(np.clip(1972 + 20 * level + rng.normal(0, 15), 1890, sold))
-    quality = int(np.clip(round(6 + 1.2 * level + rng.normal(0, 0.5)), 1, 10))
-    condition = int(rng.choice([4, 5, 6, 7], p=[0.1, 0.6, 0.2, 0.1]))
-    lot = int(np.exp(rng.normal(9.1, 0.4)))
-    normal = bool(rng.random() < 0.9)
-    price = 12.0 + 0.08 * place / 4 + 0.09 * (quality - 6) + 0.04 * (condition - 5)
+    living = np.exp(rng.normal(7.25 + 0.12 * level, 0.25)).astype(int)
+    lot = np.exp(rng.normal(9.1, 0.4, rows)).astype(int)
+    second = np.where(chance(0.4), 0.45 * living, 0).astype(int)
+    basement = np.where(chance(0.95), 0.9 * (living - second), 0).astype(int)
+    finished = np.where(chance(0.6), basement * rng.uniform(0.2, 0.9, rows), 0).astype(int)
+    cars, fires = whole(1.7 + 0.5 * level, 0.6, 0, 3), chance(0.3 + 0.1 * level).astype(int)
+    sold = rng.integers(2006, 2011, rows)
+    built = whole(1972 + 20 * level, 15, 1890, sold)
+    quality, condition = whole(6 + 1.2 * level, 0.5, 1, 10), whole(5.3, 0.8, 2, 9)
+    normal = chance(0.9)
+    price = 12 + 0.02 * place + 0.09 * (quality - 6) + 0.04 * (condition - 5) - 0.1 * ~normal
     price += 0.55 * np.log(living / 1450) + 0.1 * np.log(lot / 9000) + 0.0001 * basement
     price += 0.0001 * finished + 0.05 * cars + 0.04 * fires + 0.0015 * (built - 1972)
-    price += float(rng.normal(0, 0.09 if normal else 0.2)) - 0.1 * (not normal)
-    return {
-        "MSSubClass": 60 if second else 20,
-        "MSZoning": "RM" if place < 2 else "RL",
-        "LotFrontage": round(lot**0.46) if rng.random() < 0.8 else None,
-        "LotArea": lot,
-        "Alley": "Grvl" if rng.random() < 0.1 else None,
-        "Neighborhood": ["Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Maple", "Oak"][place],
-        "HouseStyle": "2Story" if second else "1Story",
-        "OverallQual": quality,
-        "OverallCond": condition,
-        "YearBuilt": built,
-        "YearRemodAdd": int(rng.integers(built, sold + 1)) if rng.random() < 0.4 else built,
-        "ExterQual": grade(-0.3),
-        "BsmtQual": grade() if basement else None,
-        "BsmtFinType1": ("GLQ" if finished else "Unf") if basement else None,
-        "BsmtFinSF1": finished,
-        "TotalBsmtSF": basement,
-        "HeatingQC": grade(0.5),
-        "CentralAir": "N" if rng.random() < 0.06 else "Y",
-        "1stFlrSF": living - second,
-        "2ndFlrSF": second,
-        "GrLivArea": living,
-        "FullBath": 1 + int(rng.random() < 0.3 + 0.2 * level),
-        "HalfBath": int(second > 0 and rng.random() < 0.7),
-        "BedroomAbvGr": int(np.clip(round(living / 520 + rng.normal(0, 0.5)), 1, 6)),
-        "KitchenQual": grade(),
-        "TotRmsAbvGrd": int(np.clip(round(living / 230 + rng.normal(0, 0.7)), 3, 12)),
-        "Fireplaces": fires,
-        "FireplaceQu": grade() if fires else None,
-        "GarageType": ("Attchd" if level > -0.6 else "Detchd") if cars else None,
-        "GarageCars": cars,
-        "GarageArea": cars * int(rng.integers(200, 300)),
-        "WoodDeckSF": int(rng.integers(60, 300)) if rng.random() < 0.5 else 0,
-        "MoSold": int(rng.integers(1, 13)),
-        "YrSold": sold,
-        "SaleCondition": "Normal" if normal else str(rng.choice(["Abnorml", "Family"])),
-        "SalePrice": round(float(np.exp(price)), -2),
-    }
+    return pd.DataFrame(
+        {
+            "Id": np.arange(1, rows + 1),
+            "MSSubClass": np.where(second > 0, 60, 20),
+            "LotFrontage": np.where(chance(0.8), np.round(lot**0.46), np.nan),
+            "LotArea": lot,
+            "Alley": pd.Series("Grvl", range(rows)).where(chance(0.1)),
+            "Neighborhood": np.array(PLACES)[place],
+            "OverallQual": quality,
+            "OverallCond": condition,
+            "YearBuilt": built,
+            "YearRemodAdd": np.maximum(built, whole(1995, 8, 1950, sold)),
+            "ExterQual": grade(-0.3),
+            "BsmtQual": grade().where(basement > 0),
+            "BsmtFinSF1": finished,
+            "TotalBsmtSF": basement,
+            "HeatingQC": grade(0.5),
+            "CentralAir": np.where(chance(0.94), "Y", "N"),
+            "1stFlrSF": living - second,
+            "2ndFlrSF": second,
+            "GrLivArea": living,
+            "FullBath": 1 + chance(0.3 + 0.2 * level),
+            "BedroomAbvGr": whole(living / 520, 0.5, 1, 6),
+            "KitchenQual": grade(),
+            "TotRmsAbvGrd": whole(living / 230, 0.7, 3, 12),
+            "Fireplaces": fires,
+            "FireplaceQu": grade().where(fires > 0),
+            "GarageType": pd.Series(np.where(level > -0.6, "Attchd", "Detchd")).where(cars > 0),
+            "GarageCars": cars,
+            "GarageArea": cars * rng.integers(200, 300, rows),
+            "WoodDeckSF": np.where(chance(0.5), rng.integers(60, 300, rows), 0),
+            "MoSold": rng.integers(1, 13, rows),
+            "YrSold": sold,
+            "SaleCondition": np.where(normal, "Normal", "Abnorml"),
+            "SalePrice": np.round(np.exp(rng.normal(price, np.where(normal, 0.09, 0.2))), -2),
+        }
+    )

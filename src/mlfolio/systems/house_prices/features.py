@@ -19,7 +19,15 @@ from mlfolio.parts.tabular.encoder import Floats, numbers, texts
 
 # What tells Ames from any other table; of the other columns any may be absent.
 CORE: Final = frozenset(
-    ("GrLivArea", "TotalBsmtSF", "OverallQual", "OverallCond", "YearBuilt", "YrSold", "Neighborhood")
+    (
+        "GrLivArea",
+        "TotalBsmtSF",
+        "OverallQual",
+        "OverallCond",
+        "YearBuilt",
+        "YrSold",
+        "Neighborhood",
+    )
 )
 _QUALITY: Final = ("Po", "Fa", "TA", "Gd", "Ex")
 _FINISH: Final = ("Unf", "LwQ", "Rec", "BLQ", "ALQ", "GLQ")
@@ -88,7 +96,7 @@ def unfinished_giants(rows: pd.DataFrame) -> NDArray[np.bool_]:
     if not {"GrLivArea", "SaleCondition"} <= set(rows.columns):
         return np.zeros(len(rows), dtype=bool)
     partial = np.array([value == "Partial" for value in texts(rows, "SaleCondition")], dtype=bool)
-    return (numbers(rows, "GrLivArea") > GIANT) & partial
+    return np.greater(numbers(rows, "GrLivArea"), GIANT) & partial
 
 
 class HouseFeatures(TransformerMixin, BaseEstimator):
@@ -193,7 +201,7 @@ def _sums(X: pd.DataFrame, grades: dict[str, Floats]) -> dict[str, Floats]:
 def _absent(X: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     """Where there is no such thing, shape (n,)."""
     if column in PART_OF:
-        return _size(X, PART_OF[column], np.nan) == 0
+        return np.equal(_size(X, PART_OF[column], np.nan), 0)
     if column not in NONE_IF_MISSING:
         return np.zeros(len(X), dtype=bool)
     return np.array([value == "" for value in _plain(X, column)], dtype=bool)
@@ -205,7 +213,7 @@ def _places(column: str) -> dict[str, float]:
 
 
 def _medians(values: Floats, places: list[str]) -> dict[str, float]:
-    """The median of each place, and of all medians under the empty key; 0 where nothing is known."""
+    """The median of each place, and of them all under the empty key; 0 where none is known."""
     known = pd.Series(values).groupby(places).median().dropna()
     overall = float(known.median()) if len(known) else 0.0
     return {**{str(name): float(value) for name, value in known.items()}, "": overall}

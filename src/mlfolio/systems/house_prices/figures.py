@@ -22,7 +22,6 @@ SYSTEM = "this system"
 BLUE, ORANGE = "#0072b2", "#d55e00"
 SHUFFLED = 1_000  # rows of a fold, and
 CELLS = 5_000_000  # cells in all, that importances are measured on at most
-PARTS = 5  # of the answers, from the least to the greatest, that intervals are shown for
 WORST = 10  # rows that are shown
 
 
@@ -56,17 +55,6 @@ class OutOfFold:
         return (self.low <= truth) & (truth <= self.high)
 
 
-def describe(data: TableSplit, run: Run) -> None:
-    """How the answers are spread."""
-    figure = Figure(figsize=(6, 2.6))
-    axis = figure.subplots()
-    axis.hist(data.y, bins=50, color=BLUE)
-    axis.axvline(data.y.median(), color=ORANGE)
-    axis.set_xlabel(data.target)
-    axis.set_ylabel("rows")
-    run.figure(data.target, figure, f"All rows; the line is the median, {data.y.median():,.6g}.")
-
-
 def weights(blend: Blend, run: Run) -> None:
     """The members on the inner folds, and what each counts."""
     table = pd.DataFrame({"error": blend.scores_, "weight": blend.weights_})
@@ -94,7 +82,9 @@ def judge(data: TableSplit, found: OutOfFold, run: Run) -> None:
     caption = "Each member alone, the blend of them, and the baselines; the same outer folds."
     run.table("Regressors", pd.DataFrame(lines).T.sort_values("RMSE"), caption)
     run.figure("Answers and truth", _against_truth(truth, found), "Out of fold, with intervals.")
-    caption = "Rows by the size of the answer: how often the interval holds, and how wide it is."
+    caption = (
+        "Rows in fifths by the size of the answer: how often intervals hold, and how wide they are."
+    )
     run.table("Intervals", _intervals(truth, found), caption)
     caption = "Of rows that were not seen, one column shuffled; mean over the folds."
     run.figure("Importance", _importance(found, data.target), caption)
@@ -131,18 +121,20 @@ def _against_truth(truth: Floats, found: OutOfFold) -> Figure:
 
 
 def _intervals(truth: Floats, found: OutOfFold) -> pd.DataFrame:
-    answers = found.answers[SYSTEM]
-    parts = pd.qcut(answers, PARTS, duplicates="drop")
+    answers, width = found.answers[SYSTEM], found.high - found.low
+    places = pd.Series(answers).rank(pct=True)
     table = pd.DataFrame(
         {
+            "fifth": np.ceil(places * 5).astype(int),
             "rows": 1,
+            "mean answer": answers,
             "coverage": found.covered(truth),
-            "width": found.high - found.low,
-            "width / answer": (found.high - found.low) / np.abs(answers),
+            "mean width": width,
+            "width / answer": width / np.abs(answers),
         }
     )
-    names = {"rows": "sum", "coverage": "mean", "width": "mean", "width / answer": "mean"}
-    return table.groupby(parts, observed=True).agg(names).rename_axis("answer")
+    means = table.groupby("fifth").mean()
+    return means.assign(rows=table.groupby("fifth")["rows"].sum())
 
 
 def _importance(found: OutOfFold, target: str) -> Figure:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
 from pydantic import Field
-from sklearn.metrics import r2_score, root_mean_squared_error
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from threadpoolctl import threadpool_limits
 
-from mlfolio.core.card import Card
+from mlfolio.core.card import Card, Direction
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
@@ -20,7 +22,7 @@ from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
 from mlfolio.data.splits import folds
 from mlfolio.parts.stats import bootstrap_ci95, mean_score
-from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
+from mlfolio.parts.tabular.encoder import Floats
 from mlfolio.parts.tabular.schema import Column, Schema
 
 from . import figures
@@ -31,6 +33,7 @@ from .features import unfinished_giants
 from .figures import SYSTEM, OutOfFold
 from .model import PriceModel
 
+Metric = Callable[[Floats, Floats], float]
 TRIVIAL, STRONG = "median", "LightGBM defaults"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
 
@@ -54,7 +57,6 @@ class HousePrices(System):
     def fit(self, data: TableSplit, run: Run) -> PriceModel:
         """Chooses settings and weights on inner folds and refits on all rows."""
         answers = data.y.to_numpy()
-        figures.describe(data, run)
         schema = Schema.learn(data.X)
         with threadpool_limits(1):
             blend = Blend(self.inner_folds, run.seed).fit(schema.conform(data.X), answers)
@@ -71,24 +73,21 @@ class HousePrices(System):
         found = self._out_of_fold(rows, truth, run)
         figures.judge(data, found, run)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation"
-        errors = {name: truth - guess for name, guess in found.answers.items()}
+        measure = partial(_measure, protocol=protocol, seed=run.seed)
         scores = [
-            _root_score("RMSE", errors, protocol, run.seed),
-            mean_score(
-                "MAE", {name: np.abs(error) for name, error in errors.items()}, SYSTEM,
-                trivial=TRIVIAL, strong=STRONG, protocol=protocol, direction="lower", seed=run.seed,
-            ),
-            _r2(truth, found.answers, protocol, run.seed),
+            measure("RMSE", root_mean_squared_error, truth, found.answers),
+            measure("MAE", mean_absolute_error, truth, found.answers),
+            measure("R2", r2_score, truth, found.answers, direction="higher"),
             *self._of_intervals(truth, found, protocol, run.seed),
-        ]  # fmt: skip
+        ]
         if found.logs:
-            errors = {name: np.log(truth / guess) for name, guess in found.answers.items()}
-            scores.insert(0, _root_score("RMSLE", errors, protocol, run.seed))
-            odd = unfinished_giants(data.train)
-            if odd.any():
-                name = f"RMSLE without {odd.sum()} unfinished giants"
-                errors = {rival: error[~odd] for rival, error in errors.items()}
-                scores.append(_root_score(name, errors, protocol, run.seed))
+            logs = {name: np.log(guess) for name, guess in found.answers.items()}
+            scores.insert(0, measure("RMSLE", root_mean_squared_error, np.log(truth), logs))
+            usual = ~unfinished_giants(data.train)
+            if not usual.all():
+                name = f"RMSLE without {len(usual) - usual.sum()} unfinished giants"
+                logs = {rival: guess[usual] for rival, guess in logs.items()}
+                scores.append(measure(name, root_mean_squared_error, np.log(truth[usual]), logs))
         return Evaluation(scores=tuple(scores))
 
     def _out_of_fold(self, rows: pd.DataFrame, truth: Floats, run: Run) -> OutOfFold:
@@ -134,52 +133,43 @@ class HousePrices(System):
         )  # fmt: skip
 
 
-def _root_score(name: str, errors: dict[str, Floats], protocol: str, seed: int) -> Score:
-    """The root of the mean squared error, beside the same of the baselines on the same rows."""
-    squares = {rival: errors[rival] ** 2 for rival in (SYSTEM, STRONG, TRIVIAL)}
+def _measure(
+    name: str,
+    metric: Metric,
+    truth: Floats,
+    answers: Mapping[str, Floats],
+    *,
+    protocol: str,
+    seed: int,
+    direction: Direction = "lower",
+) -> Score:
+    """A metric of all answers together, beside that of the baselines on the same rows."""
+    mine, theirs = answers[SYSTEM], answers[STRONG]
 
-    def baseline(rival: str) -> Baseline:
-        gain = bootstrap_ci95(_root_gain, squares[SYSTEM], squares[rival], seed=seed)
-        return Baseline(name=rival, value=_root(squares[rival]), gain_ci95=gain)
-
-    return Score(
-        name=name, value=_root(squares[SYSTEM]), n=len(squares[SYSTEM]), direction="lower",
-        ci95=bootstrap_ci95(_root, squares[SYSTEM], seed=seed), protocol=protocol,
-        trivial=baseline(TRIVIAL), strong=baseline(STRONG),
-    )  # fmt: skip
-
-
-def _r2(truth: Floats, answers: dict[str, Floats], protocol: str, seed: int) -> Score:
-    def baseline(rival: str) -> Baseline:
-        gain = bootstrap_ci95(_r2_gain, truth, answers[SYSTEM], answers[rival], seed=seed)
-        return Baseline(name=rival, value=r2_score(truth, answers[rival]), gain_ci95=gain)
+    def gain(truth: Floats, mine: Floats, theirs: Floats) -> float:
+        return metric(truth, mine) - metric(truth, theirs)
 
     return Score(
-        name="R2", value=r2_score(truth, answers[SYSTEM]), n=len(truth),
-        ci95=bootstrap_ci95(r2_score, truth, answers[SYSTEM], seed=seed), protocol=protocol,
-        trivial=baseline(TRIVIAL), strong=baseline(STRONG),
+        name=name, value=metric(truth, mine), n=len(truth), direction=direction,
+        ci95=bootstrap_ci95(metric, truth, mine, seed=seed), protocol=protocol,
+        trivial=Baseline(name=TRIVIAL, value=metric(truth, answers[TRIVIAL])),
+        strong=Baseline(
+            name=STRONG, value=metric(truth, theirs),
+            gain_ci95=bootstrap_ci95(gain, truth, mine, theirs, seed=seed),
+        ),
     )  # fmt: skip
-
-
-def _root(squares: Floats) -> float:
-    return float(np.sqrt(squares.mean()))
-
-
-def _root_gain(mine: Floats, theirs: Floats) -> float:
-    return _root(mine) - _root(theirs)
-
-
-def _r2_gain(truth: Floats, mine: Floats, theirs: Floats) -> float:
-    return float(r2_score(truth, mine) - r2_score(truth, theirs))
 
 
 def _lightgbm(X: pd.DataFrame, y: Floats, unseen: pd.DataFrame, seed: int) -> Floats:
-    """What LightGBM gives with its defaults on the encoded columns, in logarithms as the blend."""
+    """What LightGBM gives with its defaults and its own categories, in logarithms as the blend."""
     log = prefers_log(y)
-    encoder = TabularEncoder().fit(X)
+    kinds = {
+        c: pd.CategoricalDtype(list(X[c].dropna().unique())) for c in X.select_dtypes("object")
+    }
+    names = [str(number) for number in range(X.shape[1])]  # not every name is one to LightGBM
     booster = LGBMRegressor(verbose=-1, n_jobs=1, random_state=seed)
-    booster.fit(pd.DataFrame(encoder.transform(X)), np.log(y) if log else y)
-    guess: Floats = booster.predict(pd.DataFrame(encoder.transform(unseen)))
+    booster.fit(X.astype(kinds).set_axis(names, axis=1), np.log(y) if log else y)
+    guess: Floats = booster.predict(unseen.astype(kinds).set_axis(names, axis=1))
     return np.exp(guess) if log else guess
 
 
