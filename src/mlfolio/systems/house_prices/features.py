@@ -96,7 +96,7 @@ def unfinished_giants(rows: pd.DataFrame) -> NDArray[np.bool_]:
     if not {"GrLivArea", "SaleCondition"} <= set(rows.columns):
         return np.zeros(len(rows), dtype=bool)
     partial = np.array([value == "Partial" for value in texts(rows, "SaleCondition")], dtype=bool)
-    return np.greater(numbers(rows, "GrLivArea"), GIANT) & partial
+    return np.asarray((numbers(rows, "GrLivArea") > GIANT) & partial)
 
 
 class HouseFeatures(TransformerMixin, BaseEstimator):
@@ -127,7 +127,8 @@ class HouseFeatures(TransformerMixin, BaseEstimator):
         places = texts(X, "Neighborhood")
         self.around_ = {"LotFrontage": _medians(_size(X, "LotFrontage", np.nan), places)}
         features = self._features(X)
-        self.around_ |= {name: _medians(features[name], places) for name in COMPARED}
+        for name in filter(features.__contains__, COMPARED):
+            self.around_[name] = _medians(features[name], places)
         return self
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
@@ -150,7 +151,7 @@ class HouseFeatures(TransformerMixin, BaseEstimator):
     def _beside_neighbours(self, X: pd.DataFrame, features: dict[str, Any]) -> dict[str, Floats]:
         """The neighbourhood's medians, and by how much a house is beyond them."""
         found = {}
-        for name in COMPARED:
+        for name in filter(features.__contains__, COMPARED):
             found[f"Around{name}"] = self._around(X, name)
             found[f"Beyond{name}"] = features[name] - found[f"Around{name}"]
         finer = found["BeyondOverallQual"].clip(min=0)
