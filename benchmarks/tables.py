@@ -138,8 +138,9 @@ def _report(
         print(f"{name:8}  {scores}, fitted in {wall[name]:.0f} s, {cpu[name]:.0f} CPU s")
     measure = root_mean_squared_error if prices else accuracy_score
     ours, theirs = (measure(truth, answers[name]) for name in ("mlfolio", "FLAML"))
-    print(f"FLAML / mlfolio: {'error' if prices else 'accuracy'} {theirs / ours:.3f}, "
-          f"time {wall['FLAML'] / wall['mlfolio']:.2f}, CPU {cpu['FLAML'] / cpu['mlfolio']:.2f}")  # fmt: skip
+    what = "error" if prices else "accuracy"
+    spent = f"time {wall['FLAML'] / wall['mlfolio']:.2f}, CPU {cpu['FLAML'] / cpu['mlfolio']:.2f}"
+    print(f"FLAML / mlfolio: {what} {theirs / ours:.3f}, {spent}")
 
 
 if __name__ == "__main__":

@@ -43,7 +43,7 @@ def prefers_log(y: Floats) -> bool:
 def preparation(columns: pd.Index[str]) -> Pipeline:
     """From raw columns to a matrix: of Ames by what they mean, else by their type.
 
-    Sizes of Ames are clipped harder, to 96 % of the houses: the largest are sold unfinished.
+    Of Ames numbers are clipped to 96 % of the houses: the largest ones are the odd ones.
     """
     if is_ames(columns):
         return make_pipeline(HouseFeatures(), TabularEncoder(min_count=5, clip=0.02))

@@ -14,18 +14,15 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.labelled import (
-    NUMBERS,
-    TableSplit,
-    choose_features,
-    labelled_rows,
-    require_own,
-)
+    NUMBERS, TableSplit, choose_features, labelled_rows, require_own,
+)  # fmt: skip
 from mlfolio.data.tables import labelled_files, read_table, require_columns
 
 from .features import CORE, GIANT, unfinished_giants
 
 TARGET = "SalePrice"
 FEWEST = 50  # rows: nested folds of fewer say nothing
+GREATEST = 1e100  # its square is a number too
 SAMPLE_ROWS = 300
 PLACES = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Maple", "Oak")
 
@@ -79,7 +76,7 @@ def _numbers_only(rows: pd.DataFrame, target: str, name: str) -> tuple[pd.DataFr
     """The rows whose answer is a number, as floats: classes are whole numbers or text.
 
     Raises:
-        FileError: The column is text, has one or two values, is infinite, or there are too few.
+        FileError: The column is text, has one or two values, or too great ones, or too few rows.
     """
     numbers = pd.to_numeric(rows[target], errors="coerce").astype(np.float64)
     others = rows[target][numbers.isna()]
@@ -91,8 +88,11 @@ def _numbers_only(rows: pd.DataFrame, target: str, name: str) -> tuple[pd.DataFr
             f"({shown})",
             f"name a column of numbers: target=COLUMN; numbers are written 1234.5; {other}",
         )
-    if np.isinf(numbers).any():
-        raise FileError(f"column {target!r} of {name} is infinite in places", "write numbers there")
+    if (numbers.abs() > GREATEST).any():
+        raise FileError(
+            f"column {target!r} of {name} has numbers beyond {GREATEST:g}",
+            "leave those cells empty, or choose a larger unit",
+        )
     if numbers.nunique() < 3:
         raise FileError(
             f"column {target!r} of {name} has {numbers.nunique()} different values",

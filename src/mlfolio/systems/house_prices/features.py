@@ -18,17 +18,9 @@ from sklearn.utils.validation import check_is_fitted
 from mlfolio.parts.tabular.encoder import Floats, numbers, texts
 
 # What tells Ames from any other table; of the other columns any may be absent.
-CORE: Final = frozenset(
-    (
-        "GrLivArea",
-        "TotalBsmtSF",
-        "OverallQual",
-        "OverallCond",
-        "YearBuilt",
-        "YrSold",
-        "Neighborhood",
-    )
-)
+CORE: Final = frozenset((
+    "GrLivArea", "TotalBsmtSF", "OverallQual", "OverallCond", "YearBuilt", "YrSold", "Neighborhood",
+))  # fmt: skip
 _QUALITY: Final = ("Po", "Fa", "TA", "Gd", "Ex")
 _FINISH: Final = ("Unf", "LwQ", "Rec", "BLQ", "ALQ", "GLQ")
 # Grades from the worst to the best (data_description.txt); with none the grade is nought.

@@ -1,4 +1,4 @@
-"""What the report of house-prices shows: prices, members, errors, intervals, what matters."""
+"""What the report of house-prices shows: members, errors, intervals, what matters."""
 
 from __future__ import annotations
 
