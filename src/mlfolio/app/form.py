@@ -117,7 +117,9 @@ class Form:
         self._fields = [*self._asked, *folded]
         self._widgets = [field.widget() for field in self._asked]
         if folded:
-            with gr.Accordion(f"{len(folded)} more; what is empty is assumed", open=False):
+            with gr.Accordion(
+                f"{len(folded)} more fields; what stays empty is typical", open=False
+            ):
                 self._widgets += [field.widget() for field in folded]
         self._optional = [field for field in self._fields if field.can_be_unknown]
         self._unknown = self._choose_unknown() if self._optional else None

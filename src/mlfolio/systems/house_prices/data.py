@@ -14,11 +14,15 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.labelled import (
-    NUMBERS, TableSplit, choose_features, labelled_rows, require_own,
-)  # fmt: skip
+    NUMBERS,
+    TableSplit,
+    choose_features,
+    labelled_rows,
+    require_own,
+)
 from mlfolio.data.tables import labelled_files, read_table, require_columns
 
-from .features import CORE, GIANT, unfinished_giants
+from .features import CODES, CORE, GIANT, is_ames, unfinished_giants
 
 TARGET = "SalePrice"
 FEWEST = 50  # rows: nested folds of fewer say nothing
@@ -56,6 +60,9 @@ def load_houses(source: Source, target: str, drop: Sequence[str] = ()) -> TableS
     rows, notes = labelled_rows(table, target, name)
     rows, unread = _numbers_only(rows, target, name)
     unread += _find_giants(rows)
+    if is_ames(map(str, rows.columns)):
+        codes = {c: rows[c].map("{:.0f}".format, na_action="ignore") for c in CODES if c in rows}
+        rows = rows.assign(**codes)
     features, left_out = choose_features(rows, target, name, drop=drop)
     if extra is not None:
         require_columns(extra, list(features), "test.csv")

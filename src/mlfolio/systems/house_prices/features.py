@@ -50,6 +50,10 @@ PART_OF: Final[dict[str, str]] = {
     "PoolQC": "PoolArea",
     "MasVnrType": "MasVnrArea",
 }
+WHOLES: Final = {
+    "GrLivArea": ("1stFlrSF", "2ndFlrSF", "LowQualFinSF"),
+    "TotalBsmtSF": ("BsmtFinSF1", "BsmtFinSF2", "BsmtUnfSF"),
+}
 NONE_IF_MISSING: Final = frozenset(("Fence", "Alley", "MiscFeature"))
 KINDS: Final = (
     "MSSubClass", "MSZoning", "LandContour", "LotConfig", "Neighborhood", "Condition1",
@@ -72,6 +76,7 @@ COMPARED: Final = ("OverallQual", "TotalSF", "GrLivArea", "LotArea", "Age")  # w
 KNOWN: Final = frozenset((*GRADES, *KINDS, *SIZES, *COUNTS, *YEARS))
 GIANT: Final = 4_000  # square feet of living area
 BLANKS: Final = frozenset(("", "NA", "None"))
+CODES: Final = ("MSSubClass",)  # written as numbers
 
 
 def is_ames(columns: Iterable[str]) -> bool:
@@ -100,22 +105,18 @@ class HouseFeatures(TransformerMixin, BaseEstimator):
     finest house of a poor street does not fetch what it would fetch elsewhere.
 
     Attributes:
-        typical_: Of each graded column the median grade, of each kind the most frequent one, among
-            the houses that have the thing.
+        typical_: The most frequent grade or kind among the houses that have the thing, by column.
         around_: Medians by neighbourhood, and under the empty key of them all, of the street
             frontage and of each feature in `COMPARED`.
     """
 
     def fit(self, X: pd.DataFrame, y: ArrayLike | None = None) -> Self:
         """Learns what is typical, shape (n, columns)."""
-        self.typical_: dict[str, float | str] = {}
+        X = _reconciled(X)
+        self.typical_: dict[str, str] = {}
         for column in X.columns.intersection([*GRADES, *KINDS]):
-            known = pd.Series([value for value in _plain(X, column) if value])
-            if column in GRADES:
-                grades = known.map(_places(column)).dropna()
-                self.typical_[column] = float(grades.median()) if len(grades) else 0.0
-            else:
-                self.typical_[column] = str(known.mode().iloc[0]) if len(known) else ""
+            known = pd.Series([value for value in _plain(X, column) if value], dtype=object)
+            self.typical_[column] = str(known.mode().iloc[0]) if len(known) else ""
         places = texts(X, "Neighborhood")
         self.around_ = {"LotFrontage": _medians(_size(X, "LotFrontage", np.nan), places)}
         features = self._features(X)
@@ -126,6 +127,7 @@ class HouseFeatures(TransformerMixin, BaseEstimator):
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """The features of each house, and the columns that are not of Ames."""
         check_is_fitted(self)
+        X = _reconciled(X)
         features = self._features(X)
         features |= self._beside_neighbours(X, features)
         return pd.DataFrame(features, X.index)
@@ -155,17 +157,38 @@ class HouseFeatures(TransformerMixin, BaseEstimator):
         return np.array([medians.get(place, medians[""]) for place in texts(X, "Neighborhood")])
 
     def _grades(self, X: pd.DataFrame, column: str) -> Floats:
-        places, typical = _places(column), self.typical_[column]
-        values = np.array([places.get(value, typical) for value in _plain(X, column)], dtype=float)
+        places = {name: float(place) for place, name in enumerate(GRADES[column], 1)}
+        typical = places.get(self.typical_[column], 0.0)
+        values = np.array([places.get(value, typical) for value in _plain(X, column)])
         return np.where(_absent(X, column), 0.0, values)
 
     def _kinds(self, X: pd.DataFrame, column: str) -> list[str]:
         pairs = zip(_plain(X, column), _absent(X, column).tolist(), strict=True)
-        return ["none" if none else value or str(self.typical_[column]) for value, none in pairs]
+        return ["none" if none else value or self.typical_[column] for value, none in pairs]
 
     def _frontages(self, X: pd.DataFrame) -> Floats:
         known = _size(X, "LotFrontage", np.nan)
         return np.where(np.isnan(known), self._around(X, "LotFrontage"), known)
+
+
+def _reconciled(X: pd.DataFrame) -> pd.DataFrame:
+    """Parts that add up to their whole, and no garage for no cars.
+
+    In the data they do. Where only the whole is given, the parts are typical ones of another house.
+    """
+    changed: dict[str, Floats] = {}
+    for whole, parts in WHOLES.items():
+        if whole in X and set(parts) <= set(X):
+            total, wanted = _total(X, *parts), _size(X, whole, np.nan)
+            known = (total > 0) & ~np.isnan(wanted)
+            scale = np.divide(wanted, total, out=np.ones(len(X)), where=known)
+            if (scale != 1).any():
+                changed |= {part: _size(X, part) * scale for part in parts}
+    if {"GarageCars", "GarageArea"} <= set(X):
+        empty = _size(X, "GarageCars", np.nan) == 0
+        if empty.any():
+            changed["GarageArea"] = np.where(empty, 0, numbers(X, "GarageArea"))
+    return X.assign(**changed) if changed else X
 
 
 def _sums(X: pd.DataFrame, grades: dict[str, Floats]) -> dict[str, Floats]:
@@ -198,11 +221,6 @@ def _absent(X: pd.DataFrame, column: str) -> NDArray[np.bool_]:
     if column not in NONE_IF_MISSING:
         return np.zeros(len(X), dtype=bool)
     return np.array([value == "" for value in _plain(X, column)], dtype=bool)
-
-
-def _places(column: str) -> dict[str, float]:
-    """The place of each grade in its order, from 1."""
-    return {name: float(place) for place, name in enumerate(GRADES[column], 1)}
 
 
 def _medians(values: Floats, places: list[str]) -> dict[str, float]:
