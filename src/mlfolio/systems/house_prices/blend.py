@@ -181,8 +181,10 @@ class Blend(RegressorMixin, BaseEstimator):
 
     def _matrix(self, X: pd.DataFrame) -> Floats:
         check_is_fitted(self)
-        found: Floats = self.prepare_.transform(X)
-        return found
+        found: Any = X
+        for _, step in self.prepare_.steps:  # a pipeline's checks cost more than work on one row
+            found = step.transform(found)
+        return np.asarray(found, dtype=np.float64)
 
     def _scaled(self, M: Floats) -> Floats:
         used = [(weight, self.members_[name]) for name, weight in self.weights_.items() if weight]
