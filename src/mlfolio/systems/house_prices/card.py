@@ -33,7 +33,7 @@ CARD = Card(
     limits=(
         "Ames, Iowa, from 2006 to 2010: prices of another town or year are other prices.",
         "Two houses that were sold unfinished cost far less than their size says. They count in "
-        "every score; whether one is known when the other is asked for moves R2 by a point or two.",
+        "every score; whether one is known when the other is asked for moves R2 by about a point.",
         "The features were developed on the same 1,460 houses that the folds are made of, on other "
         "fold seeds: allow some optimism beside the sampling error.",
         "The intervals hold on average over houses like those of training, not for each kind of "
