@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -38,6 +39,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
+    os.environ["LOKY_MAX_CPU_COUNT"] = "1"  # the CPU time of workers that live on is not told
     from mlfolio.core.catalog import get_system
     from mlfolio.core.source import OFFICIAL
     from mlfolio.data.splits import folds
