@@ -20,9 +20,14 @@ FOLDER = ROOT / "src" / "mlfolio" / "systems"
 MARKS = re.compile(r"(<!-- scores -->\n).*?(<!-- /scores -->)", re.DOTALL)
 
 
+def folder(name: str) -> Path:
+    """Where a system's files lie; Python names have no dashes."""
+    return FOLDER / name.replace("-", "_")
+
+
 def results(name: str) -> dict[str, Any] | None:
     """What was measured for a system; None if nothing was."""
-    path = FOLDER / name / "results.json"
+    path = folder(name) / "results.json"
     found: dict[str, Any] | None = json.loads(path.read_text("utf-8")) if path.exists() else None
     return found
 
@@ -37,9 +42,9 @@ def overview() -> str:
         card, found = get_card(name), results(name)
         if found is None:
             continue
-        score = found["scores"][0]
+        score, place = found["scores"][0], folder(name).name
         lines.append(
-            f"| {card.number} | [{name}](src/mlfolio/systems/{name}/README.md): {card.title} "
+            f"| {card.number} | [{name}](src/mlfolio/systems/{place}/README.md): {card.title} "
             f"| **{number(score['value'])}** {score['name']} (n = {score['n']:,}) "
             f"| {interval(score['ci95'])} "
             f"| {number(score['strong_baseline'])} {score['strong_baseline_name']} "
@@ -80,7 +85,7 @@ def details(name: str) -> str:
 def main(check: bool) -> int:
     """Writes or checks every README; returns how many are not up to date."""
     pages = {ROOT / "README.md": overview()}
-    pages |= {FOLDER / name / "README.md": details(name) for name in SYSTEMS}
+    pages |= {folder(name) / "README.md": details(name) for name in SYSTEMS}
     stale = 0
     for path, table in pages.items():
         text = path.read_text("utf-8")

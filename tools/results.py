@@ -43,7 +43,7 @@ def measure(name: str) -> Path:
         "cost": result["cost"],
         "environment": {k: environment[k] for k in ("python", "cores", "packages")},
     }
-    path = SYSTEMS / name / "results.json"
+    path = SYSTEMS / name.replace("-", "_") / "results.json"
     path.write_text(json.dumps(kept, indent=2, ensure_ascii=False) + "\n", "utf-8")
     return path
 

@@ -59,7 +59,7 @@ def test_readme_tables_are_up_to_date() -> None:
 
 def test_every_system_has_its_page_and_results() -> None:
     for name in SYSTEMS:
-        folder = ROOT / "src" / "mlfolio" / "systems" / name
+        folder = ROOT / "src" / "mlfolio" / "systems" / name.replace("-", "_")
         assert (folder / "README.md").is_file()
         assert (folder / "results.json").is_file()
         assert (ROOT / "docs" / "systems" / f"{name}.md").is_file()
@@ -67,7 +67,8 @@ def test_every_system_has_its_page_and_results() -> None:
 
 def test_results_are_official_and_reach_their_targets() -> None:
     for name in SYSTEMS:
-        path = ROOT / "src" / "mlfolio" / "systems" / name / "results.json"
+        folder = ROOT / "src" / "mlfolio" / "systems" / name.replace("-", "_")
+        path = folder / "results.json"
         found = json.loads(path.read_text("utf-8"))
         assert found["source"] == "official"
         assert all(score["met"] is not False for score in found["scores"]), name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -43,11 +43,12 @@ class Asking:
         self,
         beside: Callable[[Mapping[str, Any]], str] | None = None,
         names: Mapping[str, str] | None = None,
+        first: Collection[str] = (),
     ) -> None:
         """Makes a form of the model's input, and the answer beside it."""
         with gr.Row():
             with gr.Column():
-                asked = form.Form(self.model, names or {})
+                asked = form.Form(self.model, names or {}, first)
                 button = gr.Button("Predict", variant="primary")
             with gr.Column(elem_classes="mlf-beside"):
                 answer = gr.HTML("", elem_id="answer")
@@ -82,8 +83,7 @@ class Asking:
             return words.error([words.problem(found, names) for found in error.problems]), ""
         except MlfolioError as error:
             return words.error([error.message, error.fix]), ""
-        about = getattr(served.model, "about_reasons", words.ABOUT_REASONS)
-        return words.answer(entry.output, entry.id, names), words.reasons(why, names, about)
+        return words.answer(entry.output, entry.id, names), words.reasons(why, names)
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come, the whole output last."""

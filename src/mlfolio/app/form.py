@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,6 +29,7 @@ class Field:
         example: Its value in the example that the form starts with.
         names: How people say its label and its values, where they differ.
         is_file: Whether a file fills it.
+        folded: Whether it is one of many that are not asked for, and begins empty.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Field:
     example: Any
     names: Mapping[str, str]
     is_file: bool
+    folded: bool = False
 
     @property
     def label(self) -> str:
@@ -56,7 +58,7 @@ class Field:
         """Whether it may be left out, and its widget cannot be emptied."""
         optional = any(part.get("type") == "null" for part in self.schema.get("anyOf", []))
         fixed = "seen" in self.schema and len(self.choices) <= MANY
-        return optional and fixed
+        return optional and fixed and not self.folded
 
     def widget(self) -> gr.components.Component:
         """What people fill in: a slider for a range, a choice for few values, a file for bytes."""
@@ -64,6 +66,10 @@ class Field:
         choices = self.choices
         if self.is_file:
             return gr.File(type="binary", height=140, **about)
+        if self.folded:  # widgets that can be empty
+            if choices:
+                return gr.Dropdown(choices, value=None, allow_custom_value=True, **about)
+            return gr.Number(value=None, **about) if self._is_number else gr.Textbox(**about)
         if choices and len(choices) <= MANY:
             return gr.Radio(choices, value=self.example, **about)
         if choices:
@@ -101,11 +107,20 @@ class Form:
     Args:
         model: Whose input it is; its first example fills the form.
         names: How people say the names of fields, where they differ.
+        first: The fields that are asked for; the others are folded away. Empty for all.
     """
 
-    def __init__(self, model: Model, names: Mapping[str, str]) -> None:
-        self._fields = fields_of(model, names)
-        self._widgets = [field.widget() for field in self._fields]
+    def __init__(self, model: Model, names: Mapping[str, str], first: Collection[str] = ()) -> None:
+        fields = fields_of(model, names, first)
+        folded = [field for field in fields if field.folded]
+        self._asked = [field for field in fields if not field.folded]
+        self._fields = [*self._asked, *folded]
+        self._widgets = [field.widget() for field in self._asked]
+        if folded:
+            with gr.Accordion(
+                f"{len(folded)} more fields; what stays empty is typical", open=False
+            ):
+                self._widgets += [field.widget() for field in folded]
         self._optional = [field for field in self._fields if field.can_be_unknown]
         self._unknown = self._choose_unknown() if self._optional else None
 
@@ -129,11 +144,13 @@ class Form:
         if any(field.is_file for field in self._fields):
             return
         rows = [row.model_dump(mode="json", by_alias=True) for row in model.examples()[:SHOWN]]
-        samples = [[row.get(field.name) for field in self._fields] for row in rows]
+        samples = [[row.get(field.name) for field in self._asked] for row in rows]
+        filled = self._widgets[: len(self._asked)]
         if self._unknown is not None:
+            filled.append(self._unknown)
             for sample, row in zip(samples, rows, strict=True):
                 sample.append(self._missing(row))
-        gr.Examples(samples, self.inputs, label="examples from the training data")
+        gr.Examples(samples, filled, label="examples from the training data")
 
     def _choose_unknown(self) -> gr.CheckboxGroup:
         first = {field.name: field.example for field in self._optional}
@@ -156,14 +173,21 @@ def event(component: gr.components.Component, name: str) -> Any:
     return getattr(component, name)
 
 
-def fields_of(model: Model, names: Mapping[str, str]) -> list[Field]:
-    """The fields of a model's input, with the values of its first example."""
+def fields_of(model: Model, names: Mapping[str, str], asked: Collection[str] = ()) -> list[Field]:
+    """The fields of a model's input, with the values of its first example.
+
+    Args:
+        model: Whose input it is.
+        names: How people say their names, where they differ.
+        asked: Those that are not folded away; empty for all.
+    """
     examples = model.examples()
     first = examples[0].model_dump(mode="json", by_alias=True) if examples else {}
     schema = model.input_type.model_json_schema(by_alias=True)
     files = file_fields(model.input_type)
+    folded = set(schema["properties"]) - set(asked) if asked else set()
     return [
-        Field(name, _flat(part), first.get(name), names, name in files)
+        Field(name, _flat(part), first.get(name), names, name in files, name in folded)
         for name, part in schema["properties"].items()
     ]
 

@@ -8,13 +8,13 @@ from itertools import accumulate
 
 from mlfolio.core.card import Card
 from mlfolio.core.errors import Problem
-from mlfolio.core.model import Output, Reason
-from mlfolio.report.words import number
+from mlfolio.core.model import LOG_ODDS, Output, Reason
+from mlfolio.report.words import number, signed
 from mlfolio.serve.fleet import Served
 
 SHOWN = 8  # reasons
 BEST = 3  # classes
-ABOUT_REASONS = (
+ABOUT_LOG_ODDS = (
     "From a typical case (top) to this one (bottom): what speaks for the answer (+) and what "
     "against it (−), in log-odds; +0.7 doubles the odds."
 )
@@ -33,8 +33,7 @@ def valued(field: str, value: str, names: Mapping[str, str]) -> str:
 
 def answer(output: Output, prediction: str, names: Mapping[str, str]) -> str:
     """An answer: what, how sure, of what one should be warned."""
-    text = str(output.answer)
-    sure = "" if output.confidence is None else f"{output.confidence:.1%} sure"
+    text, sure = _told(output)
     parts = [
         f'<div class="mlf-answer">{escape(names.get(text, text))}</div>',
         f'<div class="mlf-faint">{sure}</div>',
@@ -49,14 +48,20 @@ def answer(output: Output, prediction: str, names: Mapping[str, str]) -> str:
     return f'<div role="status">{"".join(parts)}</div>'
 
 
-def reasons(found: Sequence[Reason], names: Mapping[str, str], about: str = ABOUT_REASONS) -> str:
-    """Why, as a waterfall: each share begins where the one above it ended.
+def _told(output: Output) -> tuple[str, str]:
+    """An answer and how sure it is: by an interval where it has one, else by its confidence."""
+    ends = [getattr(output, name, None) for name in ("low", "high")]
+    if None not in ends:
+        between = " and ".join(number(end) for end in ends)
+        share = getattr(output, "level", None)
+        often = f"in {share:.0%} of such cases " if share else ""
+        return number(output.answer), f"{often}between {between}"
+    sure = "" if output.confidence is None else f"{output.confidence:.1%} sure"
+    return str(output.answer), sure
 
-    Args:
-        found: The reasons.
-        names: How people say names of fields and values.
-        about: What the shares are, and in which unit.
-    """
+
+def reasons(found: Sequence[Reason], names: Mapping[str, str]) -> str:
+    """Why, as a waterfall: each share begins where the one above it ended."""
     if not found:
         return ""
     rows = [
@@ -69,14 +74,17 @@ def reasons(found: Sequence[Reason], names: Mapping[str, str], about: str = ABOU
     low, high = min(ends), max(ends)
     scale = 100 / ((high - low) or 1)
     cells = [
-        _cell(name, _signed(effect), (min(at, to) - low) * scale, abs(effect) * scale, effect < 0)
+        _cell(name, signed(effect), (min(at, to) - low) * scale, abs(effect) * scale, effect < 0)
         for (name, effect), at, to in zip(rows, ends, ends[1:], strict=False)
     ]
     total = ends[-1]
     cells.append(
-        _cell("together", _signed(total), (min(0.0, total) - low) * scale, abs(total) * scale,
+        _cell("together", signed(total), (min(0.0, total) - low) * scale, abs(total) * scale,
               total < 0, "total")
     )  # fmt: skip
+    unit = found[0].unit
+    raises = f"Step by step: what raises the {escape(said(unit, names))} (+) or lowers it (−)."
+    about = ABOUT_LOG_ODDS if unit == LOG_ODDS else raises
     return (
         f'<h4>Why</h4><div class="mlf-faint">{about}</div>'
         f'<div class="mlf-bars">{"".join(cells)}</div>'
@@ -100,10 +108,6 @@ def _cell(
         f'<div><div class="{marks}" style="margin-left: {start:.1f}%; width: {width:.1f}%"></div>'
         f'</div><span class="mlf-figure">{escape(shown)}</span>'
     )
-
-
-def _signed(effect: float) -> str:
-    return f"{effect:+.2f}".replace("-", "−")
 
 
 def problem(found: Problem, names: Mapping[str, str]) -> str:

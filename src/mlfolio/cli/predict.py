@@ -78,6 +78,7 @@ def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: boo
     """Prints one answer, with its reasons where the model can give them."""
     from mlfolio.core.inputs import parse_inputs
     from mlfolio.core.model import Explains
+    from mlfolio.report.words import signed
 
     reasons = []
     if isinstance(predictor.model, Explains):
@@ -97,7 +98,9 @@ def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: boo
     for warning in answer.warnings:
         typer.secho(f"warning: {warning}", fg="yellow")
     for reason in reasons[:6]:
-        typer.echo(f"  {reason.effect:+.3f}  {reason.feature} = {reason.value}")
+        typer.echo(f"  {signed(reason.effect)}  {reason.feature} = {reason.value}")
+    if reasons:
+        typer.echo(f"  (shares in {reasons[0].unit})")
     typer.echo(_origin(predictor))
 
 

@@ -38,6 +38,7 @@ class Card(BaseModel):
     title: str
     summary: str = Field(description="one sentence: what goes in and what comes out")
     kind: Kind
+    task: str = Field("", description="its name on the model hub, where the kind does not tell it")
     level: Level
     dataset: str = Field(description="name of the official data set's record")
     promises: tuple[Promise, ...] = Field(min_length=1)

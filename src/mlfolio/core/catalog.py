@@ -15,6 +15,7 @@ ENTRY_POINTS = "mlfolio.systems"
 # name -> package. The package has `card.py` with `CARD`, light, and `system.py` with the class.
 SYSTEMS: dict[str, str] = {
     "iris": "mlfolio.systems.iris:Iris",
+    "house-prices": "mlfolio.systems.house_prices:HousePrices",
     "titanic": "mlfolio.systems.titanic:Titanic",
     "segments": "mlfolio.systems.segments:Segments",
     "digits": "mlfolio.systems.digits:Digits",

@@ -8,6 +8,8 @@ from typing import Any, Literal, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LOG_ODDS = "log-odds"
+
 
 class Input(BaseModel):
     """One question to a model. Unknown fields, NaN and infinities are refused."""
@@ -62,7 +64,8 @@ class Reason(BaseModel):
     Attributes:
         feature: What of the input it is about, as the user would say it.
         value: The input's value, as text.
-        effect: Its share, signed; the unit is named by the model's `explain`.
+        effect: Its share, signed.
+        unit: What shares are measured in: log-odds of the answer, or the unit of the answer itself.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -70,6 +73,7 @@ class Reason(BaseModel):
     feature: str
     value: str
     effect: float
+    unit: str = LOG_ODDS
 
 
 @runtime_checkable
@@ -110,10 +114,7 @@ class Model(Protocol):
 
 @runtime_checkable
 class Explains(Protocol):
-    """A model that can say why.
-
-    One whose shares are no log-odds has `about_reasons`, a sentence that says what they are.
-    """
+    """A model that can say why."""
 
     def explain(self, inputs: Sequence[Any]) -> list[list[Reason]]:
         """For each input its reasons, the strongest first."""

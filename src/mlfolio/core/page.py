@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -29,6 +29,7 @@ class Ask(Protocol):
         self,
         beside: Callable[[Mapping[str, Any]], str] | None = None,
         names: Mapping[str, str] | None = None,
+        first: Collection[str] = (),
     ) -> None:
         """Makes the usual form and answer.
 
@@ -36,6 +37,8 @@ class Ask(Protocol):
             beside: Gives more HTML for each answered row.
             names: How people say names of fields, answers, and values (under `field=value`), where
                 they differ.
+            first: The fields that are asked for, where they are too many; the others are folded
+                away and begin empty. None given: all of them are asked for.
         """
         ...
 

@@ -86,6 +86,24 @@ DATASETS: dict[str, Dataset] = {
             bundled="scikit-learn",
         ),
         Dataset(
+            name="house-prices",
+            title="House prices of Ames, Iowa",
+            home="https://www.kaggle.com/c/house-prices-advanced-regression-techniques",
+            licence="Kaggle competition rules",
+            citation="De Cock (2011), Ames, Iowa: alternative to the Boston housing data",
+            files=(
+                DataFile(
+                    name="train.csv",
+                    sha256="1e18addf81e5e4d347cc17ee6075bbe4a42b7fa26b9e5b063e8f692a5f929d41",
+                ),
+                DataFile(
+                    name="test.csv",
+                    sha256="8fdd3d829d4d986b58f845c9553b225e67dd8383624d90fb6ca1d4bed5798c1e",
+                    optional=True,
+                ),
+            ),
+        ),
+        Dataset(
             name="titanic",
             title="Titanic: machine learning from disaster",
             home="https://www.kaggle.com/c/titanic",

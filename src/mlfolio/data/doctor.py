@@ -17,6 +17,9 @@ from mlfolio.data.fingerprint import row_hashes
 
 MANY_COPIES = 0.01  # share of test rows that are training rows, beyond which scores mean nothing
 TELLS = 0.999  # balanced accuracy beyond which a column alone gives the answer away
+TELLS_ORDER = 0.99  # rank correlation beyond which a column alone gives a number away, and
+ALIKE = 0.99999  # beyond which it is that number
+FEW_DIFFERENT = 20  # values of a number, fewer than which are in the same order by chance
 MOSTLY_MISSING = 0.5
 RARE_CLASS = 0.1
 
@@ -24,7 +27,7 @@ RARE_CLASS = 0.1
 def check_table(
     train: pd.DataFrame, test: pd.DataFrame | None, target: str, features: Sequence[str]
 ) -> list[Finding]:
-    """All checks for a table with a class to predict.
+    """All checks for a table with a class to predict, or a number: classes are no floats.
 
     Args:
         train: Training rows, the target among the columns.
@@ -36,9 +39,12 @@ def check_table(
     if test is not None and len(test):
         findings += find_shared(train[list(features)], test[list(features)])
         findings += find_new_columns(train, test)
-    findings += find_leaks(train[list(features)], train[target])
+    classes = not pd.api.types.is_float_dtype(train[target])
+    find = find_leaks if classes else find_leaks_of_number
+    findings += find(train[list(features)], train[target])
     findings += find_empty_columns(train[list(features)])
-    findings += find_imbalance(train[target])
+    if classes:
+        findings += find_imbalance(train[target])
     return findings
 
 
@@ -88,14 +94,7 @@ def find_leaks(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
     findings = []
     for column in features:
         if _is_renaming(features[column], target):
-            findings.append(
-                Finding(
-                    level="leak",
-                    check="target leak",
-                    message=f"column {column!r} is {target.name!r} under other names",
-                    fix=f"leave it out: drop={column}",
-                )
-            )
+            findings.append(_renaming(str(column), target))
         elif (skill := _alone(features[column], target)) > TELLS:
             findings.append(
                 Finding(
@@ -107,6 +106,43 @@ def find_leaks(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
                 )
             )
     return findings
+
+
+def find_leaks_of_number(features: pd.DataFrame, target: pd.Series) -> list[Finding]:
+    """Columns that give a number away alone.
+
+    One in the same order as the target, or the reverse, is the target in another unit: a leak.
+    """
+    if target.nunique() < FEW_DIFFERENT:
+        return []
+    findings = []
+    for column in features.select_dtypes("number"):
+        both = pd.DataFrame({"column": features[column], "target": target}).dropna()
+        if len(both) < len(target) / 2 or both["column"].nunique() < FEW_DIFFERENT:
+            continue
+        order = abs(both["column"].corr(both["target"], method="spearman"))
+        if order > ALIKE:
+            findings.append(_renaming(str(column), target))
+        elif order > TELLS_ORDER:
+            findings.append(
+                Finding(
+                    level="warning",
+                    check="target leak",
+                    message=f"column {column!r} alone orders {target.name!r} "
+                    f"(rank correlation {order:.3f})",
+                    fix=f"if it is known only after the answer, leave it out: drop={column}",
+                )
+            )
+    return findings
+
+
+def _renaming(column: str, target: pd.Series) -> Finding:
+    return Finding(
+        level="leak",
+        check="target leak",
+        message=f"column {column!r} is {target.name!r} under other names",
+        fix=f"leave it out: drop={column}",
+    )
 
 
 def _is_renaming(column: pd.Series, target: pd.Series) -> bool:

@@ -36,7 +36,7 @@ def write_model_card(folder: Path, card: Card) -> Path:
 
 def _metadata(card: Card, result: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:
     """The YAML block: https://huggingface.co/docs/hub/model-cards."""
-    task, source = TASKS[card.kind], result["source"]
+    task, source = card.task or TASKS[card.kind], result["source"]
     return {
         "license": "apache-2.0",
         "library_name": "mlfolio",

@@ -23,9 +23,16 @@ def number(value: Any, digits: int = 4) -> str:
         number = float(value)
     except (TypeError, ValueError):
         return str(value)
-    if number.is_integer() and abs(number) >= 10:
+    if abs(number) >= 1_000 or (number.is_integer() and abs(number) >= 10):
         return f"{number:,.0f}"
     return f"{number:.{digits}g}" if 0 < abs(number) < 0.001 else f"{number:.{digits}f}"
+
+
+def signed(value: float) -> str:
+    """A share with its sign: +0.72, −23,460, +0.0003."""
+    form = "+,.0f" if abs(value) >= 100 else "+.2g" if 0 < abs(value) < 0.01 else "+.2f"
+    shown = format(value, form)
+    return shown.replace("-", "−")
 
 
 def interval(bounds: Any) -> str:

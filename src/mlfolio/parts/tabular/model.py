@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
-from zipfile import ZIP_DEFLATED
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
-from mlfolio.core.errors import FileError
-from mlfolio.core.model import Input, Output, Reason
+from mlfolio.core.model import LOG_ODDS, Input, Output, Reason
 from mlfolio.core.run import write_json
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
-from mlfolio.parts.tabular.explain import explain_rows
+from mlfolio.parts.tabular.explain import explain_row
 from mlfolio.parts.tabular.schema import Schema
+from mlfolio.parts.tabular.stored import dump_estimator, load_estimator
 
 
 class ClassOutput(Output):
@@ -121,7 +121,15 @@ class TabularModel:
 
     def explain(self, inputs: Sequence[Input]) -> list[list[Reason]]:
         """For each row what each column adds to the log-odds of its answer."""
-        return explain_rows(self, inputs)
+        answers = self.decide(self.probabilities(inputs)).tolist() if inputs else []
+
+        def odds(answer: int) -> Callable[[pd.DataFrame], Floats]:
+            return lambda rows: _log_odds(self.estimator.predict_proba(rows)[:, answer])
+
+        return [
+            explain_row(self.schema, row, odds(answer), LOG_ODDS)
+            for row, answer in zip(inputs, answers, strict=True)
+        ]
 
     def examples(self) -> list[Input]:
         """A few rows of the training table."""
@@ -129,11 +137,7 @@ class TabularModel:
 
     def save(self, folder: Path) -> None:
         """Writes `model.skops` and `model.json`."""
-        import skops.io
-
-        path = folder / "model.skops"
-        skops.io.dump(self.estimator, path, compression=ZIP_DEFLATED)
-        self._require_trusted(path)  # what could not be read back is not worth writing
+        dump_estimator(self.estimator, folder / "model.skops", self.trusted)
         facts = {
             "schema": self.schema,
             "classes": self.classes,
@@ -149,33 +153,17 @@ class TabularModel:
         Raises:
             FileError: The file holds types that this model is not made of.
         """
-        import skops.io
-
-        path = folder / "model.skops"
-        cls._require_trusted(path)
         facts = json.loads((folder / "model.json").read_text("utf-8"))
         return cls(
             schema=Schema.model_validate(facts["schema"]),
-            estimator=skops.io.load(path, trusted=cls._trusted_names()),
+            estimator=load_estimator(folder / "model.skops", cls.trusted),
             classes=facts["classes"],
             threshold=facts["threshold"],
             ignored=facts["ignored"],
         )
 
-    @classmethod
-    def _trusted_names(cls) -> list[str]:
-        return [
-            kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
-            for kind in cls.trusted
-        ]
 
-    @classmethod
-    def _require_trusted(cls, path: Path) -> None:
-        import skops.io
-
-        strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(cls._trusted_names()))
-        if strange:
-            raise FileError(
-                f"{path} holds types that {cls.__name__} is not made of: {', '.join(strange)}",
-                "do not load models from people you do not trust",
-            )
+def _log_odds(chances: Floats) -> Floats:
+    clipped = np.clip(chances, 1e-6, 1 - 1e-6)
+    odds: Floats = np.log(clipped / (1 - clipped))
+    return odds

@@ -18,6 +18,7 @@ MAX_TEXT = 10_000
 FEW = 5  # whole numbers that are a choice rather than a range
 STEPS = (1.0, 0.1, 0.01)  # that numbers may be multiples of
 EXAMPLES = 5
+TOLD = 12  # columns that a warning names
 BLANKS = frozenset(("", "-", "--", "?", ".", "na", "n/a", "#n/a", "nan", "none", "null"))
 
 ColumnKind = Literal["number", "category", "text"]
@@ -52,7 +53,8 @@ class Column(BaseModel):
         choices: All values seen, where they are whole and few.
         categories: All values seen (categories), the most frequent first.
         missing: Share of training rows in which it is missing.
-        typical: The median, or the most frequent category; None for text.
+        typical: The median, or the most frequent category; None for text, and where most rows have
+            none.
     """
 
     name: str
@@ -75,7 +77,8 @@ class Column(BaseModel):
             step = _step(distinct)
             return cls(
                 name=name, kind="number", missing=missing, minimum=float(known.min()),
-                maximum=float(known.max()), typical=float(known.median()), step=step,
+                maximum=float(known.max()), step=step,
+                typical=float(known.median()) if missing <= 0.5 else None,
                 choices=distinct.tolist() if step == 1 and len(distinct) <= FEW else [],
             )  # fmt: skip
         if not is_category(values):
@@ -83,7 +86,7 @@ class Column(BaseModel):
         counts = known.astype(str).value_counts()
         return cls(
             name=name, kind="category", missing=missing, categories=list(counts.index),
-            typical=counts.index[0],
+            typical=counts.index[0] if missing <= 0.5 else None,
         )  # fmt: skip
 
     @property
@@ -168,7 +171,8 @@ class Schema(BaseModel):
             )  # fmt: skip
             if not self.complete:
                 kind = kind | None
-                if column.kind == "number":
+                # Of categories only where training knew a missing one: elsewhere "none" is a name.
+                if column.kind == "number" or (column.kind == "category" and column.missing):
                     kind = Annotated[kind, BeforeValidator(_blank_as_missing)]
             fields[f"column_{number}"] = (kind, field)
         return create_model("Row", __base__=Input, **fields)
@@ -214,10 +218,10 @@ class Schema(BaseModel):
         absent = [column for column, value in pairs if value is None and not column.missing]
         filled = [f"{c.name} = {_shown(c.assumed)}" for c in absent if c.assumed is not None]
         if filled:
-            found.append(f"not given, so typical values are assumed: {', '.join(filled)}")
+            found.append(f"not given, so typical values are assumed: {_listed(filled)}")
         texts = [column.name for column in absent if column.assumed is None]
         if texts:
-            found.append(f"not given: {', '.join(texts)}")
+            found.append(f"not given: {_listed(texts)}")
         return found
 
     def _describe(self, column: Column) -> str:
@@ -235,6 +239,11 @@ def _step(distinct: NDArray[np.float64]) -> float | None:
         if np.allclose(steps, np.round(steps), rtol=0, atol=1e-6):
             return step
     return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    rest = len(names) - TOLD
+    return ", ".join(names[:TOLD]) + (f" and {rest} more" if rest > 0 else "")
 
 
 def _shown(value: Any) -> str:

@@ -8,6 +8,7 @@ CARD = Card(
     title="Customer segmentation",
     summary="A table of customers or purchases in, segments in words and everybody's segment out.",
     kind="table",
+    task="other",
     level="beginner",
     dataset="mall-customers",
     promises=(

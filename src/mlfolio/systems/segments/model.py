@@ -25,6 +25,7 @@ CUT = (
     "these customers fall into no groups (gap statistic): the segment is a cut through one crowd, "
     "not a group that exists"
 )
+NEARNESS = "nearness to this segment rather than to the next, in squared standard deviations"
 
 
 class SegmentOutput(Output):
@@ -68,10 +69,6 @@ class SegmentsModel:
     """
 
     output_type: ClassVar[type[Output]] = SegmentOutput
-    about_reasons: ClassVar[str] = (
-        "Why this segment and not the next: by how much nearer (+) or farther (−) its centre is "
-        "in each column, in squared standard deviations."
-    )
 
     def __init__(
         self,
@@ -149,7 +146,7 @@ class SegmentsModel:
         effects = (points - second) ** 2 - (points - first) ** 2
         return [
             sorted(
-                (Reason(feature=name, value=f"{value:g}", effect=effect)
+                (Reason(feature=name, value=f"{value:g}", effect=effect, unit=NEARNESS)
                  for name, value, effect in zip(
                      self.schema.names, self.schema.values(row), shares, strict=True)),
                 key=lambda reason: -abs(reason.effect),

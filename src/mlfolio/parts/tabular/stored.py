@@ -1,0 +1,58 @@
+"""Fitted estimators on disk, without pickle: only the types that a model names are ever made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from zipfile import ZIP_DEFLATED
+
+from sklearn.base import BaseEstimator
+
+from mlfolio.core.errors import FileError
+
+
+def dump_estimator(estimator: BaseEstimator, path: Path, trusted: Sequence[type | str]) -> None:
+    """Writes a fitted estimator.
+
+    Raises:
+        FileError: It holds types that are not trusted: it could not be read back.
+    """
+    import skops.io
+
+    skops.io.dump(estimator, path, compression=ZIP_DEFLATED)
+    _require(path, _names(trusted))
+
+
+def load_estimator(path: Path, trusted: Sequence[type | str]) -> BaseEstimator:
+    """Reads an estimator that `dump_estimator` wrote.
+
+    Args:
+        path: The file.
+        trusted: Classes of its parts beyond scikit-learn's own.
+
+    Raises:
+        FileError: The file holds others.
+    """
+    import skops.io
+
+    names = _names(trusted)
+    _require(path, names)
+    return skops.io.load(path, trusted=names)
+
+
+def _names(trusted: Sequence[type | str]) -> list[str]:
+    return [
+        kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
+        for kind in trusted
+    ]
+
+
+def _require(path: Path, names: Sequence[str]) -> None:
+    import skops.io
+
+    strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(names))
+    if strange:
+        raise FileError(
+            f"{path} holds types that its model is not made of: {', '.join(strange)}",
+            "do not load models from people you do not trust",
+        )
