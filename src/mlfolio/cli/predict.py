@@ -16,7 +16,7 @@ import typer
 from mlfolio.cli.common import Json, SystemName, pairs, print_json
 
 if TYPE_CHECKING:
-    from mlfolio.core.model import Input, Output
+    from mlfolio.core.model import Input, Model, Output
     from mlfolio.lifecycle import Predictor
 
 Rows = list[dict[str, Any]]
@@ -36,7 +36,10 @@ def predict(
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option("--input", help="FILE.csv, .json or .jsonl, or - for standard input."),
+        typer.Option(
+            "--input",
+            help="FILE.csv, .json or .jsonl, or - for standard input; for spam a mailbox.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write answers here, as .csv, .json or .jsonl.")
@@ -50,9 +53,14 @@ def predict(
 
     if (fields is None) == (file is None):
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
-    rows, form = ([pairs(fields or [])], "") if file is None else read_rows(file)
-    form = _form_of(output, file, as_json) or form
+    asked = _form_of(output, file, as_json)
     predictor = mlfolio.load(name)
+    own = None if file is None else _own_rows(predictor.model, file)
+    if own is not None:
+        rows, form = own, "lines"
+    else:
+        rows, form = ([pairs(fields or [])], "") if file is None else read_rows(file)
+    form = asked or form
     unused: Rows = [{} for _ in rows]
     if file is not None:
         rows, unused = _split(predictor, rows)
@@ -62,7 +70,13 @@ def predict(
     if file is None and output is None:
         show(predictor, rows[0], answers[0], as_json)
         return
-    text = _as_csv(answers, _labels(unused)) if form == "csv" else _as_json(answers, form)
+    labels = _labels(unused) if own is None else unused
+    if form == "csv":
+        text = _as_csv(answers, labels)
+    elif form == "lines":
+        text = _as_lines(answers, labels)
+    else:
+        text = _as_json(answers, form)
     typer.echo(_origin(predictor), err=True)
     if output is None:
         typer.echo(text, nl=False)
@@ -72,6 +86,21 @@ def predict(
         else:
             write_text(output, text)
         typer.echo(f"{len(answers):,} answers in {output}", err=True)
+
+
+def _own_rows(model: Model, file: str) -> Rows | None:
+    """The rows of a file that only this model can read; None if it is none.
+
+    Raises:
+        FileError: It is one, and cannot be read.
+    """
+    from mlfolio.core.model import Reads
+
+    path = Path(file)
+    if not isinstance(model, Reads) or not path.exists() or path.suffix[1:].lower() in FORMS:
+        return None
+    found = model.read(path)
+    return None if found is None else list(found)
 
 
 def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: bool) -> None:
@@ -270,6 +299,19 @@ def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _as_lines(answers: Sequence[Output], labels: Rows) -> str:
+    """Answers a line each, for people and for grep: answer, how sure, what tells the row apart."""
+    lines = [
+        "\t".join([str(answer.answer), _percent(answer.confidence), *map(str, label.values())])
+        for label, answer in zip(labels, answers, strict=True)
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _percent(confidence: float | None) -> str:
+    return "" if confidence is None else f"{confidence:.1%}"
 
 
 def _cell(value: Any) -> Any:

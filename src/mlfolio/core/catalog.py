@@ -16,6 +16,7 @@ ENTRY_POINTS = "mlfolio.systems"
 SYSTEMS: dict[str, str] = {
     "iris": "mlfolio.systems.iris:Iris",
     "titanic": "mlfolio.systems.titanic:Titanic",
+    "spam": "mlfolio.systems.spam:Spam",
     "digits": "mlfolio.systems.digits:Digits",
     "documents": "mlfolio.systems.documents:Documents",
 }
