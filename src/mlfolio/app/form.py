@@ -133,7 +133,7 @@ class Form:
         if self._unknown is not None:
             for sample, row in zip(samples, rows, strict=True):
                 sample.append(self._missing(row))
-        gr.Examples(samples, self.inputs, label="examples from the training data")
+        gr.Examples(samples, self.inputs, label="examples")
 
     def _choose_unknown(self) -> gr.CheckboxGroup:
         first = {field.name: field.example for field in self._optional}

@@ -55,28 +55,18 @@ def predict(
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
     asked = _form_of(output, file, as_json)
     predictor = mlfolio.load(name)
-    own = None if file is None else _own_rows(predictor.model, file)
-    if own is not None:
-        rows, form = own, "lines"
+    if file is None:
+        rows, form = [_with_pictures(pairs(fields or []), predictor.model.input_type)], ""
+        labels: Rows = [{}]
     else:
-        rows, form = ([pairs(fields or [])], "") if file is None else read_rows(file)
-    form = asked or form
-    unused: Rows = [{} for _ in rows]
-    if file is not None:
+        rows, form = read_rows(file, predictor.model)
         rows, unused = _split(predictor, rows)
-    else:
-        rows = [_with_pictures(rows[0], predictor.model.input_type)]
+        labels = unused if form == "lines" else _labels(unused)
     answers = predictor.predict(rows)
     if file is None and output is None:
         show(predictor, rows[0], answers[0], as_json)
         return
-    labels = _labels(unused) if own is None else unused
-    if form == "csv":
-        text = _as_csv(answers, labels)
-    elif form == "lines":
-        text = _as_lines(answers, labels)
-    else:
-        text = _as_json(answers, form)
+    text = _as_text(answers, labels, asked or form)
     typer.echo(_origin(predictor), err=True)
     if output is None:
         typer.echo(text, nl=False)
@@ -86,21 +76,6 @@ def predict(
         else:
             write_text(output, text)
         typer.echo(f"{len(answers):,} answers in {output}", err=True)
-
-
-def _own_rows(model: Model, file: str) -> Rows | None:
-    """The rows of a file that only this model can read; None if it is none.
-
-    Raises:
-        FileError: It is one, and cannot be read.
-    """
-    from mlfolio.core.model import Reads
-
-    path = Path(file)
-    if not isinstance(model, Reads) or not path.exists() or path.suffix[1:].lower() in FORMS:
-        return None
-    found = model.read(path)
-    return None if found is None else list(found)
 
 
 def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: bool) -> None:
@@ -167,20 +142,29 @@ def _is_special(path: Path) -> bool:
     return path.is_symlink() or (path.exists() and not path.is_file())
 
 
-def read_rows(file: str) -> tuple[Rows, str]:
-    """The rows of a file and its form (`csv`, `json` or `jsonl`).
+def read_rows(file: str, model: Model) -> tuple[Rows, str]:
+    """The rows of a file and the form of answers that suits it.
+
+    Returns:
+        The rows, and `csv`, `json` or `jsonl`, as the file is, or `lines` for one of a kind that
+        only the model reads.
 
     Raises:
         FileError: It is not there, is empty, or cannot be read.
     """
     from mlfolio.core.errors import FileError
+    from mlfolio.core.model import Reads
 
     if file == "-":
         return _parse(sys.stdin.read(), "standard input", "")
     path, fix = Path(file), "use a .csv, .json or .jsonl file"
+    form = path.suffix[1:].lower()
+    if isinstance(model, Reads) and path.exists() and form not in FORMS:
+        found = model.read(path)
+        if found is not None:
+            return list(found), "lines"
     if not path.is_file():
         raise FileError(f"there is no file {file!r}", "check the path")
-    form = path.suffix[1:].lower()
     if form not in ("", *FORMS):
         raise FileError(f"rows cannot be read from {file!r}", fix)
     if form == "csv":
@@ -277,6 +261,13 @@ def _labels(unused: Rows) -> Rows:
     return [{name: row.get(name) for name in ids} for row in unused]
 
 
+def _as_text(answers: Sequence[Output], labels: Rows, form: str) -> str:
+    """Answers in the form that was asked for, else in that of the rows."""
+    if form == "csv":
+        return _as_csv(answers, labels)
+    return _as_lines(answers, labels) if form == "lines" else _as_json(answers, form)
+
+
 def _as_json(answers: Sequence[Output], form: str) -> str:
     """Answers as one JSON list, or as JSON lines."""
     plain = [answer.model_dump(mode="json") for answer in answers]
@@ -289,6 +280,7 @@ def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
     """Answers as CSV, the rows' labels first, one column for each class's probability."""
     rows = []
     for label, answer in zip(labels, answers, strict=True):
+        label = {name: _harmless(value) for name, value in label.items()}
         row = label | answer.model_dump(mode="json")
         chances = row.pop("probabilities", {})
         row |= {f"probability of {name}": chance for name, chance in chances.items()}
@@ -308,6 +300,11 @@ def _as_lines(answers: Sequence[Output], labels: Rows) -> str:
         for label, answer in zip(labels, answers, strict=True)
     ]
     return "".join(f"{line}\n" for line in lines)
+
+
+def _harmless(value: Any) -> Any:
+    """A label that no spreadsheet takes for a formula: strangers write the subjects of mails."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "@")) else value
 
 
 def _percent(confidence: float | None) -> str:

@@ -25,7 +25,7 @@ BITS: Final = 20  # of a shingle's hash
 BANDS, BAND_ROWS = 24, 3  # three hashes of 20 bits are one number of 60
 PAIRS: Final = 20_000  # that are compared at once, to bound the memory
 _ADDRESS = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+")
-_NUMBER = re.compile(r"\d[\d.,:/-]*")
+_NUMBER = re.compile(r"\d(?:[\d .,:/-]*\d)?")
 
 
 def skeleton(text: str) -> str:
@@ -81,13 +81,13 @@ def _candidates(shingles: csr_array, seed: int) -> tuple[NDArray[np.int64], NDAr
     """
     full = np.flatnonzero(np.diff(shingles.indptr))  # shorter texts have no shingle
     starts = shingles.indptr[full]
+    kinds, shingle = np.unique(shingles.indices, return_inverse=True)
     rng = np.random.default_rng(seed)
     pairs = [np.zeros(0, dtype=np.int64)]
     for _ in range(BANDS if len(full) else 0):
         key = np.zeros(len(full), dtype=np.int64)
         for _ in range(BAND_ROWS):
-            order = rng.permutation(2**BITS)
-            least = np.minimum.reduceat(order[shingles.indices], starts)
+            least = np.minimum.reduceat(rng.permutation(len(kinds))[shingle], starts)
             key = (key << BITS) | least
         by_key = np.argsort(key, kind="stable")
         new = np.diff(key[by_key], prepend=-1) != 0

@@ -20,13 +20,13 @@ _ALIKE: Final = {
     "T": "ТΤ", "X": "ХΧ", "Y": "УΥҮ", "Z": "Ζ",
 }  # fmt: skip
 _LATIN_OF: Final = str.maketrans({like: a for a, alike in _ALIKE.items() for like in alike})
-_PATTERNS: Final = {
+PATTERNS: Final = {
     "a phone number": r"\d(?:[ -]?\d){8,}",
     "a short code": r"(?<!\d)\d{5,6}(?!\d)",
     "a price": r"[£$€¥₹]|\b(?:gbp|usd|eur|p/min|ppm)\b|\d+p\b",
     "an address": r"https?:|www\.|\S\.(?:com|net|org|co|uk|info|biz)\b|\S@\S",
 }
-FORM: Final = ("length", "capitals", "digits", "exclamation marks", *_PATTERNS)
+FORM: Final = ("length", "capitals", "digits", "exclamation marks", *PATTERNS)
 
 
 def undisguise(text: str) -> str:
@@ -60,5 +60,5 @@ def _form(text: str) -> list[float]:
         sum(c.isupper() for c in letters) / max(len(letters), 1),
         sum(c.isdigit() for c in text) / size,
         min(text.count("!") / 3, 1.0),
-        *(float(re.search(p, text, re.IGNORECASE) is not None) for p in _PATTERNS.values()),
+        *(float(re.search(p, text, re.IGNORECASE) is not None) for p in PATTERNS.values()),
     ]

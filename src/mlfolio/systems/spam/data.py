@@ -28,12 +28,12 @@ from mlfolio.data.tables import read_table
 from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.track.log import feedback
 
-from .mail import read_mails
+from .mail import is_mailbox, read_mails
 from .model import CLASSES, READ
 from .sample import generate
 
 FILE = "SMSSpamCollection"
-SAMPLE_ROWS = 420
+SAMPLE_ROWS = 360
 FEWEST = 25  # groups of messages of each kind: nested cross-validation splits them in 25
 TEXTS = ("text", "message", "v2", "body", "sms", "content", "email")
 LABELS = ("label", "v1", "class", "category", "type", "target", "spam")
@@ -183,8 +183,18 @@ def read_tabbed(path: Path) -> list[tuple[str, bool]]:
 def _read_own(path: Path, text: str, label: str, notes: list[Finding]) -> list[tuple[str, bool]]:
     if path.is_dir():
         return _read_mailboxes(path)
-    with path.open("rb") as file:
-        head = file.read(100).decode("latin-1").partition("\t")
+    try:
+        with path.open("rb") as file:
+            head = file.read(100).decode("latin-1").partition("\t")
+        if is_mailbox(path):
+            raise FileError(
+                f"{path.name} is a mailbox, and nothing says which of its mails are spam",
+                "name a folder with spam.mbox and ham.mbox in it",
+            )
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror or error}", "check who may read it"
+        ) from None
     if head[1] and head[0].lower() in SPAM | HAM:
         return read_tabbed(path)
     table = _read_any_table(path, notes)
@@ -202,15 +212,15 @@ def _read_own(path: Path, text: str, label: str, notes: list[Finding]) -> list[t
 
 def _read_any_table(path: Path, notes: list[Finding]) -> pd.DataFrame:
     """A table in UTF-8, or as Kaggle's copy of the collection in Windows-1252."""
-    raw = b"" if path.suffix == ".parquet" else path.read_bytes()
     try:
-        raw.decode("utf-8")
         return read_table(path)
-    except UnicodeDecodeError:
-        notes.append(_note("encoding", f"{path.name} is no UTF-8 and was read as Windows-1252"))
+    except FileError as error:
+        if "is not UTF-8" not in error.message:
+            raise
+    notes.append(_note("encoding", f"{path.name} is not UTF-8 and was read as Windows-1252"))
     with TemporaryDirectory() as folder:
         copy = Path(folder) / path.name
-        copy.write_text(raw.decode("cp1252", "replace"), "utf-8")
+        copy.write_text(path.read_text("cp1252", "replace"), "utf-8")
         return read_table(copy)
 
 

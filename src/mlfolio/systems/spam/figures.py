@@ -47,9 +47,8 @@ def describe(data: Messages, run: Run) -> None:
 
 def choice(learned: Learned, run: Run) -> None:
     """The candidates out of fold, and the n-grams that weigh most in the chosen one."""
-    caption = f"Out of fold, each at its own cautious threshold; chosen: {learned.chosen}."
-    columns = ["average precision", "F1", "precision", "recall"]
-    run.table("Candidates", learned.found[columns].astype(float).round(4), caption)
+    table = pd.DataFrame({"average precision": learned.found})
+    run.table("Candidates", table, f"Out of fold; chosen: {learned.chosen}.")
     terms = [term for kind in learned.encoder.terms_ for term in kind]
     weights = learned.linear.weights[: len(terms), 0]
     order = np.argsort(weights)

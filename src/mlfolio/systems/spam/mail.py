@@ -10,16 +10,17 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import suppress
-from email import message_from_bytes, policy
+from email import message_from_bytes
 from email.header import decode_header, make_header
 from email.message import Message
+from email.policy import Compat32
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from mlfolio.core.errors import FileError
 
-MAX_BYTES = 2 * 2**20  # of a mail; more are attachments, or an attack
+MAX_BYTES = 2**20  # of a mail; more are attachments, or an attack
 MAX_HEADER = 1000  # characters of a header that are decoded
 MAX_HTML = 200_000  # characters of a page of HTML
 MAX_DEPTH = 20  # of parts within parts
@@ -63,7 +64,9 @@ def read_mails(path: Path) -> Iterator[Mail]:
 
 def is_mailbox(path: Path) -> bool:
     """Whether a path looks like mails: a folder, an mbox file (by its first line) or an eml."""
-    if path.is_dir() or path.suffix.lower() in (".eml", ".mbox"):
+    if path.is_dir() or not path.is_file():  # a pipe would be read empty by a look at it
+        return path.is_dir()
+    if path.suffix.lower() in (".eml", ".mbox"):
         return True
     with path.open("rb") as file:
         return file.read(5) == b"From "
@@ -77,8 +80,7 @@ def parse_mail(raw: bytes) -> Mail:
     """
     raw = raw[:MAX_BYTES]
     try:
-        # compat32 reads headers as they are: policy.default raises on many that spam has.
-        message = message_from_bytes(raw, policy=policy.compat32)
+        message = message_from_bytes(raw, policy=_Short())
         text = _text_of(message)
         return Mail(_header(message, "From"), _header(message, "Subject"), text)
     except Exception:  # what a parser says to parts nested a thousand deep, and the like
@@ -87,9 +89,14 @@ def parse_mail(raw: bytes) -> Mail:
 
 def html_text(page: str) -> str:
     """What a page of HTML shows."""
-    reader = _Reader()
-    reader.feed(page[:MAX_HTML])
-    return re.sub(r"[^\S\n]+", " ", "".join(reader.pieces)).strip()
+    reader, page = _Reader(), page[:MAX_HTML]
+    try:
+        reader.feed(page)
+        rest = reader.rawdata  # from a tag without an end; `close` takes the square of its length
+    except AssertionError:  # what the parser says to some broken declarations
+        reader.pieces, rest = [], page
+    text = "".join(reader.pieces) + re.sub(r"<[^<>]*>?", " ", rest)
+    return re.sub(r"[^\S\n]+", " ", text).strip()
 
 
 def _files(path: Path) -> list[Path]:
@@ -156,10 +163,21 @@ def _decode(raw: bytes, charset: str) -> str:
 
 def _header(message: Message, name: str) -> str:
     """A header in one line, as people read it."""
-    value = str(message.get(name, ""))[:MAX_HEADER]
+    value = str(message.get(name, ""))
     with suppress(LookupError, ValueError):  # an encoding that does not exist, or does not fit
         value = str(make_header(decode_header(value)))
     return " ".join("".join(c if c.isprintable() else " " for c in value).split())
+
+
+class _Short(Compat32):
+    """Headers as they are, cut: the parameters of a long one take the square of its length.
+
+    Not `policy.default`, which raises on many a header that spam has.
+    """
+
+    def header_source_parse(self, sourcelines: list[str]) -> tuple[str, str]:
+        name, value = super().header_source_parse(sourcelines)
+        return name, value[:MAX_HEADER]
 
 
 class _Reader(HTMLParser):

@@ -17,13 +17,14 @@ from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.text.linear import Floats, Linear
 from mlfolio.parts.text.tfidf import Texts, TfidfEncoder
 
-from .clean import FORM, form_of, read, undisguise
+from .clean import FORM, PATTERNS, form_of, read, undisguise
 from .mail import is_mailbox, read_mails
 
 CLASSES = ("ham", "spam")
 READ = 20_000  # characters of a message that are read
 KNOWN = 0.3  # share of a message's words that should have occurred in training
 FORM_WEIGHT = 0.2  # of the signs of form beside n-grams whose rows have length one
+JOINERS = "\u200c\u200d"  # hidden too, but emoji and Persian need them
 EXAMPLES = (
     "You have won a free tablet! Call 0900 123 4567 to claim, 1.50/min. T&Cs apply",
     "running late, can you pick up some bread on your way? thanks x",
@@ -164,7 +165,8 @@ class SpamModel:
         for word, effect in self.words(plain):
             shares["word", word] = shares.get(("word", word), 0.0) + effect
         for name, value, weight in zip(FORM, form.tolist(), weights.tolist(), strict=True):
-            shares[f"form: {name}", f"{value:.2f}"] = value * weight
+            shown = "yes" if name in PATTERNS else f"{value:.2f}"
+            shares[f"form: {name}", shown] = value * weight
         shares["before reading", "any message"] = float(self.linear.bias[0])
         sign = 1 if expit(sum(shares.values())) >= self.threshold else -1
         reasons = [
@@ -193,7 +195,8 @@ def _parts(word: str) -> list[str]:
 
 
 def _hides(text: str, plain: str) -> bool:
-    """Whether undisguising a text changed more than blanks, quotes and ligatures."""
-    return sum(c.isalnum() and c.isascii() for c in plain) > sum(
-        c.isalnum() and c.isascii() for c in text
-    ) or any(unicodedata.category(c) == "Cf" for c in text)
+    """Whether undisguising a text brought plain letters forth, or took hidden signs away."""
+    letters = [sum(c.isalnum() and c.isascii() for c in version) for version in (text, plain)]
+    return letters[1] > letters[0] or any(
+        unicodedata.category(c) == "Cf" and c not in JOINERS for c in text
+    )
