@@ -150,7 +150,7 @@ class Form:
             filled.append(self._unknown)
             for sample, row in zip(samples, rows, strict=True):
                 sample.append(self._missing(row))
-        gr.Examples(samples, filled, label="examples from the training data")
+        gr.Examples(samples, filled, label="examples")
 
     def _choose_unknown(self) -> gr.CheckboxGroup:
         first = {field.name: field.example for field in self._optional}

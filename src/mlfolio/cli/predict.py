@@ -16,7 +16,7 @@ import typer
 from mlfolio.cli.common import Json, SystemName, pairs, print_json
 
 if TYPE_CHECKING:
-    from mlfolio.core.model import Input, Output
+    from mlfolio.core.model import Input, Model, Output
     from mlfolio.lifecycle import Predictor
 
 Rows = list[dict[str, Any]]
@@ -36,7 +36,10 @@ def predict(
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option("--input", help="FILE.csv, .json or .jsonl, or - for standard input."),
+        typer.Option(
+            "--input",
+            help="FILE.csv, .json or .jsonl, or - for standard input; for spam a mailbox.",
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", help="Write answers here, as .csv, .json or .jsonl.")
@@ -50,19 +53,20 @@ def predict(
 
     if (fields is None) == (file is None):
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
-    rows, form = ([pairs(fields or [])], "") if file is None else read_rows(file)
-    form = _form_of(output, file, as_json) or form
+    asked = _form_of(output, file, as_json)
     predictor = mlfolio.load(name)
-    unused: Rows = [{} for _ in rows]
-    if file is not None:
-        rows, unused = _split(predictor, rows)
+    if file is None:
+        rows, form = [_with_pictures(pairs(fields or []), predictor.model.input_type)], ""
+        labels: Rows = [{}]
     else:
-        rows = [_with_pictures(rows[0], predictor.model.input_type)]
+        rows, form = read_rows(file, predictor.model)
+        rows, unused = _split(predictor, rows)
+        labels = unused if form == "lines" else _labels(unused)
     answers = predictor.predict(rows)
     if file is None and output is None:
         show(predictor, rows[0], answers[0], as_json)
         return
-    text = _as_csv(answers, _labels(unused)) if form == "csv" else _as_json(answers, form)
+    text = _as_text(answers, labels, asked or form)
     typer.echo(_origin(predictor), err=True)
     if output is None:
         typer.echo(text, nl=False)
@@ -141,20 +145,29 @@ def _is_special(path: Path) -> bool:
     return path.is_symlink() or (path.exists() and not path.is_file())
 
 
-def read_rows(file: str) -> tuple[Rows, str]:
-    """The rows of a file and its form (`csv`, `json` or `jsonl`).
+def read_rows(file: str, model: Model) -> tuple[Rows, str]:
+    """The rows of a file and the form of answers that suits it.
+
+    Returns:
+        The rows, and `csv`, `json` or `jsonl`, as the file is, or `lines` for one of a kind that
+        only the model reads.
 
     Raises:
         FileError: It is not there, is empty, or cannot be read.
     """
     from mlfolio.core.errors import FileError
+    from mlfolio.core.model import Reads
 
     if file == "-":
         return _parse(sys.stdin.read(), "standard input", "")
     path, fix = Path(file), "use a .csv, .json or .jsonl file"
+    form = path.suffix[1:].lower()
+    if isinstance(model, Reads) and path.exists() and form not in FORMS:
+        found = model.read(path)
+        if found is not None:
+            return list(found), "lines"
     if not path.is_file():
         raise FileError(f"there is no file {file!r}", "check the path")
-    form = path.suffix[1:].lower()
     if form not in ("", *FORMS):
         raise FileError(f"rows cannot be read from {file!r}", fix)
     if form == "csv":
@@ -251,6 +264,13 @@ def _labels(unused: Rows) -> Rows:
     return [{name: row.get(name) for name in ids} for row in unused]
 
 
+def _as_text(answers: Sequence[Output], labels: Rows, form: str) -> str:
+    """Answers in the form that was asked for, else in that of the rows."""
+    if form == "csv":
+        return _as_csv(answers, labels)
+    return _as_lines(answers, labels) if form == "lines" else _as_json(answers, form)
+
+
 def _as_json(answers: Sequence[Output], form: str) -> str:
     """Answers as one JSON list, or as JSON lines."""
     plain = [answer.model_dump(mode="json") for answer in answers]
@@ -263,6 +283,7 @@ def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
     """Answers as CSV, the rows' labels first, one column for each class's probability."""
     rows = []
     for label, answer in zip(labels, answers, strict=True):
+        label = {name: _harmless(value) for name, value in label.items()}
         row = label | answer.model_dump(mode="json")
         chances = row.pop("probabilities", {})
         row |= {f"probability of {name}": chance for name, chance in chances.items()}
@@ -273,6 +294,24 @@ def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
     writer.writeheader()
     writer.writerows(rows)
     return buffer.getvalue()
+
+
+def _as_lines(answers: Sequence[Output], labels: Rows) -> str:
+    """Answers a line each, for people and for grep: answer, how sure, what tells the row apart."""
+    lines = [
+        "\t".join([str(answer.answer), _percent(answer.confidence), *map(str, label.values())])
+        for label, answer in zip(labels, answers, strict=True)
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _harmless(value: Any) -> Any:
+    """A label that no spreadsheet takes for a formula: strangers write the subjects of mails."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "@")) else value
+
+
+def _percent(confidence: float | None) -> str:
+    return "" if confidence is None else f"{confidence:.1%}"
 
 
 def _cell(value: Any) -> Any:

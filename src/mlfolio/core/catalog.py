@@ -17,6 +17,7 @@ SYSTEMS: dict[str, str] = {
     "iris": "mlfolio.systems.iris:Iris",
     "house-prices": "mlfolio.systems.house_prices:HousePrices",
     "titanic": "mlfolio.systems.titanic:Titanic",
+    "spam": "mlfolio.systems.spam:Spam",
     "segments": "mlfolio.systems.segments:Segments",
     "digits": "mlfolio.systems.digits:Digits",
     "documents": "mlfolio.systems.documents:Documents",

@@ -122,6 +122,15 @@ class Explains(Protocol):
 
 
 @runtime_checkable
+class Reads(Protocol):
+    """A model that reads its inputs also from files of a kind of their own: mailboxes, say."""
+
+    def read(self, path: Path) -> Iterator[dict[str, Any]] | None:
+        """The rows at a path, by field, with what tells them apart; None if it is no such file."""
+        ...
+
+
+@runtime_checkable
 class Streams(Protocol):
     """A model that can be talked to."""
 

@@ -136,6 +136,20 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="sms-spam",
+            title="SMS Spam Collection",
+            home="https://archive.ics.uci.edu/dataset/228/sms+spam+collection",
+            licence="CC BY 4.0",
+            citation="Almeida, Hidalgo and Yamakami (2011), Contributions to the study of SMS spam "
+            "filtering",
+            files=(
+                DataFile(
+                    name="SMSSpamCollection",
+                    sha256="7d039a24a6083ed9ef0f806ebad56bbb976e3aeb8de05669173bfdc4996c239d",
+                ),
+            ),
+        ),
+        Dataset(
             name="mnist",
             title="MNIST handwritten digits",
             home="http://yann.lecun.com/exdb/mnist/",

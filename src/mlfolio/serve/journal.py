@@ -18,22 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    Column,
-    Engine,
-    Float,
-    Index,
-    Integer,
-    MetaData,
-    String,
-    Table,
-    Text,
-    create_engine,
-    delete,
-    event,
-    insert,
-    select,
-)
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import (
     DatabaseError,
     IntegrityError,
@@ -41,10 +26,10 @@ from sqlalchemy.exc import (
     OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.pool import ConnectionPoolEntry
 
-from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
+from mlfolio.track import log
+from mlfolio.track.log import FEEDBACK, PREDICTIONS
 
 BATCH = 500  # rows of one transaction
 PAUSE_S = 0.1  # in which rows gather for it
@@ -54,30 +39,6 @@ SWEEP_S = 3600.0  # between looks for what is too old
 MAX_HELD = 256 * 2**20  # bytes of pictures that may wait to be written
 AWAY = (OperationalError, InterfaceError, OSError)  # what a database raises that will be back
 LOG = logging.getLogger(__name__)
-
-_TABLES = MetaData()
-PREDICTIONS = Table(
-    "predictions",
-    _TABLES,
-    Column("id", String(32), primary_key=True),
-    Column("time", Float, nullable=False),  # seconds since 1970, UTC
-    Column("system", String(100), nullable=False),
-    Column("version", Integer),
-    Column("input", Text),  # JSON; null where it is not kept
-    Column("output", Text, nullable=False),  # JSON
-    Column("latency_ms", Float, nullable=False),
-    Column("client", String(200), nullable=False),
-    Index("predictions_by_system", "system", "time"),
-    Index("predictions_by_time", "time"),
-)
-FEEDBACK = Table(
-    "feedback",
-    _TABLES,
-    Column("prediction", String(32), primary_key=True),
-    Column("time", Float, nullable=False),
-    Column("answer", Text, nullable=False),  # JSON
-    Column("client", String(200), nullable=False),
-)
 
 
 class Entry(NamedTuple):
@@ -309,19 +270,11 @@ def prepare(url: str) -> None:
 
 def _open(url: str) -> Engine:
     """An engine whose tables are there."""
+    engine = log.connect(url)
     try:
-        if url.startswith("postgresql://"):
-            url = url.replace("postgresql://", "postgresql+psycopg://", 1)
-        engine = create_engine(url, pool_pre_ping=True)
-        if engine.dialect.name == "sqlite":
-            event.listen(engine, "connect", _set_pragmas)
         _make_tables(engine)
-    except (SQLAlchemyError, OSError, ImportError) as error:
-        shown = url.partition("://")[0]  # the rest may hold a password
-        raise UserError(
-            f"the prediction log cannot be opened ({shown}): {type(error).__name__}",
-            "check MLFOLIO_DB, for example postgresql://user:password@host/database",
-        ) from None
+    except (SQLAlchemyError, OSError) as error:
+        raise log.unusable(url, error) from None
     return engine
 
 
@@ -330,18 +283,9 @@ def _make_tables(engine: Engine) -> None:
     for patience in (0.1, 1.0, None):
         try:
             with engine.begin() as connection:
-                _TABLES.create_all(connection)
+                log.TABLES.create_all(connection)
             return
         except DatabaseError:
             if patience is None:
                 raise
             time.sleep(patience)
-
-
-def _set_pragmas(connection: Any, record: ConnectionPoolEntry) -> None:
-    """SQLite for several readers and writers, whose deleted rows are gone from the file too."""
-    cursor = connection.cursor()
-    pragmas = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON")
-    for pragma in pragmas:
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()

@@ -10,9 +10,9 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from mlfolio.core.run import runs_folder
+from mlfolio.track.log import database_url
 
 ENVIRONMENT = "MLFOLIO_SERVE"  # how the settings reach the worker processes
-DATABASE = "MLFOLIO_DB"
 MAX_EXPLAINED = 20  # inputs of one request: an explanation asks the model thousands of times
 
 
@@ -57,8 +57,7 @@ class Settings(BaseModel):
     @property
     def database_url(self) -> str:
         """Where predictions are logged."""
-        local = f"sqlite:///{runs_folder() / 'predictions.db'}"
-        return self.database or os.environ.get(DATABASE) or local
+        return self.database or database_url()
 
     @property
     def keys_file(self) -> Path:

@@ -1,0 +1,1 @@
+"""Parts for texts: TF-IDF of words and characters, linear classifiers, near-duplicates."""

@@ -1,0 +1,160 @@
+"""The prediction log's two tables, where they lie, and what users said of the answers.
+
+`mlfolio serve` writes them (`serve.journal`); runs that learn from feedback read them. SQLite
+beside the runs, or the PostgreSQL that `MLFOLIO_DB` names.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    Column,
+    Engine,
+    Float,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    create_engine,
+    event,
+    inspect,
+    make_url,
+    select,
+)
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from mlfolio.core.errors import UserError
+from mlfolio.core.run import runs_folder
+
+DATABASE = "MLFOLIO_DB"
+TABLES = MetaData()
+PREDICTIONS = Table(
+    "predictions",
+    TABLES,
+    Column("id", String(32), primary_key=True),
+    Column("time", Float, nullable=False),  # seconds since 1970, UTC
+    Column("system", String(100), nullable=False),
+    Column("version", Integer),
+    Column("input", Text),  # JSON; null where it is not kept
+    Column("output", Text, nullable=False),  # JSON
+    Column("latency_ms", Float, nullable=False),
+    Column("client", String(200), nullable=False),
+    Index("predictions_by_system", "system", "time"),
+    Index("predictions_by_time", "time"),
+)
+FEEDBACK = Table(
+    "feedback",
+    TABLES,
+    Column("prediction", String(32), primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("answer", Text, nullable=False),  # JSON
+    Column("client", String(200), nullable=False),
+)
+
+
+class Judged(NamedTuple):
+    """A prediction of which somebody told the truth.
+
+    Attributes:
+        input: What was asked, by field; None where it was not kept.
+        answer: What was answered.
+        truth: What would have been right.
+        time: When that was said, in seconds since 1970.
+        client: Who said it.
+    """
+
+    input: dict[str, Any] | None
+    answer: Any
+    truth: Any
+    time: float
+    client: str
+
+
+def database_url() -> str:
+    """Where predictions are logged: `$MLFOLIO_DB`, or SQLite in the runs' folder."""
+    return os.environ.get(DATABASE) or f"sqlite:///{runs_folder() / 'predictions.db'}"
+
+
+def feedback(system: str, url: str | None = None) -> list[Judged]:
+    """The judged predictions of a system, in the order they were judged; none without a log.
+
+    Args:
+        system: Its name.
+        url: SQLAlchemy URL of the log; None for the usual one.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    address = url or database_url()
+    if make_url(address).get_backend_name() == "sqlite":
+        path = make_url(address).database
+        if not path or not Path(path).is_file():  # connecting would make it
+            return []
+    engine = connect(address)
+    query = (
+        select(PREDICTIONS.c.input, PREDICTIONS.c.output, FEEDBACK)
+        .join(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
+        .where(PREDICTIONS.c.system == system)
+        .order_by(FEEDBACK.c.time, FEEDBACK.c.prediction)
+    )
+    try:
+        if not inspect(engine).has_table(FEEDBACK.name):
+            return []
+        with engine.connect() as connection:
+            rows = connection.execute(query).mappings().all()
+    except SQLAlchemyError as error:
+        raise unusable(address, error) from None
+    finally:
+        engine.dispose()
+    return [
+        Judged(
+            input=json.loads(row["input"]) if row["input"] else None,
+            answer=json.loads(row["output"])["answer"],
+            truth=json.loads(row["answer"]),
+            time=row["time"],
+            client=row["client"],
+        )
+        for row in rows
+    ]
+
+
+def connect(url: str) -> Engine:
+    """An engine for a log; nothing is made.
+
+    Raises:
+        UserError: There is no such kind of database.
+    """
+    try:
+        if url.startswith("postgresql://"):
+            url = url.replace("postgresql://", "postgresql+psycopg://", 1)
+        engine = create_engine(url, pool_pre_ping=True)
+    except (SQLAlchemyError, ImportError) as error:
+        raise unusable(url, error) from None
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _set_pragmas)
+    return engine
+
+
+def unusable(url: str, error: Exception) -> UserError:
+    """What to say of a log that cannot be opened or read."""
+    shown = url.partition("://")[0]  # the rest may hold a password
+    return UserError(
+        f"the prediction log cannot be opened ({shown}): {type(error).__name__}",
+        f"check {DATABASE}, for example postgresql://user:password@host/database",
+    )
+
+
+def _set_pragmas(connection: Any, record: ConnectionPoolEntry) -> None:
+    """SQLite for several readers and writers, whose deleted rows are gone from the file too."""
+    cursor = connection.cursor()
+    pragmas = ("busy_timeout=10000", "journal_mode=WAL", "synchronous=NORMAL", "secure_delete=ON")
+    for pragma in pragmas:
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
