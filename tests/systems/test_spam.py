@@ -400,7 +400,7 @@ def test_the_doctor_names_copies_and_contradictions(home: Path) -> None:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
-    with serving_sample("spam", folder, database, "--store-inputs", "spam") as running:
+    with serving_sample("spam", folder, database) as running:
         yield running
 
 
@@ -433,9 +433,8 @@ def test_feedback_is_learned_from_by_the_next_run(
 
 
 @pytest.mark.slow
-def test_messages_are_private(server: Server) -> None:
+def test_no_message_that_was_learned_from_is_shown(server: Server) -> None:
     shown = server.client.get("/v1/systems/spam").json()
-    assert shown["card"]["private"] is True
     assert [row["text"] for row in shown["examples"]] == list(EXAMPLES[:3])
 
 
@@ -450,7 +449,7 @@ def test_feedback_without_its_message_is_told(home: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr("mlfolio.systems.spam.data.feedback", lambda system: judged)
     data = Spam().load(SAMPLE)
     assert data.corrections == Corrections(("twice",), (1,))
-    assert any("--store-inputs spam" in finding.fix for finding in data.check())
+    assert any("--forget-inputs spam" in finding.fix for finding in data.check())
 
 
 def test_the_sample_has_copies_and_is_not_the_same_twice() -> None:

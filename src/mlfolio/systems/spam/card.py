@@ -19,7 +19,6 @@ CARD = Card(
         Promise(metric="false alarms per 1000 ham", direction="lower"),
         Promise(metric="Brier score", direction="lower"),
     ),
-    private=True,
     method=(
         "Word and character n-grams by TF-IDF and eight signs of form. Naive Bayes, logistic "
         "regression, SVMs, NB-SVM and a blend compete in an inner cross-validation; the winner's "

@@ -286,7 +286,7 @@ def _read_corrections(system: str, notes: list[Finding]) -> Corrections:
             _note(
                 "feedback",
                 f"{lost:,} judged messages were not kept, so nothing is learned from them",
-                f"mlfolio serve {system} --store-inputs {system} keeps them",
+                f"serve without --forget-inputs {system} to keep them",
             )
         )
     if told:
