@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import mlfolio
+from mlfolio.core.catalog import SYSTEMS
 from tests.browser.conftest import WAIT_MS, Site, Watched
 from tests.serve.conftest import serving
 
@@ -36,7 +37,7 @@ def test_the_first_page_leads_to_every_system(watched: Watched) -> None:
     page = watched.open("")
 
     cards = page.locator(".mlf-card")
-    playwright.expect(cards).to_have_count(4, timeout=WAIT_MS)
+    playwright.expect(cards).to_have_count(len(SYSTEMS), timeout=WAIT_MS)
     playwright.expect(cards.first).to_contain_text("the score says nothing")  # of a sample
     page.get_by_label("image", exact=True).check()
     playwright.expect(cards).to_have_count(1, timeout=WAIT_MS)
