@@ -17,10 +17,10 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
 
 test: .venv/all lint types  ## everything that needs no network
-	$(BIN)/pytest -n 2 --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## under a minute: lint, types, fast tests
-	$(BIN)/pytest -q -n 2 -m "not slow"
+	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow"
 
 .PHONY: lint types
 lint:

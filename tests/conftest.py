@@ -7,13 +7,53 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
+
+TESTS = Path(__file__).parent
+ALONE = ("docs", "test_scaffold.py")  # tests of minutes that share nothing: they are begun first
+TOGETHER = ("serve", "systems")  # a file's tests share its models and servers
+REPEATED = ("folds", "inner_folds", "repeats", "resamples", "epochs")
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; see there
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Each worker has its share of the cores: more processes and threads get in each other's way.
+    _cores = (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+    for _name in ("LOKY_MAX_CPU_COUNT", "OMP_NUM_THREADS"):
+        os.environ.setdefault(_name, str(max(1, _cores)))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Sends tests that share a model or a server to one worker (`--dist loadgroup`)."""
+    for item in items:
+        place = item.path.relative_to(TESTS).parts
+        if "fitted" in getattr(item, "fixturenames", ()):
+            group = item.callspec.params["fitted"]  # type: ignore[attr-defined]
+        elif place[0] == "browser":
+            group = "browser"  # one site for all
+        elif place[0] in TOGETHER:
+            group = place[-1]
+        else:
+            continue
+        item.add_marker(pytest.mark.xdist_group(group))
+    items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in ALONE)
+
+
+def quick(kind: Any) -> dict[str, int]:
+    """A system's knobs that say how often something is done again, at the least they allow.
+
+    What a run takes its minutes for; what it does is the same. Systems are run with their defaults
+    by the test that comes with an ejected one (`test_an_ejected_system_passes_its_own_test`).
+    """
+    return {
+        name: next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
+        for name, field in kind.model_fields.items()
+        if name in REPEATED
+    }
 
 
 class Outcome(NamedTuple):

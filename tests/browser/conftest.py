@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 import mlfolio
-from tests.serve.conftest import Server, serving, trained
+from tests.serve.conftest import Server, serving, titanic_alone, trained
 
-__all__ = ["trained"]
+__all__ = ["titanic_alone", "trained"]
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is in the extra dev")
 pytest.importorskip("torch")

@@ -61,12 +61,10 @@ def test_a_report_opens_beside_the_page_and_fits_a_phone(browser: Any, site: Sit
 
 
 def test_a_system_without_a_model_has_a_page_and_gets_its_form(
-    browser: Any, database: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    browser: Any, titanic_alone: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (runs := tmp_path / "runs").mkdir()
-    shutil.copy(database, runs / "mlflow.db")
+    runs = Path(shutil.copytree(titanic_alone, tmp_path / "runs"))
     monkeypatch.setenv("MLFOLIO_RUNS", str(runs))
-    mlfolio.run("titanic", data="sample", folds=2, inner_folds=2)
     with serving(runs, pages=True) as server:
         other = Watched(browser, server)
         opened = other.open("titanic")

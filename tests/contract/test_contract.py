@@ -22,6 +22,7 @@ from mlfolio.core.run import Run, status
 from mlfolio.core.source import SAMPLE
 from mlfolio.core.system import System
 from mlfolio.lifecycle import Result
+from tests.conftest import quick
 
 SEED = 3
 
@@ -43,12 +44,12 @@ PARAMS = [name if name == QUICK else pytest.param(name, marks=pytest.mark.slow) 
 
 @pytest.fixture(scope="module", params=PARAMS)
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    """The system after one run on its sample."""
+    """The system after one quick run on its sample."""
     folder = tmp_path_factory.mktemp(request.param)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFOLIO_RUNS", str(folder / "runs"))
         kind = get_system(request.param)
-        result = mlfolio.run(kind, data="sample", seed=SEED, register=False)
+        result = mlfolio.run(kind, data="sample", seed=SEED, register=False, **quick(kind))
         return Fitted(kind, result, kind.model.load(result.folder / "model"))
 
 
@@ -95,14 +96,14 @@ def test_run_folder_can_be_read(fitted: Fitted) -> None:
 
 
 def test_same_seed_same_scores(fitted: Fitted, home: Path) -> None:
-    again = mlfolio.run(fitted.kind, data="sample", seed=SEED, register=False)
+    again = mlfolio.run(fitted.kind, data="sample", seed=SEED, register=False, **quick(fitted.kind))
 
     assert [s.summary() for s in again.scores] == [s.summary() for s in fitted.result.scores]
     assert again.fingerprint == fitted.result.fingerprint
 
 
 def test_fit_does_not_touch_the_test_part(fitted: Fitted, tmp_path: Path) -> None:
-    system = fitted.kind()
+    system = fitted.kind(**quick(fitted.kind))
     data = system.load(SAMPLE).without_test()
     (tmp_path / "run").mkdir()
 
@@ -116,7 +117,7 @@ def test_fit_leaves_nothing_outside_its_folder(
     fitted: Fitted, home: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     elsewhere = tmp_path_factory.mktemp("run")
-    system = fitted.kind()
+    system = fitted.kind(**quick(fitted.kind))
     before = sorted(home.rglob("*"))
 
     system.fit(system.load(SAMPLE), Run("tidy", elsewhere, seed=SEED))

@@ -16,10 +16,11 @@ import httpx
 import numpy as np
 import pytest
 
-from mlfolio.core.catalog import SYSTEMS
+from mlfolio.core.catalog import SYSTEMS, get_system
 from mlfolio.systems.segments import data as shop
 from mlfolio.systems.segments import purchases
 from mlfolio.systems.titanic.data import generate
+from tests.conftest import Cli, quick
 from tests.serve.conftest import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -132,53 +133,52 @@ def prepare(folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_shell_blocks_run(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`mlfolio` lines are run in order; `make` and `pip` lines must name what exists."""
+@pytest.mark.parametrize("page", dict.fromkeys(page for page, _ in blocks("sh")))
+def test_shell_blocks_run(
+    page: str, cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    """A page's `mlfolio` lines are run in order; `make` and `pip` lines must name what exists."""
     prepare(home)
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    project = (ROOT / "pyproject.toml").read_text("utf-8")
-    environment = {**os.environ, "HOME": str(home), "PYTHONWARNINGS": "ignore"}
-    environment |= {"HTTPS_PROXY": "http://127.0.0.1:9"}  # nothing is fetched
-    servers: list[subprocess.Popen[bytes]] = []
-    port = free_port()
-    for page, text in blocks("sh"):
-        for line in text.splitlines():
-            words = shlex.split(line.replace("~/", f"{home}/"), comments=True)
-            if not words:
-                continue
-            if words[:2] == ["mlfolio", "serve"]:
-                for server in servers:  # a page's server lasts until the next one starts
-                    server.terminate()
-                    server.wait(30)
-                servers = [start_server(words[2:], port, home, environment)]
-            elif words[0] == "curl":
-                words = [word.replace("127.0.0.1:8000", f"127.0.0.1:{port}") for word in words]
-                done = subprocess.run([*words, "-sf"], capture_output=True, text=True)
-                assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
-                assert "predictions" in done.stdout
-            elif words[0] == "make":
-                assert f"\n{words[1]}:" in makefile, line
-            elif words[0] == ".venv/bin/pip":
-                assert words[1:-1] == ["install", "-c", "constraints.txt", "-e"], line
-                assert f"\n{words[-1][2:-1]} = [" in project, line
-            else:
-                assert words[0] == "mlfolio", f"{page}: {line}"
-                command = [sys.executable, "-m", "mlfolio", *words[1:]]
-                done = subprocess.run(
-                    command, cwd=home, env=environment, capture_output=True, text=True
-                )
-                assert done.returncode == 0, f"{page}: {line}\n{done.stdout}{done.stderr}"
-    for server in servers:
-        server.terminate()
-        server.wait(30)
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # nothing is fetched
+    port = 0
+    for line in "".join(text for name, text in blocks("sh") if name == page).splitlines():
+        words = shlex.split(line.replace("~/", f"{home}/"), comments=True)
+        if not words:
+            continue
+        if words[:2] == ["mlfolio", "serve"]:
+            port = free_port()
+            server = start_server(words[2:], port, home)
+            request.addfinalizer(lambda running=server: stop_server(running))
+        elif words[0] == "curl":
+            words = [word.replace("127.0.0.1:8000", f"127.0.0.1:{port}") for word in words]
+            done = subprocess.run([*words, "-sf"], capture_output=True, text=True)
+            assert done.returncode == 0, f"{line}\n{done.stdout}{done.stderr}"
+            assert "predictions" in done.stdout
+        elif words[0] == "make":
+            assert f"\n{words[1]}:" in (ROOT / "Makefile").read_text("utf-8"), line
+        elif words[0] == ".venv/bin/pip":
+            assert words[1:-1] == ["install", "-c", "constraints.txt", "-e"], line
+            project = (ROOT / "pyproject.toml").read_text("utf-8")
+            assert f"\n{words[-1][2:-1]} = [" in project, line
+        else:
+            assert words[0] == "mlfolio", line
+            outcome = cli(*words[1:], *unsaid(words))
+            assert outcome.code == 0, f"{line}\n{outcome.out}{outcome.err}"
 
 
-def start_server(
-    options: list[str], port: int, folder: Path, environment: dict[str, str]
-) -> subprocess.Popen[bytes]:
+def unsaid(words: list[str]) -> list[str]:
+    """What is added to `mlfolio run` so that it takes seconds, but for knobs that the line has."""
+    if words[1] != "run":
+        return []
+    said = {word.partition("=")[0] for word in words}
+    knobs = quick(get_system(words[2]))
+    return [f"{name}={value}" for name, value in knobs.items() if name not in said]
+
+
+def start_server(options: list[str], port: int, folder: Path) -> subprocess.Popen[bytes]:
     """`mlfolio serve` on another port, once it is ready."""
     command = [sys.executable, "-m", "mlfolio", "serve", *options, "--port", str(port)]
-    process = subprocess.Popen(command, cwd=folder, env=environment)
+    process = subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONWARNINGS": "ignore"})
     for _ in range(600):
         with suppress(httpx.TransportError):
             if httpx.get(f"http://127.0.0.1:{port}/ready").status_code == 200:
@@ -186,3 +186,8 @@ def start_server(
         assert process.poll() is None, "the server did not start"
         time.sleep(0.1)
     raise AssertionError("the server was not ready in a minute")
+
+
+def stop_server(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    process.wait(30)

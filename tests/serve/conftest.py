@@ -57,15 +57,23 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
-    """Runs of iris and titanic on their samples, as quick as they go."""
-    runs = tmp_path_factory.mktemp("trained") / "runs"
-    runs.mkdir()
+def titanic_alone(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
+    """A run of titanic on its sample, as quick as it goes."""
+    (runs := tmp_path_factory.mktemp("alone") / "runs").mkdir()
     shutil.copy(database, runs / "mlflow.db")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFOLIO_RUNS", str(runs))
-        mlfolio.run("iris", data="sample", repeats=1, folds=2)
         mlfolio.run("titanic", data="sample", folds=2, inner_folds=2)
+    return runs
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, titanic_alone: Path) -> Path:
+    """The same, and a run of iris."""
+    runs = Path(shutil.copytree(titanic_alone, tmp_path_factory.mktemp("trained") / "runs"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(runs))
+        mlfolio.run("iris", data="sample", repeats=1, folds=2)
     return runs
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,7 +31,7 @@ from mlfolio.systems.titanic.features import (
 from mlfolio.systems.titanic.system import Titanic
 from tests.conftest import Cli
 
-QUICK = {"folds": 2, "inner_folds": 2}
+QUICK: dict[str, Any] = {"folds": 2, "inner_folds": 2}
 
 
 @pytest.fixture(scope="module")
@@ -155,14 +157,17 @@ def test_large_tables_are_boosted_and_stored_without_row_numbers() -> None:
 
 
 @pytest.mark.slow
-def test_outer_folds_are_not_seen_by_the_search(ship: pd.DataFrame) -> None:
-    """Answers of held-out rows do not change what is predicted for them."""
+def test_outer_folds_are_not_seen_by_the_search(
+    ship: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answers of held-out rows do not change what is predicted for them; nor do more processes."""
     X, y = ship.drop(columns=["Survived", "PassengerId"]), ship["Survived"].to_numpy()
     train, test = np.arange(200), np.arange(200, 300)
     steps = passenger_steps(X.columns)
     honest, _ = fit_best(X.iloc[train], y[train], 2, seed=0, before=steps)
     turned = y.copy()
     turned[test] = 1 - turned[test]
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "2")
     again, _ = fit_best(X.iloc[train], turned[train], 2, seed=0, before=steps)
     assert np.array_equal(honest.predict_proba(X.iloc[test]), again.predict_proba(X.iloc[test]))
 
@@ -177,10 +182,21 @@ def kaggle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def trained_runs(kaggle: Path, tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
+    """A runs' folder in which it has learned them."""
+    (runs := tmp_path_factory.mktemp("trained") / "runs").mkdir()
+    shutil.copy(database, runs / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(runs))
+        mlfolio.run("titanic", data=kaggle / "train.csv", **QUICK)
+    return runs
+
+
 @pytest.fixture
-def trained(cli: Cli, kaggle: Path) -> Cli:
-    outcome = cli("run", "titanic", "folds=2", "inner_folds=2", "--data", kaggle / "train.csv")
-    assert outcome.code == 0, outcome.err
+def trained(cli: Cli, home: Path, trained_runs: Path) -> Cli:
+    """The command line, in a folder where it has run."""
+    shutil.copytree(trained_runs, home / "runs", dirs_exist_ok=True)
     return cli
 
 
