@@ -17,8 +17,8 @@ from mlfolio.core.errors import FileError, LeakError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.source import Source
 from mlfolio.lifecycle import Predictor, Result
+from mlfolio.parts.conformal import Spread, conformal_quantile
 from mlfolio.systems.house_prices.blend import Blend, prefers_log
-from mlfolio.systems.house_prices.conformal import Spread, conformal_quantile
 from mlfolio.systems.house_prices.data import generate
 from mlfolio.systems.house_prices.features import GRADES, HouseFeatures, unfinished_giants
 from mlfolio.systems.house_prices.model import PriceModel
