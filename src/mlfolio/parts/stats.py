@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -106,6 +106,64 @@ def metric_score(
             name=strong,
             value=float(metric(right, theirs)),
             gain_ci95=bootstrap_ci95(gain, right, mine, theirs, seed=seed),
+        ),
+    )
+
+
+def grouped_score(
+    name: str,
+    metric: Callable[..., float],
+    columns: Mapping[str, Sequence[ArrayLike]],
+    of: str,
+    group: ArrayLike,
+    *,
+    trivial: str,
+    strong: str,
+    protocol: str,
+    direction: Direction = "higher",
+    seed: int = 0,
+) -> Score:
+    """A metric of test items that come in groups, copies of each other, say.
+
+    Copies stand or fall together, so the bootstrap draws groups, not items.
+
+    Args:
+        name: The metric.
+        metric: Takes the sum of each column over the items.
+        columns: For the model and each rival what is summed, each of shape (n,).
+        of: The name, in `columns`, of what is scored.
+        group: Number of each item's group, shape (n,).
+        trivial: The name of the trivial baseline.
+        strong: The name of the strong baseline.
+        protocol: How it was measured.
+        direction: Whether higher or lower is better.
+        seed: Seed of the bootstrap.
+    """
+    _, place = np.unique(np.asarray(group), return_inverse=True)
+    sums = {
+        who: [np.bincount(place, np.asarray(column)) for column in theirs]
+        for who, theirs in columns.items()
+    }
+    width = len(sums[of])
+
+    def value(*parts: NDArray[Any]) -> float:
+        return float(metric(*(float(part.sum()) for part in parts)))
+
+    def gain(*parts: NDArray[Any]) -> float:
+        return value(*parts[:width]) - value(*parts[width:])
+
+    return Score(
+        name=name,
+        value=value(*sums[of]),
+        direction=direction,
+        n=len(place),
+        ci95=bootstrap_ci95(value, *sums[of], seed=seed),
+        protocol=protocol,
+        trivial=Baseline(name=trivial, value=value(*sums[trivial])),
+        strong=Baseline(
+            name=strong,
+            value=value(*sums[strong]),
+            gain_ci95=bootstrap_ci95(gain, *sums[of], *sums[strong], seed=seed),
         ),
     )
 
