@@ -17,7 +17,6 @@ from mlfolio.core.errors import FileError, LeakError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.source import Source
 from mlfolio.lifecycle import Predictor, Result
-from mlfolio.parts.conformal import Spread, conformal_quantile
 from mlfolio.systems.house_prices.blend import Blend, prefers_log
 from mlfolio.systems.house_prices.data import generate
 from mlfolio.systems.house_prices.features import GRADES, HouseFeatures, unfinished_giants
@@ -93,27 +92,6 @@ def test_columns_of_ames_may_be_absent(houses: pd.DataFrame) -> None:
 )
 def test_the_rule_for_logarithms(answers: Any, log: bool) -> None:
     assert prefers_log(answers) == log
-
-
-def test_the_conformal_quantile_counts_the_new_row() -> None:
-    scores = np.arange(1, 10, dtype=float)  # with one more there are ten places
-    assert conformal_quantile(scores, 0.8) == 8
-    assert conformal_quantile(scores, 0.81) == 9
-    assert conformal_quantile(scores, 0.99) == 9, "too few rows: the widest there is"
-
-
-@pytest.mark.parametrize("level", [0.5, 0.8, 0.95])
-def test_intervals_hold_as_often_as_they_say_and_are_as_wide_as_they_must(level: float) -> None:
-    rng = np.random.default_rng(0)
-    M = rng.uniform(0, 1, (4_000, 2))
-    errors = rng.normal(0, np.where(M[:, 0] < 0.5, 1, 4))  # half of the rows are hard
-    spread = Spread().fit(M[:2_000], errors[:2_000])
-
-    half = spread.half_widths(M[2_000:], level)
-
-    assert (np.abs(errors[2_000:]) <= half).mean() == pytest.approx(level, abs=0.03)
-    easy, hard = (half[M[2_000:, 0] < 0.5].mean(), half[M[2_000:, 0] >= 0.5].mean())
-    assert hard > 2.5 * easy
 
 
 def test_numbers_without_reason_are_not_learned() -> None:

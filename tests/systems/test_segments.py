@@ -19,7 +19,6 @@ from mlfolio.core.errors import FileError, KnobError, UnknownNameError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
-from mlfolio.data.dates import read_dates
 from mlfolio.systems.segments import choose, clusters, judge, page, purchases, words
 from mlfolio.systems.segments.data import Customers, generate, load_customers
 from mlfolio.systems.segments.model import CUT, SegmentOutput, SegmentsModel
@@ -320,28 +319,6 @@ def test_customers_are_built_from_a_till(home: Path) -> None:
     assert "taken off the money: 2" in said
     assert "lack of customer, date or amount: 1" in said
     assert "gave back all they bought: 1" in said
-
-
-@pytest.mark.parametrize(
-    ("dates", "days"),
-    [
-        (["12/1/2010 8:26", "12/13/2010 8:26"], 12),  # UCI's Online Retail: months first
-        (["01/12/2010", "13/12/2010"], 12),
-        (["01.12.2010", "02.12.2010"], 1),  # days first where there are points
-        (["2010-12-01T08:00:00+01:00", "2010-12-02T08:00:00+01:00"], 1),
-        ([20101201, 20101203], 2),
-    ],
-)
-def test_dates_as_people_write_them(dates: list[object], days: int) -> None:
-    read = read_dates(pd.Series(dates, name="when"), "t.csv")
-    assert (read.iloc[1] - read.iloc[0]).days == days
-
-
-def test_dates_that_cannot_be_read_are_refused() -> None:
-    with pytest.raises(FileError, match="neither the first nor the second"):
-        read_dates(pd.Series(["13/01/2010", "01/13/2010"], name="when"), "t.csv")
-    with pytest.raises(FileError, match="cannot be read: 'soon'"):
-        read_dates(pd.Series(["2010-01-01", "soon"], name="when"), "t.csv")
 
 
 @pytest.mark.slow

@@ -1,4 +1,4 @@
-"""What the report of spam shows: the messages, the choice, the words, how good and how robust."""
+"""What the report of spam shows: the messages, the choice, the words, how good."""
 
 from __future__ import annotations
 
@@ -22,9 +22,14 @@ BLUE, RED = "#0072b2", "#d55e00"
 def describe(data: Messages, run: Run) -> None:
     """How many messages there are of either kind, and how many of them are copies."""
     table = pd.DataFrame({"text": data.texts, "group": data.groups[: len(data.texts)]})
-    counts = table.groupby(np.array(CLASSES)[data.spam]).agg(["size", "nunique"])
-    counts.columns = pd.Index(["messages", "different texts", "-", "groups of near-duplicates"])
-    run.table("Messages", counts.drop(columns="-"), "A group of near-duplicates is in one fold.")
+    counts = table.groupby(np.array(CLASSES)[data.spam]).agg(
+        **{
+            "messages": ("text", "size"),
+            "different texts": ("text", "nunique"),
+            "groups of near-duplicates": ("group", "nunique"),
+        }
+    )
+    run.table("Messages", counts, "A group of near-duplicates is in one fold.")
 
 
 def choice(learned: Learned, run: Run) -> None:

@@ -29,7 +29,7 @@ from .card import CARD
 from .clean import form_of, read, undisguise
 from .data import Messages, load_messages
 from .learning import KINDS, Rows, learn
-from .model import CLASSES, READ, Message, SpamModel
+from .model import READ, SpamModel
 from .scores import BASE, BAYES, STRONG, SYSTEM, Floats, Ints, brier, ranking, rates
 
 ONE_OF_A_KIND = "F1 of spam, one of a kind"
@@ -68,9 +68,7 @@ class Spam(System):
                 "has kept it out of fold, which may be luck."
             )
         longest = min(READ, max(map(len, data.texts)))
-        model = SpamModel(learned.encoder, learned.linear, learned.threshold, longest)
-        _heard(model, data, run)
-        return model
+        return SpamModel(learned.encoder, learned.linear, learned.threshold, longest)
 
     def evaluate(self, model: SpamModel, data: Messages, run: Run) -> Evaluation:
         """Nested cross-validation: the whole of `fit` is repeated on each outer training part."""
@@ -151,16 +149,3 @@ def _told(data: Messages) -> str:
         return ""
     which = fingerprint(pd.DataFrame(told._asdict()))[:8]
     return f", with {len(told.texts)} corrections of users ({which}) in the training folds"
-
-
-def _heard(model: SpamModel, data: Messages, run: Run) -> None:
-    """Says how many corrections the new model answers as users said."""
-    told = data.corrections
-    if not told.texts:
-        return
-    answers = model.predict([Message(text=text) for text in told.texts])
-    right = sum(a.answer == CLASSES[s] for a, s in zip(answers, told.spam, strict=True))
-    run.note(
-        f"Of {len(told.texts):,} corrections by users, learned from with the weight of "
-        f"{CORRECTION:g} messages each, the new model answers {right:,} as they said."
-    )
