@@ -18,10 +18,10 @@ import pytest
 
 from mlfolio.core.catalog import SYSTEMS, get_system
 from mlfolio.systems.segments import data as shop
-from mlfolio.systems.segments import purchases
 from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli, quick
 from tests.serve.conftest import free_port
+from tests.till import purchases
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -111,7 +111,7 @@ def prepare(folder: Path) -> None:
     churned = np.where(rng.random(300) < 1 / (1 + np.exp(churn["months"] / 10 - 3)), "yes", "no")
     churn.assign(churned=churned).to_csv(folder / "my.csv", index=False)
     churn.head(20).to_csv(folder / "new.csv", index=False)
-    purchases.generate(60).to_csv(folder / "purchases.csv", index=False)
+    purchases(60).to_csv(folder / "purchases.csv", index=False)
     customers = shop.generate(60).rename(columns={"visits per month": "visits"})
     customers.rename(columns={"basket in EUR": "basket"}).to_csv(folder / "customers.csv")
     (folder / "papers").mkdir()

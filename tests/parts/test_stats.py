@@ -6,12 +6,14 @@ import tracemalloc
 
 import numpy as np
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import r2_score, roc_auc_score
 
 from mlfolio.parts.stats import (
     bootstrap_ci95,
+    grouped_score,
     mean_ci95,
     mean_score,
+    metric_score,
     proportion_ci95,
     resampled_ci95,
 )
@@ -104,3 +106,44 @@ def test_a_score_stands_beside_its_rivals_on_the_same_items() -> None:
     )
     assert loss.better_than(0.2)
     assert loss.ci95 == mean_ci95(losses["model"])
+
+
+def test_a_metric_stands_beside_that_of_its_rivals() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=200)
+    answers = {
+        "ours": truth + rng.normal(0, 0.1, 200),
+        "theirs": truth + rng.normal(0, 0.3, 200),
+        "mean": np.zeros(200),
+    }
+    score = metric_score(
+        "R2", r2_score, truth, answers, "ours", trivial="mean", strong="theirs", protocol="p"
+    )
+    assert score.value == pytest.approx(r2_score(truth, answers["ours"]))
+    assert score.ci95 is not None
+    assert score.ci95[0] < score.value < score.ci95[1]
+    assert score.strong is not None
+    assert score.strong.gain_ci95 is not None
+    assert score.strong.gain_ci95[0] > 0
+
+
+def test_copies_are_drawn_together() -> None:
+    """Each item there ten times tells no more than once."""
+    right = np.random.default_rng(0).integers(0, 2, 60).astype(float)
+
+    def width(copies: int, group: np.ndarray) -> float:
+        columns = {
+            who: [np.repeat(hits, copies), np.ones(60 * copies)]
+            for who, hits in {"ours": right, "theirs": right * 0.5, "none": right * 0}.items()
+        }
+        score = grouped_score(
+            "accuracy", lambda hits, n: hits / n, columns, "ours", group, trivial="none",
+            strong="theirs", protocol="p",
+        )  # fmt: skip
+        assert score.value == pytest.approx(right.mean())
+        assert score.ci95 is not None
+        return score.ci95[1] - score.ci95[0]
+
+    once = width(1, np.arange(60))
+    assert width(10, np.repeat(np.arange(60), 10)) == pytest.approx(once)
+    assert width(10, np.arange(600)) < once / 2

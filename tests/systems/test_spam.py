@@ -6,7 +6,6 @@ import base64
 import csv
 import hashlib
 import json
-import random
 import time
 from collections.abc import Iterator
 from email.message import EmailMessage
@@ -24,19 +23,19 @@ from mlfolio.core.model import Explains, Reads
 from mlfolio.core.run import Run, read_exhibits
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.lifecycle import Predictor, Result
-from mlfolio.systems.spam.attacks import ATTACKS
 from mlfolio.systems.spam.clean import read, undisguise
 from mlfolio.systems.spam.data import Corrections, Messages
 from mlfolio.systems.spam.learning import cautious_threshold
 from mlfolio.systems.spam.mail import MAX_BYTES, parse_mail, read_mails
 from mlfolio.systems.spam.model import EXAMPLES, READ, SpamAnswer, SpamModel
 from mlfolio.systems.spam.sample import generate
-from mlfolio.systems.spam.scores import RATES, _counts
+from mlfolio.systems.spam.scores import RATES, outcomes
 from mlfolio.systems.spam.system import Spam, prepare
 from tests.conftest import Cli
 from tests.serve.conftest import Server, serving_sample
 
 QUICK = {"folds": 2, "inner_folds": 2}
+CYRILLIC = str.maketrans("aeop", "\u0430\u0435\u043e\u0440")
 HEAD = b"From: Ann <ann@x.example>\nSubject: hi\n"
 
 
@@ -71,7 +70,7 @@ def test_it_tells_the_sample_apart_and_its_report_shows_how(result: Result) -> N
     assert scores["Brier score"].value < scores["Brier score"].trivial.value / 3  # type: ignore[union-attr]
     assert scores["F1 of spam, one of a kind"].n < scores["F1 of spam"].n
     titles = {exhibit.title for exhibit in read_exhibits(result.folder)}
-    assert titles >= {"Messages", "Candidates", "N-grams that weigh most", "Disguised spam"}
+    assert titles >= {"Messages", "Candidates", "N-grams that weigh most"}
 
 
 def test_the_examples_are_answered(predictor: Predictor) -> None:
@@ -93,8 +92,8 @@ def test_the_shares_of_the_words_are_the_whole_answer(model: SpamModel) -> None:
 
 def test_the_rates_are_scikit_learns() -> None:
     rng = np.random.default_rng(0)
-    truth, called, group = (rng.integers(0, n, 300) for n in (2, 2, 40))
-    sums = [column.sum() for column in _counts(truth, called.astype(float), group)]
+    truth, called = (rng.integers(0, 2, 300) for _ in range(2))
+    sums = [column.sum() for column in outcomes(truth, called.astype(float))]
     known = {
         "F1 of spam": f1_score, "precision": precision_score, "recall": recall_score,
         "accuracy": accuracy_score,
@@ -193,8 +192,8 @@ def test_too_long_is_refused(predictor: Predictor) -> None:
 
 def test_disguises_are_undone() -> None:
     text = "You have won a FREE phone, claim it before Saturday"
-    for name in ("look-alike letters", "hidden signs", "full-width letters"):
-        sent = ATTACKS[name](text, random.Random(0))
+    full_width = "".join(chr(ord(c) + 0xFEE0) if c.isalpha() else c for c in text)
+    for sent in (text.translate(CYRILLIC), "\u200b".join(text), full_width):
         assert sent != text
         assert undisguise(sent) == text
     russian = "Привет, как дела? Увидимся вечером"

@@ -21,6 +21,7 @@ TELLS_ORDER = 0.99  # rank correlation beyond which a column alone gives a numbe
 ALIKE = 0.99999  # beyond which it is that number
 FEW_DIFFERENT = 20  # values of a number, fewer than which are in the same order by chance
 MOSTLY_MISSING = 0.5
+SAME = 0.95  # rank correlation beyond which two columns say the same
 RARE_CLASS = 0.1
 
 
@@ -199,6 +200,27 @@ def find_empty_columns(features: pd.DataFrame) -> list[Finding]:
             continue
         findings.append(Finding(level="note", check="empty column", message=message, fix=fix))
     return findings
+
+
+def find_pairs(features: pd.DataFrame, fix: str) -> list[Finding]:
+    """Columns of numbers that say the same, which counts twice in every distance.
+
+    Args:
+        features: Columns of numbers.
+        fix: How to choose among them.
+    """
+    matrix = features.corr(method="spearman").abs().to_numpy()
+    names = list(features)
+    return [
+        Finding(
+            level="warning",
+            check="correlated columns",
+            message=f"{names[a]!r} and {names[b]!r} say the same (rank correlation above {SAME}) "
+            "and count twice",
+            fix=fix,
+        )
+        for a, b in np.argwhere(np.triu(matrix, 1) > SAME)[:5]
+    ]
 
 
 def find_imbalance(target: pd.Series | NDArray[np.int64]) -> list[Finding]:

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Annotated, Any, Final, Self
+from typing import Annotated, Any, Final, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from pydantic import BeforeValidator, PlainSerializer
 
 from mlfolio.core.errors import FileError, KnobError, UnknownNameError, nearest
+from mlfolio.core.run import Run
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
+from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import check_table
 from mlfolio.data.fingerprint import fingerprint
+from mlfolio.data.tables import labelled_files, read_table, require_columns
 
 MAX_CATEGORIES: Final = 50  # a text column with more values is free text
 NUMBERS: Final = 0.95  # share of a column's cells that must be numbers for it to hold numbers
+GREATEST: Final = 1e100  # whose square is a number too
 _COMMAS: Final = r"\s*[-+]?[\d.]+(,\d+)+(\.\d+)?\s*"  # 1,234 or 1.234,5: which is which?
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
@@ -35,6 +39,7 @@ ColumnNames = Annotated[
     tuple[str, ...], BeforeValidator(_split), PlainSerializer(",".join, return_type=str)
 ]
 """A knob that holds names of columns."""
+Sample = Callable[[], pd.DataFrame]
 
 
 @dataclass(frozen=True)
@@ -109,6 +114,102 @@ class TableSplit:
         """The same data with no test rows."""
         return replace(self, test=self.test.iloc[:0])
 
+    @classmethod
+    def whole(
+        cls,
+        source: Source,
+        read: Labelled,
+        target: str,
+        rows: pd.DataFrame,
+        features: tuple[str, ...],
+        notes: Iterable[Finding],
+    ) -> Self:
+        """All rows for training, where the protocol is cross-validation.
+
+        Args:
+            source: Where they came from.
+            read: The table that they were in.
+            target: Column to predict.
+            rows: Those that can be learned from.
+            features: Columns that may be used.
+            notes: What was left out.
+
+        Raises:
+            FileError: The rows to predict for lack a feature.
+        """
+        if read.extra is not None:
+            require_columns(read.extra, list(features), "test.csv")
+        return cls(
+            source=source,
+            dataset=read.name,
+            licence=read.licence,
+            target=target,
+            features=features,
+            train=rows,
+            test=rows.iloc[:0],
+            extra=read.extra,
+            notes=tuple(notes),
+        )
+
+    def submit(self, answer: Callable[[pd.DataFrame], Any], run: Run) -> None:
+        """Writes `submission.csv` for the rows to predict for, if there are any, as Kaggle's.
+
+        Args:
+            answer: Gives an answer to each of them.
+            run: Has the folder.
+        """
+        if self.extra is None:
+            return
+        names = [c for c in self.ignored if c in self.extra and self.extra[c].is_unique]
+        table = self.extra[names[:1]].assign(**{self.target: answer(self.extra)})
+        table.to_csv(run.folder / "submission.csv", index=False)
+        run.note(f"submission.csv: answers to the {len(table):,} rows of test.csv.")
+
+
+class Labelled(NamedTuple):
+    """A labelled table as it was read.
+
+    Attributes:
+        table: Its rows.
+        extra: Rows to predict for that lie beside it, if there are any.
+        name: Name of the data set, or of the user's file.
+        licence: As its publisher states it.
+    """
+
+    table: pd.DataFrame
+    extra: pd.DataFrame | None
+    name: str
+    licence: str
+
+
+def read_labelled(
+    source: Source, dataset: str, needed: Sequence[str], target: str, generate: Sample
+) -> Labelled:
+    """Kaggle's files, the user's CSV or folder with `train.csv`, or made-up rows.
+
+    Args:
+        source: Which of them.
+        dataset: Name of the official data set.
+        needed: The columns that its files have beside the target.
+        target: Column to predict.
+        generate: Makes the sample.
+
+    Raises:
+        DataUnavailableError: Kaggle's files are not here.
+        FileError: A file cannot be read, or lacks columns.
+    """
+    record = get_dataset(dataset)
+    if source.kind == "sample":
+        return Labelled(generate(), None, f"made-up rows for {dataset}", "Apache-2.0")
+    path, extra_path = labelled_files(source.path or place(dataset))
+    table = read_table(path, target)
+    if source.path is None:
+        require_columns(table, [*needed, target], str(path))
+    extra = read_table(extra_path) if extra_path else None
+    if source.path is None:
+        return Labelled(table, extra, record.title, record.licence)
+    return Labelled(table, extra, path.name, "the user's own")
+
 
 def require_own(source: Source, target: str, usual: str) -> None:
     """Only the user's own data have another column to predict than the usual one.
@@ -156,7 +257,7 @@ def read_numbers(rows: pd.DataFrame, columns: Iterable[str], name: str) -> list[
         Which cells count as missing, and which columns stay text although they look like numbers.
 
     Raises:
-        FileError: A number is infinite.
+        FileError: A number is infinite, or so large that its square is.
     """
     findings = []
     for column in columns:
@@ -282,13 +383,17 @@ def _find_commas(values: pd.Series, numbers: pd.Series) -> list[Finding]:
 
 
 def _require_finite(values: pd.Series, name: str) -> None:
+    """Numbers are such that their squares are numbers too."""
     if not pd.api.types.is_numeric_dtype(values):
         return
-    infinite = np.flatnonzero(np.isinf(values.to_numpy(dtype=np.float64, na_value=np.nan)))
-    if len(infinite):
+    numbers = values.to_numpy(dtype=np.float64, na_value=np.nan)
+    beyond = np.flatnonzero(np.abs(numbers) > GREATEST)
+    if len(beyond):
+        row = int(beyond[0])
+        shown = "infinite" if np.isinf(numbers[row]) else f"{numbers[row]:g}"
         raise FileError(
-            f"{name}: column {values.name!r} is infinite in row {infinite[0] + 1}",
-            "write a number there, or leave the cell empty",
+            f"{name}: column {values.name!r} is {shown} in row {row + 1}",
+            f"write a number there, at most {GREATEST:g}, or leave the cell empty",
         )
 
 

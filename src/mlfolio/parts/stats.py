@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,9 @@ def mean_score(
     values: Mapping[str, ArrayLike],
     of: str,
     *,
-    trivial: str,
-    strong: str | None = None,
     protocol: str,
+    trivial: str | None = None,
+    strong: str | None = None,
     direction: Direction = "higher",
     ci95: Bounds | None = None,
     seed: int = 0,
@@ -36,9 +36,9 @@ def mean_score(
             or 1 (wrong or right) the interval is Wilson's, else a bootstrap one, or none where
             they are fewer than ten or all the same.
         of: The name, in `values`, of what is scored.
-        trivial: The name of the trivial baseline.
-        strong: The name of the strong baseline, if there is one.
         protocol: How it was measured.
+        trivial: The name of the trivial baseline, if there is one.
+        strong: The name of the strong baseline, likewise.
         direction: Whether higher or lower is better.
         ci95: The interval, where items alone do not tell it (repeated cross-validation).
         seed: Seed of the bootstrap.
@@ -57,8 +57,114 @@ def mean_score(
         n=len(mine),
         ci95=ci95 or _interval(mine, seed),
         protocol=protocol,
-        trivial=baseline(trivial),
+        trivial=baseline(trivial) if trivial else None,
         strong=baseline(strong) if strong else None,
+    )
+
+
+def metric_score(
+    name: str,
+    metric: Callable[..., float],
+    truth: ArrayLike,
+    answers: Mapping[str, ArrayLike],
+    of: str,
+    *,
+    trivial: str,
+    strong: str,
+    protocol: str,
+    direction: Direction = "higher",
+    seed: int = 0,
+) -> Score:
+    """A metric of all answers together, beside the same of its rivals on the same items.
+
+    Args:
+        name: The metric.
+        metric: Takes truth and answers, each of shape (n,).
+        truth: The right answers, shape (n,).
+        answers: Those of the model and of each rival, shape (n,).
+        of: The name, in `answers`, of what is scored.
+        trivial: The name of the trivial baseline.
+        strong: The name of the strong baseline.
+        protocol: How it was measured.
+        direction: Whether higher or lower is better.
+        seed: Seed of the bootstrap that gives the intervals.
+    """
+    right, mine, theirs = (np.asarray(each) for each in (truth, answers[of], answers[strong]))
+
+    def gain(truth: Any, mine: Any, theirs: Any) -> float:
+        return metric(truth, mine) - metric(truth, theirs)
+
+    return Score(
+        name=name,
+        value=float(metric(right, mine)),
+        direction=direction,
+        n=len(right),
+        ci95=bootstrap_ci95(metric, right, mine, seed=seed),
+        protocol=protocol,
+        trivial=Baseline(name=trivial, value=float(metric(right, np.asarray(answers[trivial])))),
+        strong=Baseline(
+            name=strong,
+            value=float(metric(right, theirs)),
+            gain_ci95=bootstrap_ci95(gain, right, mine, theirs, seed=seed),
+        ),
+    )
+
+
+def grouped_score(
+    name: str,
+    metric: Callable[..., float],
+    columns: Mapping[str, Sequence[ArrayLike]],
+    of: str,
+    group: ArrayLike,
+    *,
+    trivial: str,
+    strong: str,
+    protocol: str,
+    direction: Direction = "higher",
+    seed: int = 0,
+) -> Score:
+    """A metric of test items that come in groups, copies of each other, say.
+
+    Copies stand or fall together, so the bootstrap draws groups, not items.
+
+    Args:
+        name: The metric.
+        metric: Takes the sum of each column over the items.
+        columns: For the model and each rival what is summed, each of shape (n,).
+        of: The name, in `columns`, of what is scored.
+        group: Number of each item's group, shape (n,).
+        trivial: The name of the trivial baseline.
+        strong: The name of the strong baseline.
+        protocol: How it was measured.
+        direction: Whether higher or lower is better.
+        seed: Seed of the bootstrap.
+    """
+    _, place = np.unique(np.asarray(group), return_inverse=True)
+    sums = {
+        who: [np.bincount(place, np.asarray(column)) for column in theirs]
+        for who, theirs in columns.items()
+    }
+    width = len(sums[of])
+
+    def value(*parts: NDArray[Any]) -> float:
+        return float(metric(*(float(part.sum()) for part in parts)))
+
+    def gain(*parts: NDArray[Any]) -> float:
+        return value(*parts[:width]) - value(*parts[width:])
+
+    return Score(
+        name=name,
+        value=value(*sums[of]),
+        direction=direction,
+        n=len(place),
+        ci95=bootstrap_ci95(value, *sums[of], seed=seed),
+        protocol=protocol,
+        trivial=Baseline(name=trivial, value=value(*sums[trivial])),
+        strong=Baseline(
+            name=strong,
+            value=value(*sums[strong]),
+            gain_ci95=bootstrap_ci95(gain, *sums[of], *sums[strong], seed=seed),
+        ),
     )
 
 

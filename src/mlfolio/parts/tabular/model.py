@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator
 
 from mlfolio.core.model import LOG_ODDS, Input, Output, Reason
-from mlfolio.core.run import write_json
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
 from mlfolio.parts.tabular.explain import explain_row
 from mlfolio.parts.tabular.schema import Schema
-from mlfolio.parts.tabular.stored import dump_estimator, load_estimator
+from mlfolio.parts.tabular.stored import load_model, save_model
 
 
 class ClassOutput(Output):
@@ -45,6 +44,7 @@ def decide(chances: Floats, threshold: float = 0.5) -> NDArray[np.int64]:
     return np.asarray(chances.argmax(axis=1), dtype=np.int64)
 
 
+@dataclass(eq=False)
 class TabularModel:
     """A fitted scikit-learn classifier and the schema of its table.
 
@@ -72,19 +72,11 @@ class TabularModel:
         "sklearn.utils._bunch.Bunch",
     )
 
-    def __init__(
-        self,
-        schema: Schema,
-        estimator: BaseEstimator,
-        classes: Sequence[int | str],
-        threshold: float = 0.5,
-        ignored: Sequence[str] = (),
-    ) -> None:
-        self.schema = schema
-        self.estimator = estimator
-        self.classes = list(classes)
-        self.threshold = threshold
-        self.ignored = tuple(ignored)
+    schema: Schema
+    estimator: BaseEstimator
+    classes: list[int | str]
+    threshold: float = 0.5
+    ignored: Sequence[str] = ()
 
     @cached_property
     def input_type(self) -> type[Input]:
@@ -137,14 +129,7 @@ class TabularModel:
 
     def save(self, folder: Path) -> None:
         """Writes `model.skops` and `model.json`."""
-        dump_estimator(self.estimator, folder / "model.skops", self.trusted)
-        facts = {
-            "schema": self.schema,
-            "classes": self.classes,
-            "threshold": self.threshold,
-            "ignored": self.ignored,
-        }
-        write_json(folder / "model.json", facts)
+        save_model(self, folder, self.trusted)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -153,14 +138,7 @@ class TabularModel:
         Raises:
             FileError: The file holds types that this model is not made of.
         """
-        facts = json.loads((folder / "model.json").read_text("utf-8"))
-        return cls(
-            schema=Schema.model_validate(facts["schema"]),
-            estimator=load_estimator(folder / "model.skops", cls.trusted),
-            classes=facts["classes"],
-            threshold=facts["threshold"],
-            ignored=facts["ignored"],
-        )
+        return load_model(cls, folder, cls.trusted)
 
 
 def _log_odds(chances: Floats) -> Floats:

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import fields
 from pathlib import Path
+from typing import Any, TypeVar
 from zipfile import ZIP_DEFLATED
 
 from sklearn.base import BaseEstimator
 
 from mlfolio.core.errors import FileError
+from mlfolio.core.run import write_json
+from mlfolio.parts.tabular.schema import Schema
+
+Stored = TypeVar("Stored")
 
 
 def dump_estimator(estimator: BaseEstimator, path: Path, trusted: Sequence[type | str]) -> None:
@@ -38,6 +45,31 @@ def load_estimator(path: Path, trusted: Sequence[type | str]) -> BaseEstimator:
     names = _names(trusted)
     _require(path, names)
     return skops.io.load(path, trusted=names)
+
+
+def save_model(model: Any, folder: Path, trusted: Sequence[type | str]) -> None:
+    """Writes a model of a table: its estimator as `model.skops`, the rest as `model.json`.
+
+    Args:
+        model: A dataclass with a `schema` and an `estimator`.
+        folder: Is there and empty.
+        trusted: Classes of the estimator's parts beyond scikit-learn's own.
+    """
+    facts = {field.name: getattr(model, field.name) for field in fields(model)}
+    dump_estimator(facts.pop("estimator"), folder / "model.skops", trusted)
+    write_json(folder / "model.json", facts)
+
+
+def load_model(kind: Callable[..., Stored], folder: Path, trusted: Sequence[type | str]) -> Stored:
+    """Reads what `save_model` wrote.
+
+    Raises:
+        FileError: The file holds types that this model is not made of.
+    """
+    facts = json.loads((folder / "model.json").read_text("utf-8"))
+    schema = Schema.model_validate(facts.pop("schema"))
+    estimator = load_estimator(folder / "model.skops", trusted)
+    return kind(schema=schema, estimator=estimator, **facts)
 
 
 def _names(trusted: Sequence[type | str]) -> list[str]:

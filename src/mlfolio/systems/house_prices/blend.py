@@ -19,9 +19,9 @@ from sklearn.svm import SVR
 from sklearn.utils.validation import check_is_fitted
 
 from mlfolio.data.splits import folds
+from mlfolio.parts.conformal import Spread
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
 
-from .conformal import Spread
 from .features import HouseFeatures, is_ames
 
 LARGE: Final = 5_000  # more rows are too many for an SVM

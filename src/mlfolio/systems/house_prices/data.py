@@ -12,21 +12,19 @@ from numpy.typing import NDArray
 from mlfolio.core.errors import FileError
 from mlfolio.core.source import Source
 from mlfolio.core.system import Finding
-from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.labelled import (
-    NUMBERS,
     TableSplit,
     choose_features,
     labelled_rows,
+    read_labelled,
+    read_numbers,
     require_own,
 )
-from mlfolio.data.tables import labelled_files, read_table, require_columns
 
 from .features import CODES, CORE, GIANT, is_ames, unfinished_giants
 
 TARGET = "SalePrice"
 FEWEST = 50  # rows: nested folds of fewer say nothing
-GREATEST = 1e100  # its square is a number too
 SAMPLE_ROWS = 300
 PLACES = ("Alder", "Birch", "Cedar", "Elm", "Fir", "Hazel", "Maple", "Oak")
 
@@ -45,38 +43,17 @@ def load_houses(source: Source, target: str, drop: Sequence[str] = ()) -> TableS
         UserError: The table cannot be used, or a knob names a column that is not there.
     """
     require_own(source, target, TARGET)
-    record = get_dataset("house-prices")
-    extra = None
-    if source.kind == "sample":
-        table, name, licence = generate(SAMPLE_ROWS), "generated houses", "Apache-2.0"
-    else:
-        path, extra_path = labelled_files(source.path or place("house-prices"))
-        name = path.name if source.path else record.title
-        licence = "the user's own" if source.path else record.licence
-        table = read_table(path, target)
-        if source.path is None:
-            require_columns(table, [*sorted(CORE), target], str(path))
-        extra = read_table(extra_path) if extra_path else None
-    rows, notes = labelled_rows(table, target, name)
-    rows, unread = _numbers_only(rows, target, name)
-    unread += _find_giants(rows)
+    read = read_labelled(
+        source, "house-prices", sorted(CORE), target, lambda: generate(SAMPLE_ROWS)
+    )
+    rows, notes = labelled_rows(read.table, target, read.name)
+    rows, unread = _numbers_only(rows, target, read.name)
     if is_ames(map(str, rows.columns)):
         codes = {c: rows[c].map("{:.0f}".format, na_action="ignore") for c in CODES if c in rows}
         rows = rows.assign(**codes)
-    features, left_out = choose_features(rows, target, name, drop=drop)
-    if extra is not None:
-        require_columns(extra, list(features), "test.csv")
-    return TableSplit(
-        source=source,
-        dataset=name,
-        licence=licence,
-        target=target,
-        features=features,
-        train=rows,
-        test=rows.iloc[:0],
-        extra=extra,
-        notes=(*notes, *unread, *left_out),
-    )
+    features, left_out = choose_features(rows, target, read.name, drop=drop)
+    told = [*notes, *unread, *_find_giants(rows), *left_out]
+    return TableSplit.whole(source, read, target, rows, features, told)
 
 
 def _numbers_only(rows: pd.DataFrame, target: str, name: str) -> tuple[pd.DataFrame, list[Finding]]:
@@ -85,37 +62,26 @@ def _numbers_only(rows: pd.DataFrame, target: str, name: str) -> tuple[pd.DataFr
     Raises:
         FileError: The column is text, has one or two values, or too great ones, or too few rows.
     """
-    numbers = pd.to_numeric(rows[target], errors="coerce").astype(np.float64)
-    others = rows[target][numbers.isna()]
-    shown = ", ".join(map(repr, others.unique()[:3]))
     other = f"mlfolio run titanic --data FILE target={target} takes a column of two classes"
-    if len(others) > (1 - NUMBERS) * len(rows):
+    notes = read_numbers(rows, [target], name)
+    if not pd.api.types.is_numeric_dtype(rows[target]):
+        shown = ", ".join(map(repr, rows[target].unique()[:3]))
         raise FileError(
-            f"column {target!r} of {name} is no number in {len(others):,} of {len(rows):,} rows "
-            f"({shown})",
+            f"column {target!r} of {name} holds no numbers ({shown})",
             f"name a column of numbers: target=COLUMN; numbers are written 1234.5; {other}",
         )
-    if (numbers.abs() > GREATEST).any():
+    known = rows[rows[target].notna()].astype({target: np.float64}).reset_index(drop=True)
+    if (distinct := known[target].nunique()) < 3:
         raise FileError(
-            f"column {target!r} of {name} has numbers beyond {GREATEST:g}",
-            "leave those cells empty, or choose a larger unit",
-        )
-    if numbers.nunique() < 3:
-        raise FileError(
-            f"column {target!r} of {name} has {numbers.nunique()} different values",
+            f"column {target!r} of {name} has {distinct} different values",
             f"{other}; this system needs a number that varies",
         )
-    if len(numbers) - len(others) < FEWEST:
+    if len(known) < FEWEST:
         raise FileError(
-            f"{name} has {len(numbers) - len(others)} rows with {target!r}; at least {FEWEST} are "
-            "needed",
+            f"{name} has {len(known)} rows with {target!r}; at least {FEWEST} are needed",
             "add rows",
         )
-    known = rows.assign(**{target: numbers})[numbers.notna()].reset_index(drop=True)
-    if others.empty:
-        return known, []
-    message = f"{len(others):,} rows are left out: their {target!r} is no number: {shown}"
-    return known, [Finding(level="note", check="rows left out", message=message)]
+    return known, notes
 
 
 def _find_giants(rows: pd.DataFrame) -> list[Finding]:
@@ -130,7 +96,7 @@ def _find_giants(rows: pd.DataFrame) -> list[Finding]:
             check="outliers",
             message=f"{len(odd)} houses of more than {GIANT:,} square feet were sold unfinished, "
             f"far below what their size says (Id {named})",
-            fix="they stay in the fit and in every score; a score of its own leaves them out",
+            fix="they stay in the fit and in every score",
         )
     ]
 

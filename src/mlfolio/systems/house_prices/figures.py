@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -22,7 +21,6 @@ SYSTEM = "this system"
 BLUE, ORANGE = "#0072b2", "#d55e00"
 SHUFFLED = 1_000  # rows of a fold, and
 CELLS = 5_000_000  # cells in all, that importances are measured on at most
-WORST = 10  # rows that are shown
 
 
 @dataclass
@@ -31,28 +29,20 @@ class OutOfFold:
 
     Attributes:
         answers: Of this system, its members and its baselines, each of shape (n,).
-        low: Lower ends of the intervals, shape (n,).
-        high: Upper ends.
-        quantiles: Interval of all training answers, shape (n, 2).
+        intervals: Ends of the intervals of this system and of a baseline, each of shape (n, 2).
         importances: By fold: how much worse the answers are with one column shuffled.
         logs: Whether all answers are positive and were learned as logarithms.
     """
 
-    low: Floats
-    high: Floats
-    quantiles: Floats
     answers: dict[str, Floats] = field(default_factory=dict)
+    intervals: dict[str, Floats] = field(default_factory=dict)
     importances: list[pd.Series] = field(default_factory=list)
     logs: bool = True
 
-    @classmethod
-    def empty(cls, n: int) -> Self:
-        """Room for n rows."""
-        return cls(np.zeros(n), np.zeros(n), np.zeros((n, 2)))
-
-    def covered(self, truth: Floats) -> NDArray[np.bool_]:
+    def covered(self, truth: Floats, name: str = SYSTEM) -> NDArray[np.bool_]:
         """Which intervals hold the truth, shape (n,)."""
-        return (self.low <= truth) & (truth <= self.high)
+        low, high = self.intervals[name].T
+        return np.asarray((low <= truth) & (truth <= high))
 
 
 def weights(blend: Blend, run: Run) -> None:
@@ -85,10 +75,9 @@ def judge(data: TableSplit, found: OutOfFold, run: Run) -> None:
     caption = (
         "Rows in fifths by the size of the answer: how often intervals hold, and how wide they are."
     )
-    run.table("Intervals", _intervals(truth, found), caption)
+    run.table("Intervals", _by_fifths(truth, found), caption)
     caption = "Of rows that were not seen, one column shuffled; mean over the folds."
     run.figure("Importance", _importance(found, data.target), caption)
-    run.table("Furthest off", _worst(data, found), "The rows with the greatest errors.")
 
 
 def _measures(truth: Floats, guess: Floats, logs: bool) -> dict[str, float]:
@@ -103,38 +92,33 @@ def _measures(truth: Floats, guess: Floats, logs: bool) -> dict[str, float]:
 def _against_truth(truth: Floats, found: OutOfFold) -> Figure:
     answers = found.answers[SYSTEM]
     order = np.argsort(answers)
+    low, high = found.intervals[SYSTEM][order].T
     figure = Figure(figsize=(6, 5))
     axis = figure.subplots()
     axis.fill_between(
-        answers[order], found.low[order], found.high[order], color=BLUE, alpha=0.2, linewidth=0,
-        label="interval",
-    )  # fmt: skip
+        answers[order], low, high, color=BLUE, alpha=0.2, linewidth=0, label="interval"
+    )
     axis.scatter(answers, truth, s=5, color=BLUE, label="row")
     axis.axline((answers.mean(), answers.mean()), slope=1, color=ORANGE, linewidth=1)
-    if found.logs:
-        axis.set_xscale("log")
-        axis.set_yscale("log")
-    axis.set_xlabel("answer")
-    axis.set_ylabel("truth")
+    scale = "log" if found.logs else "linear"
+    axis.set(xlabel="answer", ylabel="truth", xscale=scale, yscale=scale)
     axis.legend()
     return figure
 
 
-def _intervals(truth: Floats, found: OutOfFold) -> pd.DataFrame:
-    answers, width = found.answers[SYSTEM], found.high - found.low
-    places = pd.Series(answers).rank(pct=True)
+def _by_fifths(truth: Floats, found: OutOfFold) -> pd.DataFrame:
+    answers = pd.Series(found.answers[SYSTEM])
+    width = np.ptp(found.intervals[SYSTEM], axis=1)
     table = pd.DataFrame(
         {
-            "fifth": np.ceil(places * 5).astype(int),
-            "rows": 1,
+            "fifth": np.ceil(answers.rank(pct=True) * 5).astype(int),
             "mean answer": answers,
             "coverage": found.covered(truth),
             "mean width": width,
             "width / answer": width / np.abs(answers),
         }
     )
-    means = table.groupby("fifth").mean()
-    return means.assign(rows=table.groupby("fifth")["rows"].sum())
+    return table.groupby("fifth").mean()
 
 
 def _importance(found: OutOfFold, target: str) -> Figure:
@@ -144,14 +128,3 @@ def _importance(found: OutOfFold, target: str) -> Figure:
     axis.barh(list(shares.index), shares, color=BLUE)
     axis.set_xlabel(f"growth of the error (RMSE of {target})")
     return figure
-
-
-def _worst(data: TableSplit, found: OutOfFold) -> pd.DataFrame:
-    truth, answers = data.y.to_numpy(), found.answers[SYSTEM]
-    errors = np.log(truth / answers) if found.logs else truth - answers
-    order = np.argsort(-np.abs(errors))[:WORST]
-    names = [c for c in data.ignored if c != data.target and data.train[c].is_unique][:1]
-    table = data.train.iloc[order][names].copy()
-    table["truth"], table["answer"] = truth[order], answers[order].round(2)
-    table["low"], table["high"] = found.low[order].round(2), found.high[order].round(2)
-    return table.set_index(names) if names else table.rename_axis("row")

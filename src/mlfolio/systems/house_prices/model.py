@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
@@ -12,14 +12,13 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from mlfolio.core.model import Input, Output, Reason
-from mlfolio.core.run import write_json
+from mlfolio.parts.conformal import Spread
 from mlfolio.parts.tabular.encoder import TabularEncoder
 from mlfolio.parts.tabular.explain import explain_row
 from mlfolio.parts.tabular.schema import Column, Schema
-from mlfolio.parts.tabular.stored import dump_estimator, load_estimator
+from mlfolio.parts.tabular.stored import load_model, save_model
 
 from .blend import Blend
-from .conformal import Spread
 from .features import HouseFeatures
 
 TRUSTED: tuple[type | str, ...] = (
@@ -49,6 +48,7 @@ class PriceOutput(Output):
     level: float = Field(gt=0, lt=1)
 
 
+@dataclass(eq=False)
 class PriceModel:
     """A fitted blend and the schema of its table.
 
@@ -66,21 +66,15 @@ class PriceModel:
 
     output_type: ClassVar[type[Output]] = PriceOutput
 
-    def __init__(
-        self,
-        schema: Schema,
-        estimator: Blend,
-        target: Column,
-        deviation: float,
-        level: float,
-        ignored: Sequence[str] = (),
-    ) -> None:
-        self.schema = schema
-        self.estimator = estimator
-        self.target = target
-        self.deviation = deviation
-        self.level = level
-        self.ignored = tuple(ignored)
+    schema: Schema
+    estimator: Blend
+    target: Column
+    deviation: float
+    level: float
+    ignored: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        self.target = Column.model_validate(self.target)  # stored it is JSON
 
     @cached_property
     def input_type(self) -> type[Input]:
@@ -123,15 +117,7 @@ class PriceModel:
 
     def save(self, folder: Path) -> None:
         """Writes `model.skops` and `model.json`."""
-        dump_estimator(self.estimator, folder / "model.skops", TRUSTED)
-        facts = {
-            "schema": self.schema,
-            "target": self.target,
-            "deviation": self.deviation,
-            "level": self.level,
-            "ignored": self.ignored,
-        }
-        write_json(folder / "model.json", facts)
+        save_model(self, folder, TRUSTED)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -140,15 +126,7 @@ class PriceModel:
         Raises:
             FileError: The file holds types that this model is not made of.
         """
-        facts = json.loads((folder / "model.json").read_text("utf-8"))
-        return cls(
-            schema=Schema.model_validate(facts["schema"]),
-            estimator=load_estimator(folder / "model.skops", TRUSTED),
-            target=Column.model_validate(facts["target"]),
-            deviation=facts["deviation"],
-            level=facts["level"],
-            ignored=facts["ignored"],
-        )
+        return load_model(cls, folder, TRUSTED)
 
     def _rounded(self, value: float) -> int | float:
         rounded = round(value, self.digits)

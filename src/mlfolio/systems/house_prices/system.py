@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -13,15 +11,15 @@ from pydantic import Field
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from threadpoolctl import threadpool_limits
 
-from mlfolio.core.card import Card, Direction
+from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
 from mlfolio.data.splits import folds
-from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.stats import mean_score, metric_score
 from mlfolio.parts.tabular.encoder import Floats
 from mlfolio.parts.tabular.schema import Column, Schema
 
@@ -29,12 +27,10 @@ from . import figures
 from .blend import Blend, prefers_log
 from .card import CARD
 from .data import TARGET, load_houses
-from .features import unfinished_giants
 from .figures import SYSTEM, OutOfFold
 from .model import PriceModel
 
-Metric = Callable[[Floats, Floats], float]
-TRIVIAL, STRONG = "median", "LightGBM defaults"
+TRIVIAL, STRONG, QUANTILES = "median", "LightGBM defaults", "quantiles of all answers"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
 
 
@@ -61,103 +57,76 @@ class HousePrices(System):
         with threadpool_limits(1):
             blend = Blend(self.inner_folds, run.seed).fit(schema.conform(data.X), answers)
         figures.weights(blend, run)
-        model = PriceModel(
+        data.submit(lambda rows: blend.predict(schema.conform(rows)), run)
+        return PriceModel(
             schema, blend, Column.of(data.y), float(answers.std()), self.level, data.ignored
         )
-        _submit(model, data, run)
-        return model
 
     def evaluate(self, model: PriceModel, data: TableSplit, run: Run) -> Evaluation:
         """Nested cross-validation: the whole of `fit` is repeated on each outer training part."""
-        rows, truth = model.schema.conform(data.X), data.y.to_numpy()
-        found = self._out_of_fold(rows, truth, run)
+        truth = data.y.to_numpy()
+        found = self._out_of_fold(model.schema.conform(data.X), truth, run)
         figures.judge(data, found, run)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation"
-        measure = partial(_measure, protocol=protocol, seed=run.seed)
-        scores = [
-            measure("RMSE", root_mean_squared_error, truth, found.answers),
-            measure("MAE", mean_absolute_error, truth, found.answers),
-            measure("R2", r2_score, truth, found.answers, direction="higher"),
-            *self._of_intervals(truth, found, protocol, run.seed),
-        ]
+        metrics = {
+            "RMSE": root_mean_squared_error,
+            "MAE": mean_absolute_error,
+            "R2": r2_score,
+        }
         if found.logs:
-            logs = {name: np.log(guess) for name, guess in found.answers.items()}
-            scores.insert(0, measure("RMSLE", root_mean_squared_error, np.log(truth), logs))
-            usual = ~unfinished_giants(data.train)
-            if not usual.all():
-                name = f"RMSLE without {len(usual) - usual.sum()} unfinished giants"
-                logs = {rival: guess[usual] for rival, guess in logs.items()}
-                scores.append(measure(name, root_mean_squared_error, np.log(truth[usual]), logs))
-        return Evaluation(scores=tuple(scores))
+            metrics = {"RMSLE": root_mean_squared_log, **metrics}
+        scores = [
+            metric_score(
+                name, metric, truth, found.answers, SYSTEM, trivial=TRIVIAL, strong=STRONG,
+                protocol=protocol, direction="higher" if name == "R2" else "lower", seed=run.seed,
+            )
+            for name, metric in metrics.items()
+        ]  # fmt: skip
+        return Evaluation(scores=(*scores, *self._of_intervals(truth, found, protocol, run.seed)))
 
     def _out_of_fold(self, rows: pd.DataFrame, truth: Floats, run: Run) -> OutOfFold:
         """For each row what it was given by models that did not see it."""
-        found = OutOfFold.empty(len(truth))
+        found = OutOfFold()
         splits = folds(rows, np.zeros(len(rows)), self.folds, run.seed)
         for number, (train, test) in enumerate(run.progress(splits, "outer fold")):
             X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
             with threadpool_limits(1):
                 blend = Blend(self.inner_folds, run.seed + INNER_SEED).fit(X, y)
-                guess, found.low[test], found.high[test] = blend.predict_intervals(
-                    unseen, self.level
-                )
+                guess, *ends = blend.predict_intervals(unseen, self.level)
                 guesses = {SYSTEM: guess, **blend.predict_members(unseen)}
                 guesses[STRONG] = _lightgbm(X, y, unseen, run.seed)
                 found.importances.append(figures.importances(blend, unseen, truth[test], run.seed))
             guesses[TRIVIAL] = np.full(len(test), np.median(y))
-            tails = ((1 - self.level) / 2, (1 + self.level) / 2)
-            found.quantiles[test] = np.quantile(y, tails)
-            for name, values in guesses.items():
-                found.answers.setdefault(name, np.zeros(len(truth)))[test] = values
-            found.logs &= blend.log_
+            found.logs &= blend.log_ and all((guess > 0).all() for guess in guesses.values())
+            tails = np.quantile(y, [(1 - self.level) / 2, (1 + self.level) / 2])
+            intervals = {SYSTEM: np.column_stack(ends), QUANTILES: np.tile(tails, (len(test), 1))}
+            for kept, parts in ((found.answers, guesses), (found.intervals, intervals)):
+                for name, part in parts.items():
+                    kept.setdefault(name, np.zeros((len(truth), *part.shape[1:])))[test] = part
             run.log(number, RMSE=root_mean_squared_error(truth[test], guess), **blend.weights_)
-        found.logs &= all((guess > 0).all() for guess in found.answers.values())
         return found
 
     def _of_intervals(
         self, truth: Floats, found: OutOfFold, protocol: str, seed: int
     ) -> tuple[Score, Score]:
         """How often the intervals hold the truth, and how wide they are for that."""
-        name, (low, high) = "quantiles of all answers", found.quantiles.T
-        inside = {SYSTEM: found.covered(truth), name: (low <= truth) & (truth <= high)}
         unit = found.answers[SYSTEM] if found.logs else truth.std()
-        widths = {SYSTEM: (found.high - found.low) / unit, name: (high - low) / unit}
+        widths = {name: np.ptp(ends, axis=1) / unit for name, ends in found.intervals.items()}
+        inside = {name: found.covered(truth, name) for name in found.intervals}
         of = "the answer" if found.logs else "the answers' standard deviation"
         asked = f"{protocol}, {self.level:.0%} asked"
         return (
-            mean_score("interval coverage", inside, SYSTEM, trivial=name, protocol=asked),
+            mean_score("interval coverage", inside, SYSTEM, trivial=QUANTILES, protocol=asked),
             mean_score(
-                "mean relative interval width", widths, SYSTEM, trivial=name,
+                "mean relative interval width", widths, SYSTEM, trivial=QUANTILES,
                 protocol=f"{asked}, width over {of}", direction="lower", seed=seed,
             ),
         )  # fmt: skip
 
 
-def _measure(
-    name: str,
-    metric: Metric,
-    truth: Floats,
-    answers: Mapping[str, Floats],
-    *,
-    protocol: str,
-    seed: int,
-    direction: Direction = "lower",
-) -> Score:
-    """A metric of all answers together, beside that of the baselines on the same rows."""
-    mine, theirs = answers[SYSTEM], answers[STRONG]
-
-    def gain(truth: Floats, mine: Floats, theirs: Floats) -> float:
-        return metric(truth, mine) - metric(truth, theirs)
-
-    return Score(
-        name=name, value=metric(truth, mine), n=len(truth), direction=direction,
-        ci95=bootstrap_ci95(metric, truth, mine, seed=seed), protocol=protocol,
-        trivial=Baseline(name=TRIVIAL, value=metric(truth, answers[TRIVIAL])),
-        strong=Baseline(
-            name=STRONG, value=metric(truth, theirs),
-            gain_ci95=bootstrap_ci95(gain, truth, mine, theirs, seed=seed),
-        ),
-    )  # fmt: skip
+def root_mean_squared_log(truth: Floats, guess: Floats) -> float:
+    """RMSLE without the one that is added for noughts: prices have none."""
+    return float(root_mean_squared_error(np.log(truth), np.log(guess)))
 
 
 def _lightgbm(X: pd.DataFrame, y: Floats, unseen: pd.DataFrame, seed: int) -> Floats:
@@ -171,14 +140,3 @@ def _lightgbm(X: pd.DataFrame, y: Floats, unseen: pd.DataFrame, seed: int) -> Fl
     booster.fit(X.astype(kinds).set_axis(names, axis=1), np.log(y) if log else y)
     guess: Floats = booster.predict(unseen.astype(kinds).set_axis(names, axis=1))
     return np.exp(guess) if log else guess
-
-
-def _submit(model: PriceModel, data: TableSplit, run: Run) -> None:
-    """Writes `submission.csv` for the rows without answers, in Kaggle's format."""
-    if data.extra is None:
-        return
-    answers = model.estimator.predict(model.schema.conform(data.extra))
-    names = [c for c in data.ignored if c in data.extra and data.extra[c].is_unique]
-    table = data.extra[names[:1]].assign(**{data.target: answers})
-    table.to_csv(run.folder / "submission.csv", index=False)
-    run.note(f"submission.csv: answers to the {len(table):,} rows of test.csv.")

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -14,9 +11,7 @@ from sklearn.metrics import ConfusionMatrixDisplay
 from mlfolio.core.run import Run
 from mlfolio.data.labelled import TableSplit
 from mlfolio.parts.tabular.model import TabularModel
-
-POINTS = "points.csv"  # the training rows, in the run's folder
-COLOURS = ("#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442")
+from mlfolio.parts.tabular.star import COLOURS
 
 
 def describe(data: TableSplit, run: Run) -> None:
@@ -75,20 +70,6 @@ def _regions(model: TabularModel, data: TableSplit) -> Figure:
     levels, colours = np.arange(-0.5, len(model.classes)), COLOURS[: len(model.classes)]
     axis.contourf(x, y, codes.reshape(x.shape), levels=levels, colors=colours, alpha=0.25)
     _pair(axis, data.train, data.target, across, down)
-    axis.set(xlabel=across, ylabel=down)
-    axis.legend(fontsize=8)
-    return figure
-
-
-def among(points: pd.DataFrame, row: Mapping[str, Any], target: str) -> Figure:
-    """A row as a star among the training rows, in the two measurements that tell most."""
-    groups = points.drop(columns=target).groupby(points[target])
-    ratio = groups.mean().var() / groups.var().mean()
-    across, down = ratio.sort_values(ascending=False).index[:2]
-    figure = Figure(figsize=(5, 4), layout="constrained")
-    axis = figure.subplots()
-    _pair(axis, points, target, across, down)
-    axis.plot(row[across], row[down], marker="*", markersize=18, color="black", linestyle="none")
     axis.set(xlabel=across, ylabel=down)
     axis.legend(fontsize=8)
     return figure

@@ -31,11 +31,11 @@ from mlfolio.data.splits import folds
 from mlfolio.parts.stats import mean_score, resampled_ci95
 from mlfolio.parts.tabular.model import TabularModel, decide
 from mlfolio.parts.tabular.schema import Schema
+from mlfolio.parts.tabular.star import keep_points
 
 from . import figures
 from .card import CARD
 from .data import TARGET, load_flowers
-from .figures import POINTS
 
 INNER_FOLDS = 5
 TRIVIAL, STRONG = "majority class", "Gaussian naive Bayes"
@@ -64,8 +64,7 @@ class Iris(System):
     def fit(self, data: TableSplit, run: Run) -> TabularModel:
         """Chooses among the candidates by cross-validation inside the training part."""
         figures.describe(data, run)
-        points = data.train[[*data.features, data.target]]
-        points.to_csv(run.folder / POINTS, index=False)  # for the page: a model has no data
+        keep_points(data.X, data.y.to_list(), run)
         with threadpool_limits(1):  # tables this small lose more to threads than they gain
             name, estimator, means = self._choose(data.X, data.y, run.seed)
         table = pd.DataFrame({"log loss": means})

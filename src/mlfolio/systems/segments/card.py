@@ -16,7 +16,6 @@ CARD = Card(
         Promise(metric="silhouette of new customers"),
         Promise(metric="stability", target=0.8),
         Promise(metric="false alarms", direction="lower"),
-        Promise(metric="Brier score", direction="lower"),
     ),
     method=(
         "K-means on standardised columns, skewed ones as logarithms. The gap statistic says "

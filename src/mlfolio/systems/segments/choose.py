@@ -8,12 +8,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import calinski_harabasz_score, silhouette_score
 
-from .clusters import Floats, Labels, k_means, nearest
+from .clusters import Floats, means
 
 REFERENCES = 20  # tables of uniform noise
-FEW_STARTS = 4  # of k-means, the same for customers and noise: a thousand fits are made
+STARTS = 4  # of k-means, the same for customers and noise: a thousand fits are made
 FEWEST = 5  # customers of a segment, on average
-LARGEST = 2000  # customers, drawn at random, that the evidence is taken from
 
 
 class Evidence(NamedTuple):
@@ -44,22 +43,20 @@ def evidence(points: Floats, max_k: int, seed: int) -> Evidence:
         max_k: The largest number tried; less where customers are few.
         seed: Seed of the starts and of the references.
     """
-    if len(points) > LARGEST:
-        points = np.random.default_rng(seed).choice(points, LARGEST, replace=False)
-    max_k = min(max_k, len(points) // FEWEST)
-    labelled = [_cluster(points, k, seed) for k in range(1, max_k + 1)]
-    inertia = np.array([each[1] for each in labelled])
-    table = pd.DataFrame({"inertia": inertia}, index=pd.RangeIndex(1, max_k + 1, name="k"))
-    several = [labels for labels, _ in labelled[1:]]
-    table.loc[2:, "silhouette"] = [silhouette_score(points, labels) for labels in several]
-    table.loc[2:, "Calinski-Harabasz"] = [
-        calinski_harabasz_score(points, labels) for labels in several
-    ]
+    numbers = pd.RangeIndex(1, min(max_k, len(points) // FEWEST) + 1, name="k")
+    fits = [means(k, seed, STARTS).fit(points) for k in numbers]
+    inertia = np.array([fit.inertia_ for fit in fits])
+    table = pd.DataFrame({"inertia": inertia}, index=numbers)
+    for criterion, score in {
+        "silhouette": silhouette_score,
+        "Calinski-Harabasz": calinski_harabasz_score,
+    }.items():
+        table.loc[2:, criterion] = [score(points, fit.labels_) for fit in fits[1:]]
     table["gap"], table["gap error"], grouped = _gap(points, inertia, seed)
     votes = {
         "elbow": elbow(inertia),
-        "silhouette": _best(table["silhouette"]),
-        "Calinski-Harabasz": _best(table["Calinski-Harabasz"]),
+        "silhouette": int(table["silhouette"].argmax()) + 1,
+        "Calinski-Harabasz": int(table["Calinski-Harabasz"].argmax()) + 1,
         "gap": within_one_error(table["gap"].to_numpy(), table["gap error"].to_numpy()),
     }
     if not grouped:
@@ -115,8 +112,8 @@ def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats, bo
     turned = (points - middle) @ axes.T
     low, high = turned.min(axis=0), turned.max(axis=0)
     noise = [rng.uniform(low, high, turned.shape) for _ in range(REFERENCES)]
-    logs = np.log([[_cluster(each, k, seed)[1] for k in range(1, len(inertia) + 1)]
-                   for each in noise])  # fmt: skip
+    ks = range(1, len(inertia) + 1)
+    logs = np.log([[means(k, seed, STARTS).fit(each).inertia_ for k in ks] for each in noise])
     usual = logs.mean(axis=0)
     gap = usual - np.log(np.maximum(inertia, np.finfo(float).tiny))
     leads = np.vstack([gap, usual - logs])
@@ -124,14 +121,3 @@ def _gap(points: Floats, inertia: Floats, seed: int) -> tuple[Floats, Floats, bo
     best = (leads / leads[1:].std(axis=0)).max(axis=1)
     grouped = bool(best[0] > best[1:].max())
     return gap, logs.std(axis=0) * np.sqrt(1 + 1 / REFERENCES), grouped
-
-
-def _best(criterion: pd.Series) -> int:
-    """The k at which a criterion is greatest."""
-    return int(criterion.fillna(-np.inf).to_numpy().argmax()) + 1
-
-
-def _cluster(points: Floats, k: int, seed: int) -> tuple[Labels, float]:
-    """Segments of the points, and the sum of squared distances within them."""
-    labels, distances = nearest(points, k_means(points, k, seed, FEW_STARTS))
-    return labels, float((distances**2).sum())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,21 +15,23 @@ from scipy.spatial.distance import cdist
 from scipy.stats import skew
 from sklearn.cluster import KMeans
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.metrics import adjusted_rand_score
+from sklearn.metrics import adjusted_rand_score, confusion_matrix
 from sklearn.mixture import GaussianMixture
 from sklearn.model_selection import KFold
+from threadpoolctl import threadpool_limits
+
+from mlfolio.parts.conformal import p_values
 
 Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
-Assign = Callable[[Floats], Labels]  # points, shape (n, d), to the numbers of their segments
-Method = Callable[[Floats, int, int], Assign]  # points, k, seed
+Method = Callable[[int, int], Any]  # k and seed to what is fitted to points and predicts labels
 
+MANY = 3000  # customers, drawn at random, that everything but the last centres is found on
 ALARM = 0.01  # share of ordinary new customers that may be called unlike anyone
 SKEWED = 1.0
 FARTHEST = 1e6  # standard deviations beyond which all is the same
 FOLDS = 10  # that give out-of-fold distances
 PRIOR = 5  # customers at the common radius that each segment's own radius is shrunk by
-STARTS = 10
 
 
 class Scale(BaseModel):
@@ -74,8 +77,8 @@ class Typical(BaseModel):
     """How far customers are from the centre of their segment, and who is too far to be one.
 
     Distances count in radii: the root mean square distance of a segment's customers. `usual` are
-    those of customers from centres and radii that were found without them, so a new customer's
-    rank among them is a conformal p-value (Laxhammar and Falkman, 2010).
+    those of customers from centres and radii that were found without them, so that a new
+    customer's rank among them is a conformal p-value.
 
     Attributes:
         radii: Of each segment, shrunk towards the common one where customers are few.
@@ -100,46 +103,59 @@ class Typical(BaseModel):
 
     def share_beyond(self, labels: Labels, distances: Floats) -> Floats:
         """Share of ordinary customers who are at least as far out, in (0, 1], shape (n,)."""
-        far = distances / np.asarray(self.radii)[labels]
-        beyond = len(self.usual) - np.searchsorted(self.usual, far, side="left")
-        shares: Floats = (1 + beyond) / (1 + len(self.usual))
-        return shares
+        return p_values(np.array(self.usual), distances / np.array(self.radii)[labels])
 
     @property
     def alarm(self) -> float:
-        """The share below which a customer is unlike anyone; few customers allow no small one."""
+        """The share up to which a customer is unlike anyone; few customers allow no small one."""
         return max(ALARM, 1 / (1 + len(self.usual)))
 
 
-def k_means(points: Floats, k: int, seed: int, starts: int = STARTS) -> Floats:
-    """Centres of the best of some starts, shape (k, d), the largest segment first."""
-    found = _fitted(KMeans(k, n_init=starts, random_state=seed), points)
-    return in_order(found.cluster_centers_, found.labels_)
-
-
-def moved(points: Floats, centres: Floats) -> Floats:
-    """The centres after k-means went on from them over all points."""
-    found = _fitted(KMeans(len(centres), init=centres, n_init=1), points)
-    return in_order(found.cluster_centers_, found.labels_)
-
-
-def _fitted(means: KMeans, points: Floats) -> KMeans:
-    with warnings.catch_warnings():  # of many equal customers some centres fall together
+@contextmanager
+def quietly() -> Iterator[None]:
+    """One thread, whose sums are the same each time; of equal customers some centres coincide."""
+    with threadpool_limits(1), warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
-        return means.fit(points)
+        yield
 
 
-def in_order(centres: Floats, labels: Labels) -> Floats:
-    """The centres by falling number of customers, equal numbers by place."""
-    counts = np.bincount(labels, minlength=len(centres))
-    return np.asarray(centres[np.lexsort([*centres.T[::-1], -counts])], dtype=np.float64)
+def some(rows: Floats, seed: int) -> Floats:
+    """The rows, or `MANY` of them drawn at random."""
+    if len(rows) <= MANY:
+        return rows
+    return np.random.default_rng(seed).choice(rows, MANY, replace=False)
+
+
+def means(k: int, seed: int, starts: int = 10) -> KMeans:
+    """K-means, the best of some starts."""
+    return KMeans(k, n_init=starts, random_state=seed)
+
+
+def mixture(k: int, seed: int) -> GaussianMixture:
+    """Gaussians with covariances of their own, and a little ridge for values that repeat."""
+    return GaussianMixture(k, reg_covar=1e-3, random_state=seed)
+
+
+def k_means(points: Floats, k: int, seed: int, begin: Floats | None = None) -> Floats:
+    """Centres by falling number of customers, equal numbers by place, shape (k, d).
+
+    Args:
+        points: Customers, shape (n, d).
+        k: How many centres.
+        seed: Seed of the starts.
+        begin: Centres to go on from instead.
+    """
+    fresh = means(k, seed) if begin is None else KMeans(k, init=begin, n_init=1)
+    found = fresh.fit(points)
+    counts = np.bincount(found.labels_, minlength=k)
+    order = np.lexsort([*found.cluster_centers_.T[::-1], -counts])
+    return np.asarray(found.cluster_centers_[order], dtype=np.float64)
 
 
 def nearest(points: Floats, centres: Floats) -> tuple[Labels, Floats]:
     """For each point its nearest centre and the distance to it, both of shape (n,)."""
     distances = cdist(points, centres)
-    labels = distances.argmin(axis=1)
-    return labels, distances[np.arange(len(points)), labels]
+    return distances.argmin(axis=1), distances.min(axis=1)
 
 
 def radii(points: Floats, centres: Floats) -> Floats:
@@ -152,63 +168,24 @@ def radii(points: Floats, centres: Floats) -> Floats:
     return found
 
 
-def by_means(points: Floats, k: int, seed: int) -> Assign:
-    """K-means: each point to its nearest centre."""
-    centres = k_means(points, k, seed)
-    return lambda others: nearest(others, centres)[0]
-
-
-def by_mixture(points: Floats, k: int, seed: int) -> Assign:
-    """A mixture of Gaussians: each point to its likeliest component."""
-    mixture = mixture_of(points, k, seed)
-    return lambda others: np.asarray(mixture.predict(others), dtype=np.int64)
-
-
-def mixture_of(points: Floats, k: int, seed: int) -> GaussianMixture:
-    """Gaussians with covariances of their own, and a little ridge for values that repeat."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        return GaussianMixture(k, reg_covar=1e-3, random_state=seed).fit(points)
-
-
-class Resampled(NamedTuple):
-    """What bootstrap samples say of a segmentation.
-
-    Attributes:
-        agreement: Adjusted Rand index of each sample's segments with the whole's, on the customers
-            that the sample left out, shape (samples,).
-        jaccard: For each sample and segment the best overlap with one of the sample's, on all
-            customers (Hennig, 2007), shape (samples, k).
-    """
-
-    agreement: Floats
-    jaccard: Floats
-
-
-def bootstrap(points: Floats, method: Method, k: int, samples: int, seed: int) -> Resampled:
-    """Segments bootstrap samples of the points anew and compares with the segments of the whole."""
-    whole = method(points, k, seed)(points)
-    agreement, jaccard = [], []
-    for number, drawn in enumerate(draws(len(points), samples, seed)):
-        labels = method(points[drawn], k, seed + number)(points)
-        left_out = np.setdiff1d(np.arange(len(points)), drawn)
-        agreement.append(adjusted_rand_score(whole[left_out], labels[left_out]))
-        jaccard.append(overlaps(whole, labels, k).max(axis=1))
-    return Resampled(np.array(agreement), np.array(jaccard))
-
-
 def draws(n: int, samples: int, seed: int) -> list[Labels]:
     """Bootstrap samples of the positions 0..n-1."""
     rng = np.random.default_rng(seed)
     return [rng.integers(n, size=n) for _ in range(samples)]
 
 
-def overlaps(one: Labels, other: Labels, k: int) -> Floats:
-    """Jaccard index of each of k segments with each of k others, shape (k, k)."""
-    both = _together(one, other, k)
-    either = both.sum(axis=1, keepdims=True) + both.sum(axis=0, keepdims=True) - both
-    shares: Floats = both / np.maximum(either, 1)
-    return shares
+def bootstrap(points: Floats, method: Method, k: int, samples: int, seed: int) -> Floats:
+    """How well segments of bootstrap samples agree with those of the whole, shape (samples,).
+
+    By the adjusted Rand index, on the customers that each sample left out.
+    """
+    whole = method(k, seed).fit(points).predict(points)
+    found = []
+    for number, drawn in enumerate(draws(len(points), samples, seed)):
+        rest = np.setdiff1d(np.arange(len(points)), drawn)
+        labels = method(k, seed + number).fit(points[drawn]).predict(points[rest])
+        found.append(adjusted_rand_score(whole[rest], labels))
+    return np.array(found)
 
 
 def refitted(points: Floats, centres: Floats, samples: int, seed: int) -> Floats:
@@ -227,13 +204,8 @@ def refitted(points: Floats, centres: Floats, samples: int, seed: int) -> Floats
 
 def matched(one: Labels, other: Labels, k: int) -> Labels:
     """For each of k segments the one of k others that stands for it, by most customers in both."""
-    return np.asarray(linear_sum_assignment(-_together(one, other, k))[1], dtype=np.int64)
-
-
-def _together(one: Labels, other: Labels, k: int) -> Floats:
-    """How many points are in each pair of segments, shape (k, k)."""
-    flat = np.bincount(one * k + other, minlength=k * k)
-    return flat.reshape(k, k).astype(np.float64)
+    together = confusion_matrix(one, other, labels=range(k))
+    return np.asarray(linear_sum_assignment(-together)[1], dtype=np.int64)
 
 
 def agreeing(points: Floats, centres: Floats, refits: Floats) -> Floats:
@@ -242,11 +214,6 @@ def agreeing(points: Floats, centres: Floats, refits: Floats) -> Floats:
     Half a refit is added on either side: no number of refits makes anything certain.
     """
     labels, _ = nearest(points, centres)
-    samples, k, d = refits.shape
-    shares = np.zeros(len(points))
-    for at in range(0, len(points), 1000):  # all distances at once would be gigabytes
-        block = slice(at, at + 1000)
-        distances = cdist(points[block], refits.reshape(-1, d)).reshape(-1, samples, k)
-        shares[block] = (distances.argmin(axis=2) == labels[block, None]).sum(axis=1)
-    sure: Floats = (shares + 0.5) / (samples + 1)
+    same = sum((nearest(points, refit)[0] == labels for refit in refits), np.zeros(len(points)))
+    sure: Floats = (same + 0.5) / (len(refits) + 1)
     return sure

@@ -15,18 +15,19 @@ from mlfolio.core.errors import FileError, KnobError, UnknownNameError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.doctor import find_pairs
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.data.labelled import read_numbers, why_left_out
 from mlfolio.data.tables import read_table, require_columns
 
 from .purchases import RFM, Names, by_customer, find_names
 
-INCOME, SCORE = "Annual Income (k$)", "Spending Score (1-100)"
+MALL = ("Annual Income (k$)", "Spending Score (1-100)")
 FEWEST = 30  # customers
 MANY_MISSING = 0.2  # share of the customers from which a column is left out rather than them
-HUGE = 1e100  # whose squares are no numbers any more
 SAMPLE_ROWS = 240
-OTHERS = "others part the customers, see columns="
+NAME_THEM = "name the columns that matter: columns=A,B"
+_ID = re.compile(r"(?i:\b(customer|client|user|member)?_?id)$|[a-z]I[Dd]$")
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Customers:
         """What they are segmented by, shape (n, features)."""
         return self.known[list(self.features)]
 
+    @property
+    def described(self) -> pd.DataFrame:
+        """What says something of them, shape (n, features and others)."""
+        return self.known[[*self.features, *self.others]]
+
     @cached_property
     def info(self) -> DataInfo:
         """What identifies these data; the scores are measured by resampling all of them."""
@@ -77,24 +83,24 @@ class Customers:
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
-        return [*self.notes, *_find_pairs(self.X), *self._find_twice()]
+        findings = [*self.notes, *find_pairs(self.X, NAME_THEM)]
+        if lacking := len(self.table) - len(self.known):
+            missing = f"for lack of {', '.join(self.features)}: {lacking:,} of {len(self.table):,}"
+            findings.append(_note("customers left out", f"in no segment, {missing}"))
+        if self.ids and (twice := int(self.table[self.ids].duplicated().sum())):
+            findings.append(
+                Finding(
+                    level="warning",
+                    check="customers",
+                    message=f"rows of customers who stood there before, by {self.ids!r}: {twice:,}",
+                    fix="one row a customer; of purchases name customer=, date= and amount=",
+                )
+            )
+        return findings
 
     def without_test(self) -> Self:
         """The same: no part of the customers is kept from the fit."""
         return self
-
-    def _find_twice(self) -> list[Finding]:
-        """Customers who stand in the table more than once."""
-        if self.ids is None or not (twice := int(self.table[self.ids].duplicated().sum())):
-            return []
-        return [
-            Finding(
-                level="warning",
-                check="customers",
-                message=f"rows of customers who stood there before, by {self.ids!r}: {twice:,}",
-                fix="one row a customer; of purchases name customer=, date= and amount=",
-            )
-        ]
 
 
 def load_customers(source: Source, columns: Sequence[str], names: Names) -> Customers:
@@ -116,31 +122,33 @@ def load_customers(source: Source, columns: Sequence[str], names: Names) -> Cust
             "customer, date and amount name columns of your own purchases",
             "name them beside it: --data FILE",
         )
-    record = get_dataset("mall-customers")
     notes: list[Finding] = []
     ids = None
     if source.kind == "sample":
         table, name, licence = generate(SAMPLE_ROWS), "generated customers", "Apache-2.0"
     elif source.path is None:
+        record = get_dataset("mall-customers")
         path = place(record.name) / record.files[0].name
         table, name, licence = read_table(path), record.title, record.licence
-        require_columns(table, [INCOME, SCORE], path.name)
+        require_columns(table, list(MALL), path.name)
     else:
         table, name, licence = read_table(source.path), source.path.name, "the user's own"
         if found := find_names(table, names, name):
             table, notes = by_customer(table, found, name)
             ids = found.customer
     notes += read_numbers(table, table.columns, name)
+    ids = ids or next((str(c) for c in table if _is_identifier(table[c])), None)
     features, others, left_out = _choose(table, columns, ids, name)
+    categories = [c for c in others if table[c].nunique() <= 2]  # 0 and 1 and the like
     customers = Customers(
         source=source,
         dataset=name,
         licence=licence,
-        table=table.astype(dict.fromkeys(_two_valued(table, others), object)),
+        table=table.astype(dict.fromkeys(categories, object)),
         features=features,
         others=others,
-        ids=ids or next((c for c in map(str, table) if _is_identifier(table[c])), None),
-        notes=(*notes, *left_out, *_left_out_rows(table, features)),
+        ids=ids,
+        notes=(*notes, *left_out),
     )
     if (different := len(customers.X.drop_duplicates())) < FEWEST:
         raise FileError(
@@ -160,41 +168,33 @@ def _choose(
         if column not in names:
             raise UnknownNameError("column", column, names)
     reasons = {
-        c: "it names the customers" if c == ids or _is_identifier(table[c])
+        c: "it names the customers"
+        if c == ids or _is_identifier(table[c])
         else why_left_out(table[c])
         for c in names
-    }  # fmt: skip
-    usual = [c for c in names if not reasons[c] and not _why_not_parting(table[c])]
-    for wanted in ((INCOME, SCORE), RFM, columns):  # the last that there is counts
-        usual = list(dict.fromkeys(wanted)) if wanted and set(wanted) <= set(names) else usual
-    _require_numbers(table, usual, name)
-    others = [c for c in names if c not in usual and not reasons[c]]
-    said = [f"column {c!r} is left out: {reasons[c]}" for c in names
-            if reasons[c] and c not in usual]  # fmt: skip
-    said += [f"column {c!r} only describes the segments: {_why_not_parting(table[c]) or OTHERS}"
-             for c in others]  # fmt: skip
-    return tuple(usual), tuple(others), [_note("columns", message) for message in said]
+    }
+    shown = [c for c in names if not reasons[c]]
+    weak = {c: _why_not_parting(table[c]) for c in shown}
+    features = [c for c in shown if not weak[c]]
+    for wanted in (MALL, RFM, columns):  # the last that there is counts
+        if wanted and set(wanted) <= set(names):
+            features = list(dict.fromkeys(wanted))
+    _require_numbers(table[features], name)
+    others = [c for c in shown if c not in features]
+    said = [
+        f"column {c!r} is left out: {reason}"
+        for c, reason in reasons.items()
+        if reason and c not in features
+    ]
+    for c in others:
+        reason = weak[c] or "others part the customers, see columns="
+        said.append(f"column {c!r} only describes the segments: {reason}")
+    return tuple(features), tuple(others), [_note("columns", message) for message in said]
 
 
-def _require_numbers(table: pd.DataFrame, columns: Sequence[str], name: str) -> None:
-    """Distances need columns of numbers, two at least, that vary and can be squared."""
-    for column in columns:
-        values = table[column]
-        if not pd.api.types.is_numeric_dtype(values):
-            raise FileError(
-                f"{name}: column {column!r} is no column of numbers",
-                "distances need numbers; name others: columns=A,B",
-            )
-        if values.abs().max() > HUGE:
-            raise FileError(
-                f"{name}: column {column!r} holds {values.abs().max():g}",
-                "write numbers of a size that can be measured, or name others: columns=A,B",
-            )
-    if len(columns) < 2 or any(table[column].nunique() < 2 for column in columns):
-        raise FileError(
-            f"{name} has {len(columns)} columns of numbers to segment by; it takes two that vary",
-            "name them: columns=A,B",
-        )
+def _is_identifier(values: pd.Series) -> bool:
+    """Whether a column names the customers, also where one of them stands there twice."""
+    return bool(_ID.search(str(values.name).strip())) or "identifier" in why_left_out(values)
 
 
 def _why_not_parting(values: pd.Series) -> str:
@@ -211,42 +211,19 @@ def _why_not_parting(values: pd.Series) -> str:
     return f"it is missing in {missing:.0%} of the rows" if missing > MANY_MISSING else ""
 
 
-def _is_identifier(values: pd.Series) -> bool:
-    """Whether a column names the customers, also where one of them stands there twice."""
-    called = re.search(
-        r"\b(customer|client|user|member)?_?id$|[a-z]I[Dd]$", str(values.name).strip()
-    )
-    return bool(called) or "identifier" in why_left_out(values)
-
-
-def _two_valued(table: pd.DataFrame, others: Sequence[str]) -> list[str]:
-    """Columns of 0 and 1 and the like, which are told as categories."""
-    return [c for c in others if table[c].nunique() <= 2]
-
-
-def _left_out_rows(table: pd.DataFrame, features: Sequence[str]) -> list[Finding]:
-    lacking = int(table[list(features)].isna().any(axis=1).sum())
-    if not lacking:
-        return []
-    message = f"in no segment, for lack of {', '.join(features)}: {lacking:,} of {len(table):,}"
-    return [_note("customers left out", message)]
-
-
-def _find_pairs(features: pd.DataFrame) -> list[Finding]:
-    """Columns that say the same, which counts twice in every distance."""
-    matrix = features.corr(method="spearman").abs().to_numpy()
-    pairs = np.argwhere(np.triu(matrix, 1) > 0.95)[:5]
-    names = list(features)
-    return [
-        Finding(
-            level="warning",
-            check="correlated columns",
-            message=f"{names[a]!r} and {names[b]!r} say the same (rank correlation above 0.95) "
-            "and count twice",
-            fix="name the columns that matter: columns=A,B",
+def _require_numbers(features: pd.DataFrame, name: str) -> None:
+    """Distances need columns of numbers, two at least, that vary."""
+    for column in features.columns.difference(features.select_dtypes("number").columns):
+        raise FileError(
+            f"{name}: column {column!r} is no column of numbers",
+            "distances need numbers; name others: columns=A,B",
         )
-        for a, b in pairs
-    ]
+    if features.shape[1] < 2 or (features.nunique() < 2).any():
+        raise FileError(
+            f"{name} has {features.shape[1]} columns of numbers to segment by; it takes two that "
+            "vary",
+            "name them: columns=A,B",
+        )
 
 
 def _note(check: str, message: str) -> Finding:

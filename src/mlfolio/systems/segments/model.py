@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import numpy as np
+from pydantic import PlainSerializer, PlainValidator, TypeAdapter
 from scipy.spatial.distance import cdist
 
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import write_json
 from mlfolio.parts.tabular.schema import Schema
 
-from .clusters import Floats, Scale, Typical, agreeing
+from .clusters import Floats, Scale, Typical, agreeing, nearest
 from .words import Segment
 
 STRANGE = (
@@ -26,6 +27,7 @@ CUT = (
     "not a group that exists"
 )
 NEARNESS = "nearness to this segment rather than to the next, in squared standard deviations"
+Points = Annotated[Floats, PlainValidator(np.asarray), PlainSerializer(np.ndarray.tolist)]
 
 
 class SegmentOutput(Output):
@@ -37,23 +39,24 @@ class SegmentOutput(Output):
             None for a customer unlike anyone seen, whom such an agreement says nothing of.
         segment: Its number, from 1.
         description: The segment in words.
+        suggestion: An idea to test in it, not a finding.
         distance: To its centre, in standard deviations of the columns.
         typical: Share of ordinary customers at least as far from their centres, in (0, 1].
         unlike_anyone: Whether that share is so small that no segment fits.
         second: Name of the next nearest segment.
-        second_distance: To the centre of that one.
     """
 
     answer: str
     segment: int
     description: str
+    suggestion: str
     distance: float
     typical: float
     unlike_anyone: bool
     second: str
-    second_distance: float
 
 
+@dataclass(eq=False)
 class SegmentsModel:
     """Assigns customers to segments.
 
@@ -70,25 +73,14 @@ class SegmentsModel:
 
     output_type: ClassVar[type[Output]] = SegmentOutput
 
-    def __init__(
-        self,
-        schema: Schema,
-        scale: Scale,
-        centres: Floats,
-        refits: Floats,
-        usual: Typical,
-        segments: Sequence[Segment],
-        grouped: bool = True,
-        ignored: Sequence[str] = (),
-    ) -> None:
-        self.schema = schema
-        self.scale = scale
-        self.centres = centres
-        self.refits = refits
-        self.usual = usual
-        self.segments = list(segments)
-        self.grouped = grouped
-        self.ignored = tuple(ignored)
+    schema: Schema
+    scale: Scale
+    centres: Points
+    refits: Points
+    usual: Typical
+    segments: list[Segment]
+    grouped: bool = True
+    ignored: tuple[str, ...] = ()
 
     @cached_property
     def input_type(self) -> type[Input]:
@@ -100,20 +92,16 @@ class SegmentsModel:
         if not inputs:
             return []
         points = self._points(inputs)
-        distances = cdist(points, self.centres)
-        order = np.argsort(distances, axis=1, kind="stable")[:, :2]
-        near = np.take_along_axis(distances, order, axis=1)
-        shares = self.usual.share_beyond(order[:, 0], near[:, 0])
-        agreed = agreeing(points, self.centres, self.refits)
-        found = zip(
-            inputs, order.tolist(), near.tolist(), shares.tolist(), agreed.tolist(), strict=True
-        )
+        labels, distances = nearest(points, self.centres)
+        shares = self.usual.share_beyond(labels, distances).tolist()
+        agreed = agreeing(points, self.centres, self.refits).tolist()
+        found = zip(inputs, points, distances.tolist(), shares, agreed, strict=True)
         return [self._output(*each) for each in found]
 
     def _output(
-        self, row: Input, order: list[int], near: list[float], share: float, agreed: float
+        self, row: Input, point: Floats, distance: float, share: float, agreed: float
     ) -> SegmentOutput:
-        first, second = (self.segments[number] for number in order)
+        first, second = (self.segments[number] for number in self._order(point)[:2])
         strange = share <= self.usual.alarm
         warnings = self.schema.warnings(row)
         if strange:
@@ -126,11 +114,11 @@ class SegmentsModel:
             warnings=warnings,
             segment=first.number,
             description=first.description,
-            distance=near[0],
+            suggestion=first.suggestion,
+            distance=distance,
             typical=share,
             unlike_anyone=strange,
             second=second.name,
-            second_distance=near[1],
         )
 
     def explain(self, inputs: Sequence[Input]) -> list[list[Reason]]:
@@ -138,21 +126,19 @@ class SegmentsModel:
 
         The shares add up exactly; positive ones speak for the segment.
         """
-        if not inputs:
-            return []
-        points = self._points(inputs)
-        order = np.argsort(cdist(points, self.centres), axis=1, kind="stable")
-        first, second = (self.centres[order[:, place]] for place in (0, 1))
-        effects = (points - second) ** 2 - (points - first) ** 2
-        return [
-            sorted(
-                (Reason(feature=name, value=f"{value:g}", effect=effect, unit=NEARNESS)
-                 for name, value, effect in zip(
-                     self.schema.names, self.schema.values(row), shares, strict=True)),
-                key=lambda reason: -abs(reason.effect),
+        return [self._reasons(row) for row in inputs]
+
+    def _reasons(self, row: Input) -> list[Reason]:
+        point = self._points([row])[0]
+        first, second = self.centres[self._order(point)[:2]]
+        shares = ((point - second) ** 2 - (point - first) ** 2).tolist()
+        reasons = [
+            Reason(feature=name, value=f"{value:g}", effect=share, unit=NEARNESS)
+            for name, value, share in zip(
+                self.schema.names, self.schema.values(row), shares, strict=True
             )
-            for row, shares in zip(inputs, effects.tolist(), strict=True)
-        ]  # fmt: skip
+        ]
+        return sorted(reasons, key=lambda reason: -abs(reason.effect))
 
     def examples(self) -> list[Input]:
         """A few customers of the table."""
@@ -160,32 +146,17 @@ class SegmentsModel:
 
     def save(self, folder: Path) -> None:
         """Writes `model.json`."""
-        facts = {
-            "schema": self.schema,
-            "scale": self.scale,
-            "centres": self.centres.tolist(),
-            "refits": self.refits.tolist(),
-            "usual": self.usual,
-            "segments": self.segments,
-            "grouped": self.grouped,
-            "ignored": self.ignored,
-        }
-        write_json(folder / "model.json", facts)
+        write_json(folder / "model.json", TypeAdapter(type(self)).dump_python(self, mode="json"))
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads a stored model."""
-        facts = json.loads((folder / "model.json").read_text("utf-8"))
-        return cls(
-            schema=Schema.model_validate(facts["schema"]),
-            scale=Scale.model_validate(facts["scale"]),
-            centres=np.array(facts["centres"]),
-            refits=np.array(facts["refits"]),
-            usual=Typical.model_validate(facts["usual"]),
-            segments=[Segment.model_validate(segment) for segment in facts["segments"]],
-            grouped=facts["grouped"],
-            ignored=facts["ignored"],
-        )
+        return TypeAdapter(cls).validate_json((folder / "model.json").read_bytes())
+
+    def _order(self, point: Floats) -> list[int]:
+        """The numbers of the segments, the nearest first."""
+        found: list[int] = cdist(point[None], self.centres)[0].argsort(kind="stable").tolist()
+        return found
 
     def _points(self, inputs: Sequence[Input]) -> Floats:
         return self.scale.apply([self.schema.values(row) for row in inputs])

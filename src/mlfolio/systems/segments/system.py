@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 from sklearn.metrics import adjusted_rand_score
-from threadpoolctl import threadpool_limits
 
 from mlfolio.core.card import Card
 from mlfolio.core.errors import KnobError
@@ -19,18 +18,28 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames
 from mlfolio.parts.tabular.schema import Schema
+from mlfolio.parts.tabular.star import keep_points
 
 from . import figures, judge
 from .card import CARD
 from .choose import FEWEST, Evidence, evidence
-from .clusters import Floats, Labels, Scale, Typical, by_mixture, k_means, moved, nearest, refitted
+from .clusters import (
+    Floats,
+    Labels,
+    Scale,
+    Typical,
+    k_means,
+    mixture,
+    nearest,
+    quietly,
+    refitted,
+    some,
+)
 from .data import Customers, load_customers
 from .model import SegmentsModel
 from .purchases import Names
 from .words import describe
 
-MANY = 20_000  # customers, drawn at random, that everything but the last centres is found on
-JUDGED = 5000  # customers, drawn at random, that scores are measured on
 NO_GROUPS = (
     "NO SEGMENTS: by the gap statistic these customers are one crowd, no more grouped than uniform "
     "noise. What follows cuts the crowd into parts; do not take them for groups that exist."
@@ -59,43 +68,41 @@ class Segments(System):
 
     def fit(self, data: Customers, run: Run) -> SegmentsModel:
         """Chooses k, finds the centres, and says in words what they are."""
-        rows = data.known[[*data.features, *data.others]]
-        figures.look(rows, run)
-        with threadpool_limits(1):  # threads sum in another order, and the last digits differ
+        figures.look(data.described, run)
+        with quietly():
             scale = Scale.learn(data.X.to_numpy(dtype=float))
             points = scale.apply(data.X)
-            some = _some(points, MANY, run.seed)
-            found, k = self._choose(some, run)
-            centres = k_means(some, k, run.seed)
-            if len(some) < len(points):
-                centres = moved(points, centres)
-            usual = Typical.learn(some, centres, run.seed)
-            refits = refitted(some, centres, self.resamples, run.seed)
+            drawn = some(points, run.seed)
+            found, k = self._choose(drawn, run)
+            centres = k_means(drawn, k, run.seed)
+            if len(drawn) < len(points):
+                centres = k_means(points, k, run.seed, begin=centres)
             labels, distances = nearest(points, centres)
             model = SegmentsModel(
                 schema=Schema.learn(data.X, complete=True),
                 scale=scale,
                 centres=centres,
-                refits=refits,
-                usual=usual,
-                segments=describe(rows, labels, k),
+                refits=refitted(drawn, centres, self.resamples, run.seed),
+                usual=Typical.learn(drawn, centres, run.seed),
+                segments=describe(data.described, labels, k),
                 grouped=found.grouped,
-                ignored=[str(c) for c in data.table if c not in data.features],
+                ignored=tuple(str(c) for c in data.table if c not in data.features),
             )
-            self._show(model, data, points, labels, run)
+            self._compare(drawn, centres, run)
+        _tell(model, data, labels, run)
+        figures.plane(drawn, _names(model, nearest(drawn, centres)[0]), list(data.features), run)
         _write(model, data, labels, distances, run)
         return model
 
     def evaluate(self, model: SegmentsModel, data: Customers, run: Run) -> Evaluation:
         """Silhouettes, and what comes back when customers are held out or drawn anew."""
-        values = _some(data.X.to_numpy(dtype=float), JUDGED, run.seed)
+        values = some(data.X.to_numpy(dtype=float), run.seed)
         points, k = model.scale.apply(values), len(model.centres)
-        with threadpool_limits(1):
+        with quietly():
             silhouette = judge.silhouette(points, model.centres, list(data.features), run)
             new, alarms = judge.new_customers(values, self.k, self.max_k, self.folds, run)
             stability = judge.stability(points, k, self.resamples, run)
-            brier = judge.calibration(points, k, self.resamples, self.folds, run)
-        return Evaluation(scores=(silhouette, new, stability, alarms, brier))
+        return Evaluation(scores=(silhouette, new, stability, alarms))
 
     def _choose(self, points: Floats, run: Run) -> tuple[Evidence, int]:
         """The evidence, shown, and the number of segments: the knob's or the rule's."""
@@ -113,35 +120,29 @@ class Segments(System):
             run.note(NO_GROUPS)
         return found, k
 
-    def _show(
-        self, model: SegmentsModel, data: Customers, points: Floats, labels: Labels, run: Run
-    ) -> None:
-        """The segments in words, in figures and in a plane, and a Gaussian mixture beside them."""
-        for segment in model.segments:
-            run.note(f"Segment {segment.number}, {segment.name}: {segment.description} "
-                     f"An idea to test, not a finding: {segment.suggestion}")  # fmt: skip
-        numbers = data.known[[*data.features, *data.others]].select_dtypes("number")
-        medians = numbers.groupby(labels + 1).median().rename_axis("segment")
-        medians.insert(0, "customers", np.bincount(labels))
-        run.table("Medians of the segments", medians.round(2))
-        names = [model.segments[label].name for label in labels]
-        figures.keep_points(data.X, names, run)
-        some = _some(np.column_stack([labels, points]), JUDGED, run.seed)
-        labels, points = some[:, 0].astype(int), some[:, 1:]
-        shown = pd.Series([model.segments[label].name for label in labels])
-        figures.plane(points, shown, list(data.features), run)
-        best = figures.mixtures(points, self.max_k, run.seed, run)
-        k = len(model.centres)
-        agreement = adjusted_rand_score(labels, by_mixture(points, k, run.seed)(points))
+    def _compare(self, points: Floats, centres: Floats, run: Run) -> None:
+        """A Gaussian mixture beside k-means: how many components it would have, and which."""
+        k, seed = len(centres), run.seed
+        fits = {n: mixture(n, seed).fit(points) for n in {*range(1, self.max_k + 1), k}}
+        best = min(fits, key=lambda n: float(fits[n].bic(points)))
+        agreement = adjusted_rand_score(nearest(points, centres)[0], fits[k].predict(points))
         run.note(f"A Gaussian mixture of {k} components agrees with k-means by an adjusted Rand "
                  f"index of {agreement:.2f}; by BIC it would have {best}.")  # fmt: skip
 
 
-def _some(rows: Floats, most: int, seed: int) -> Floats:
-    """The rows, or so many of them drawn at random."""
-    if len(rows) <= most:
-        return rows
-    return np.random.default_rng(seed).choice(rows, most, replace=False)
+def _names(model: SegmentsModel, labels: Labels) -> pd.Series:
+    return pd.Series([model.segments[label].name for label in labels])
+
+
+def _tell(model: SegmentsModel, data: Customers, labels: Labels, run: Run) -> None:
+    """The segments in words and in medians; and some customers for the page."""
+    for segment in model.segments:
+        run.note(f"Segment {segment.number}, {segment.name}: {segment.description} "
+                 f"An idea to test, not a finding: {segment.suggestion}")  # fmt: skip
+    medians = data.described.groupby(labels + 1).median(numeric_only=True).rename_axis("segment")
+    medians.insert(0, "customers", np.bincount(labels))
+    run.table("Medians of the segments", medians.round(2))
+    keep_points(data.X, _names(model, labels).to_list(), run)
 
 
 def _write(
@@ -151,8 +152,8 @@ def _write(
     known = data.table[list(data.features)].notna().all(axis=1)
     ids = data.table[data.ids] if data.ids else pd.Series(np.arange(len(data.table)) + 1)
     table = ids.to_frame(data.ids or "row")
-    table.loc[known, "segment"] = [model.segments[label].number for label in labels]
-    table.loc[known, "name"] = [model.segments[label].name for label in labels]
+    table.loc[known, "segment"] = labels + 1
+    table.loc[known, "name"] = _names(model, labels).to_numpy()
     table.loc[known, "distance"] = distances.round(4)
     table["segment"] = table["segment"].astype("Int64")
     table.to_csv(run.folder / "segments.csv", index=False)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -54,7 +52,7 @@ class Segment(BaseModel):
         customers: How many they are.
         share: Of all customers, in (0, 1].
         description: Its size and its columns beside everybody's.
-        suggestion: What could be tried, from rules: an idea, not a finding.
+        suggestion: What could be tried, by rule: an idea to test, not a finding.
     """
 
     number: int
@@ -65,14 +63,6 @@ class Segment(BaseModel):
     suggestion: str
 
 
-class _Level(NamedTuple):
-    """Where a segment stands in one column."""
-
-    column: str
-    level: str  # "low", "", "high"
-    apart: float  # how far the rank of its median is from the middle, in [0, 0.5]
-
-
 def describe(rows: pd.DataFrame, labels: Labels, k: int) -> list[Segment]:
     """Words for each of k segments.
 
@@ -81,40 +71,42 @@ def describe(rows: pd.DataFrame, labels: Labels, k: int) -> list[Segment]:
         labels: The number of each one's segment, from 0, shape (n,).
         k: How many segments there are.
     """
-    numbers = [c for c in rows if pd.api.types.is_numeric_dtype(rows[c])]
     groups = [rows[labels == number] for number in range(k)]
-    levels = [[_level(rows[c], group[c]) for c in numbers] for group in groups]
-    names = _told_apart([_name(found) for found in levels], groups, rows[numbers])
+    ranks = [_ranks(rows.select_dtypes("number"), group) for group in groups]
+    names = [_name(found) for found in ranks]
     return [
         Segment(
             number=number + 1,
-            name=names[number],
+            name=f"{name} (segment {number + 1})" if names.count(name) > 1 else name,
             customers=len(group),
             share=len(group) / len(rows),
-            description=_describe(rows, group, levels[number]),
-            suggestion=_suggest(levels[number]),
+            description=_describe(rows, group),
+            suggestion=_suggest(ranks[number]),
         )
-        for number, group in enumerate(groups)
+        for number, (name, group) in enumerate(zip(names, groups, strict=True))
     ]
 
 
-def _level(everybody: pd.Series, group: pd.Series) -> _Level:
-    """Low or high by the rank of the segment's median among all customers."""
-    column, known = str(everybody.name), everybody.dropna().to_numpy(dtype=float)
-    middle = group.median()
-    if not len(known) or middle != middle:  # nobody's value is known
-        return _Level(column, "", 0.0)
-    rank = float(np.mean(known < middle) + np.mean(known == middle) / 2)
-    level = "low" if rank <= 0.5 - APART else "high" if rank >= 0.5 + APART else ""
-    return _Level(column, level, abs(rank - 0.5))
+def _ranks(numbers: pd.DataFrame, group: pd.DataFrame) -> dict[str, float]:
+    """The rank of the group's median among all customers, by column, from -0.5 to 0.5."""
+    found = {}
+    for column, everybody in numbers.items():
+        known, middle = everybody.dropna(), group[column].median()
+        if middle == middle:  # somebody's value is known
+            rank = np.mean(known < middle) + np.mean(known == middle) / 2
+            found[str(column)] = float(rank - 0.5)
+    return found
 
 
-def _name(levels: Sequence[_Level]) -> str:
+def _level(rank: float) -> str:
+    return "low" if rank <= -APART else "high" if rank >= APART else ""
+
+
+def _name(ranks: dict[str, float]) -> str:
     """What is low or high, in the order of the columns, age first; of many the farthest apart."""
-    strongest = sorted((found for found in levels if found.level), key=lambda f: -f.apart)[:PARTS]
-    told = [found for found in levels if found in strongest]
-    told.sort(key=lambda found: _kind(found.column) != KINDS["age"])
-    return ", ".join(dict.fromkeys(phrase(f.column, f.level) for f in told)) or "near the average"
+    told = sorted(filter(lambda c: _level(ranks[c]), ranks), key=lambda c: -abs(ranks[c]))[:PARTS]
+    told.sort(key=lambda c: (_kind(c) != KINDS["age"], list(ranks).index(c)))
+    return ", ".join(dict.fromkeys(phrase(c, _level(ranks[c])) for c in told)) or "near the average"
 
 
 def phrase(column: str, level: str) -> str:
@@ -136,38 +128,19 @@ def _kind(column: str) -> tuple[str, str, str] | None:
     return None
 
 
-def _told_apart(
-    names: list[str], groups: Sequence[pd.DataFrame], numbers: pd.DataFrame
-) -> list[str]:
-    """The names, each its own: equal ones say the median in which they differ most."""
-    spread = numbers.quantile(0.75) - numbers.quantile(0.25)
-    unique = list(names)
-    for name in {name for name in names if names.count(name) > 1}:
-        same = [at for at, other in enumerate(names) if other == name]
-        medians = pd.DataFrame([groups[at][list(numbers)].median() for at in same])
-        column = ((medians.max() - medians.min()) / spread.where(spread > 0)).fillna(0).idxmax()
-        for at, median in zip(same, medians[column], strict=True):
-            unique[at] = f"{name} ({plain(str(column))} about {median:.3g})"
-    return [
-        name if unique.index(name) == at else f"{name} (segment {at + 1})"
-        for at, name in enumerate(unique)
-    ]
-
-
-def _describe(rows: pd.DataFrame, group: pd.DataFrame, levels: Sequence[_Level]) -> str:
+def _describe(rows: pd.DataFrame, group: pd.DataFrame) -> str:
     """The size, then each column: the median and the middle half, beside everybody's median."""
-    parts = []
-    for column in (found.column for found in levels):
-        low, middle, high = group[column].quantile([0.25, 0.5, 0.75])
-        if middle == middle:
+    parts = [f"{len(group) / len(rows):.0%} of customers ({len(group):,})"]
+    for column, everybody in rows.items():
+        if not pd.api.types.is_numeric_dtype(everybody):
+            parts += _categories(everybody, group[column])
+        elif group[column].notna().any():
+            low, middle, high = group[column].quantile([0.25, 0.5, 0.75])
             parts.append(
-                f"{column}: median {middle:.4g}{UNITS.get(column, '')}, half of them {low:.4g} to "
-                f"{high:.4g} (everybody {rows[column].median():.4g})"
+                f"{column}: median {middle:.4g}{UNITS.get(str(column), '')}, half of them "
+                f"{low:.4g} to {high:.4g} (everybody {everybody.median():.4g})"
             )
-    for name in (str(c) for c in rows if not pd.api.types.is_numeric_dtype(rows[c])):
-        parts += _categories(rows[name], group[name])
-    size = f"{len(group) / len(rows):.0%} of customers ({len(group):,})"
-    return "; ".join([size, *parts]) + "."
+    return "; ".join(parts) + "."
 
 
 def _categories(everybody: pd.Series, group: pd.Series) -> list[str]:
@@ -182,12 +155,12 @@ def _categories(everybody: pd.Series, group: pd.Series) -> list[str]:
     return [f"{everybody.name}: {value} {here[value]:.0%} (everybody {usual[value]:.0%})"]
 
 
-def _suggest(levels: Sequence[_Level]) -> str:
+def _suggest(ranks: dict[str, float]) -> str:
     """The first rule that fits; of two columns of one kind the one that is farther apart counts."""
     standing = {
-        found[0]: level.level
-        for level in sorted(levels, key=lambda each: each.apart)
-        if (found := _kind(level.column))
+        kind[0]: _level(ranks[column])
+        for column in sorted(ranks, key=lambda c: abs(ranks[c]))
+        if (kind := _kind(column))
     }
     return next(
         (text for conditions, text in SUGGESTIONS if conditions.items() <= standing.items()),

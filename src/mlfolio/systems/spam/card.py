@@ -21,7 +21,7 @@ CARD = Card(
     ),
     method=(
         "Word and character n-grams by TF-IDF and eight signs of form. Naive Bayes, logistic "
-        "regression, SVMs, NB-SVM and a blend compete in an inner cross-validation; the winner's "
+        "regression, SVMs and a blend compete in an inner cross-validation; the winner's "
         "out-of-fold scores are calibrated by a sigmoid and give the threshold, the one with the "
         "best F1 among those whose precision is 0.99 with some confidence. Near-duplicates stay in "
         "one fold. What users said of earlier answers is learned from. The claim is nested "
@@ -34,7 +34,7 @@ CARD = Card(
         "Official data are English SMS of about 2004 to 2011, from Britain and Singapore: mails, "
         "other languages and today's campaigns need messages of your own.",
         "It reads what is written. Links, senders, pictures and attachments are not followed, and "
-        "whoever knows the filter can write around it (see the table of disguises).",
+        "whoever knows the filter can write around it (the README has a table of disguises).",
         "Whoever may send feedback may teach it: give keys to people you trust, or feedback=false.",
         "The stored model holds words and pieces of words that occur in two messages or more.",
     ),

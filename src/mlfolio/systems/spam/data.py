@@ -7,24 +7,22 @@ Feedback on the answers of a served model is read beside them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import NamedTuple, Self
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mlfolio.core.errors import FileError, KnobError, nearest
+from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import find_copies, find_imbalance
 from mlfolio.data.fingerprint import fingerprint
-from mlfolio.data.tables import read_table
+from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.track.log import feedback
 
@@ -35,8 +33,6 @@ from .sample import generate
 FILE = "SMSSpamCollection"
 SAMPLE_ROWS = 360
 FEWEST = 25  # groups of messages of each kind: nested cross-validation splits them in 25
-TEXTS = ("text", "message", "v2", "body", "sms", "content", "email")
-LABELS = ("label", "v1", "class", "category", "type", "target", "spam")
 SPAM = {"spam", "junk", "1", "1.0", "true", "yes"}
 HAM = {"ham", "not spam", "legitimate", "0", "0.0", "false", "no"}
 
@@ -107,7 +103,8 @@ class Messages:
         mixed = int(shares.between(0, 1, inclusive="neither").sum())
         if mixed:
             message = f"{mixed:,} groups of near-duplicates hold both spam and ham"
-            findings.append(_warning("labels", message, "look at them: one label may be wrong"))
+            fix = "look at them: one label may be wrong"
+            findings.append(Finding(level="warning", check="labels", message=message, fix=fix))
         cut = sum(len(text) > READ for text in self.texts)
         if cut:
             findings.append(_note("long messages", f"of {cut:,} only {READ:,} characters count"))
@@ -197,47 +194,10 @@ def _read_own(path: Path, text: str, label: str, notes: list[Finding]) -> list[t
         ) from None
     if head[1] and head[0].lower() in SPAM | HAM:
         return read_tabbed(path)
-    table = _read_any_table(path, notes)
-    names = [str(column) for column in table]
-    texts = table[_column("text", text, TEXTS, names, path.name)]
-    labels = table[_column("label", label, LABELS, names, path.name)]
-    known = labels.notna()
-    if not known.all():
-        notes.append(_note("rows left out", f"{(~known).sum():,} rows without a label"))
-    return [
-        ("" if pd.isna(message) else str(message), _is_spam(str(value), path.name))
-        for message, value in zip(texts[known], labels[known], strict=True)
-    ]
-
-
-def _read_any_table(path: Path, notes: list[Finding]) -> pd.DataFrame:
-    """A table in UTF-8, or as Kaggle's copy of the collection in Windows-1252."""
-    try:
-        return read_table(path)
-    except FileError as error:
-        if "is not UTF-8" not in error.message:
-            raise
-    notes.append(_note("encoding", f"{path.name} is not UTF-8 and was read as Windows-1252"))
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / path.name
-        copy.write_text(path.read_text("cp1252", "replace"), "utf-8")
-        return read_table(copy)
-
-
-def _column(knob: str, asked: str, usual: Sequence[str], names: Sequence[str], file: str) -> str:
-    """The column that was asked for, or the first with a usual name."""
-    by_lower = {name.lower(): name for name in reversed(names)}
-    found = by_lower.get(asked.lower()) if asked else next(
-        (by_lower[name] for name in usual if name in by_lower), None
-    )  # fmt: skip
-    if found is None:
-        near = nearest(asked, names) if asked else None
-        raise FileError(
-            f"{file} has no column {asked!r}" if asked else f"{file} has no column of {knob}s",
-            (f"did you mean {near!r}? " if near else "")
-            + f"name it: {knob}=COLUMN, one of {', '.join(names)}",
-        )
-    return found
+    found = read_texts(path, text, label)
+    notes += found.notes
+    spam = [_is_spam(each, path.name) for each in found.labels]
+    return list(zip(found.texts, spam, strict=True))
 
 
 def _is_spam(label: str, file: str) -> bool:
@@ -309,7 +269,3 @@ def _require_enough(data: Messages) -> None:
 
 def _note(check: str, message: str, fix: str = "") -> Finding:
     return Finding(level="note", check=check, message=message, fix=fix)
-
-
-def _warning(check: str, message: str, fix: str) -> Finding:
-    return Finding(level="warning", check=check, message=message, fix=fix)

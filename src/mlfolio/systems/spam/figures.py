@@ -1,20 +1,15 @@
-"""What the report of spam shows: the messages, the choice, the words, how good and how robust."""
+"""What the report of spam shows: the messages, the choice, the words, how good."""
 
 from __future__ import annotations
-
-import random
-from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
-from sklearn.calibration import CalibrationDisplay, calibration_curve
+from sklearn.calibration import CalibrationDisplay
 from sklearn.metrics import ConfusionMatrixDisplay, PrecisionRecallDisplay
 
 from mlfolio.core.run import Run
 
-from .attacks import ATTACKS
-from .clean import FORM, form_of, undisguise
 from .data import Messages
 from .learning import Floats, Ints, Learned
 from .model import CLASSES
@@ -25,24 +20,16 @@ BLUE, RED = "#0072b2", "#d55e00"
 
 
 def describe(data: Messages, run: Run) -> None:
-    """How many messages there are, and how the form of spam differs."""
-    groups = pd.Series(data.groups[: len(data.texts)])
-    counts = {
-        kind: {
-            "messages": int((data.spam == number).sum()),
-            "different texts": int((data.first & (data.spam == number)).sum()),
-            "groups of near-duplicates": groups[data.spam == number].nunique(),
+    """How many messages there are of either kind, and how many of them are copies."""
+    table = pd.DataFrame({"text": data.texts, "group": data.groups[: len(data.texts)]})
+    counts = table.groupby(np.array(CLASSES)[data.spam]).agg(
+        **{
+            "messages": ("text", "size"),
+            "different texts": ("text", "nunique"),
+            "groups of near-duplicates": ("group", "nunique"),
         }
-        for number, kind in enumerate(CLASSES)
-    }
-    run.table("Messages", pd.DataFrame(counts).T, "A group of near-duplicates is in one fold.")
-    form = pd.DataFrame(form_of([undisguise(text) for text in data.texts]), columns=list(FORM))
-    means = form.groupby(data.spam).mean().T.rename(columns=dict(enumerate(CLASSES)))
-    figure = Figure(figsize=(7, 3))
-    axis = figure.subplots()
-    means.plot.barh(ax=axis, color=[BLUE, RED])
-    axis.set_xlabel("mean, or share of the messages")
-    run.figure("The form of spam and ham", figure, "Each sign goes from 0 to 1.")
+    )
+    run.table("Messages", counts, "A group of near-duplicates is in one fold.")
 
 
 def choice(learned: Learned, run: Run) -> None:
@@ -78,29 +65,3 @@ def judge(truth: Ints, chances: Floats, called: Ints, run: Run) -> None:
         axis.legend(fontsize=7)
     figure.tight_layout()
     run.figure("Out-of-fold answers", figure, "Confusions, precision and recall, calibration.")
-    share, mean = calibration_curve(truth, chances, n_bins=BINS)
-    counts = np.histogram(chances, BINS, (0, 1))[0]
-    error = float(np.average(np.abs(share - mean), weights=counts[counts > 0]))
-    run.note(f"Expected calibration error over {BINS} equal bins: {error:.4f}.")
-
-
-def disguised(
-    texts: list[str], chance_of: Callable[[list[str]], Floats], threshold: float, seed: int
-) -> dict[str, dict[str, float]]:
-    """How much of some spam is still found in each disguise, and if disguises were not undone.
-
-    Args:
-        texts: Spam that the model has not seen.
-        chance_of: Probability of spam for texts that are read as they are.
-        threshold: From which one is called spam.
-        seed: Seed of the disguises.
-    """
-    found: dict[str, dict[str, float]] = {}
-    for name, attack in ATTACKS.items():
-        draw = random.Random(seed)  # noqa: S311 - no secrets here
-        sent = [attack(text, draw) for text in texts]
-        found[name] = {
-            "found": float(sum(chance_of([undisguise(t) for t in sent]) >= threshold)),
-            "found if not undone": float(sum(chance_of(sent) >= threshold)),
-        }
-    return found

@@ -95,13 +95,6 @@ def svm(X: csr_array, y: Ints, weight: Floats, seed: int, C: float = 0.3) -> Wei
     return _of(LinearSVC(C=C, random_state=seed).fit(X, y, weight))
 
 
-def nb_svm(X: csr_array, y: Ints, weight: Floats, seed: int, C: float = 0.1) -> Weights:
-    """A linear SVM on features scaled by naive Bayes (Wang and Manning, 2012, section 2.3)."""
-    ratio, _ = naive_bayes(X, y, weight, seed, alpha=1.0)
-    weights, bias = svm(csr_array(X.multiply(ratio)), y, weight, seed, C)
-    return weights * ratio, bias
-
-
 def blend(X: csr_array, y: Ints, weight: Floats, seed: int) -> Weights:
     """An SVM and a third of naive Bayes, each scaled to scores of unit deviation."""
     weights, bias = np.zeros(X.shape[1]), 0.0
@@ -118,7 +111,6 @@ CANDIDATES: dict[str, Learner] = {
     "logistic regression, C 100": partial(logistic, C=100.0),
     "SVM, C 0.3": svm,
     "SVM, C 1": partial(svm, C=1.0),
-    "NB-SVM": nb_svm,
     "SVM + naive Bayes": blend,
 }
 

@@ -1,7 +1,4 @@
-"""The scores of spam: rates, ranking and calibration, with intervals over groups of copies.
-
-Near-duplicates stand or fall together, so the bootstrap draws groups of them, not messages.
-"""
+"""The scores of spam: rates, ranking and calibration, with intervals over groups of copies."""
 
 from __future__ import annotations
 
@@ -13,13 +10,13 @@ from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score
 
 from mlfolio.core.score import Baseline, Score
-from mlfolio.parts.stats import bootstrap_ci95
+from mlfolio.parts.stats import bootstrap_ci95, grouped_score
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Answers = Mapping[str, Floats]
 SYSTEM, STRONG, BAYES = "this system", "characters 2-5 + linear SVM", "naive Bayes on words"
-ALL, NONE = "all is spam", "nothing is spam"
+ALL, NONE, BASE = "all is spam", "nothing is spam", "base rate"
 
 # From the numbers of spam found, of false alarms, of spam missed and of ham let through.
 RATES: Final[dict[str, Callable[..., float]]] = {
@@ -35,48 +32,33 @@ RATES: Final[dict[str, Callable[..., float]]] = {
 }
 
 
-def rate(
-    name: str,
-    truth: Ints,
-    answers: Answers,
-    group: Ints,
-    protocol: str,
-    seed: int,
-    called: str = "",
-) -> Score:
-    """A rate of right and wrong answers beside its rivals.
+def rates(truth: Ints, answers: Answers, group: Ints, protocol: str, seed: int) -> dict[str, Score]:
+    """Rates of right and wrong answers beside those of their rivals, by the names of `RATES`.
 
     Args:
-        name: A name in `RATES`.
         truth: 1 for spam, shape (n,).
         answers: For the system and its rival 1 for what each calls spam.
         group: Group of near-duplicates of each message.
         protocol: How it was measured.
         seed: Seed of the bootstrap.
-        called: What to call it, if not by its name.
-    """  # fmt: skip
-    of = RATES[name]
-    counts = {who: _counts(truth, answers[who], group) for who in (SYSTEM, STRONG)}
-    trivial = NONE if name in ("accuracy", "false alarms per 1000 ham") else ALL
-    dull = _counts(truth, np.full(len(truth), float(trivial == ALL)), group)
+    """
+    called = {SYSTEM: answers[SYSTEM], STRONG: answers[STRONG]}
+    called |= {ALL: np.ones(len(truth)), NONE: np.zeros(len(truth))}
+    counts = {who: outcomes(truth, yes) for who, yes in called.items()}
+    return {
+        name: grouped_score(
+            name, of, counts, SYSTEM, group, strong=STRONG, protocol=protocol, seed=seed,
+            trivial=NONE if name in ("accuracy", "false alarms per 1000 ham") else ALL,
+            direction="lower" if name.startswith("false") else "higher",
+        )
+        for name, of in RATES.items()
+    }  # fmt: skip
 
-    def gain(*columns: Ints) -> float:
-        return of(*_sums(columns[:4])) - of(*_sums(columns[4:]))
 
-    return Score(
-        name=called or name,
-        value=float(of(*_sums(counts[SYSTEM]))),
-        direction="lower" if name.startswith("false") else "higher",
-        n=len(truth),
-        ci95=bootstrap_ci95(lambda *columns: of(*_sums(columns)), *counts[SYSTEM], seed=seed),
-        protocol=protocol,
-        trivial=Baseline(name=trivial, value=float(of(*_sums(dull)))),
-        strong=Baseline(
-            name=STRONG,
-            value=float(of(*_sums(counts[STRONG]))),
-            gain_ci95=bootstrap_ci95(gain, *counts[SYSTEM], *counts[STRONG], seed=seed),
-        ),
-    )
+def outcomes(truth: Ints, called: Floats) -> list[NDArray[np.bool_]]:
+    """Which messages are hits, false alarms, misses and passes, each of shape (n,)."""
+    spam, yes = truth == 1, called == 1
+    return [spam & yes, ~spam & yes, spam & ~yes, ~spam & ~yes]
 
 
 def ranking(truth: Ints, answers: Answers, group: Ints, protocol: str, seed: int) -> Score:
@@ -101,39 +83,9 @@ def ranking(truth: Ints, answers: Answers, group: Ints, protocol: str, seed: int
 
 def brier(truth: Ints, answers: Answers, group: Ints, protocol: str, seed: int) -> Score:
     """Mean squared error of the probabilities."""
-    _, place = np.unique(group, return_inverse=True)
-    size = np.bincount(place)
-    errors = {
-        who: np.bincount(place, (answers[who] - truth) ** 2)
-        for who in ("chance", "bayes chance", "base rate")
-    }
-    mine, theirs = errors["chance"], errors["bayes chance"]
-    value = {who: float(error.sum() / size.sum()) for who, error in errors.items()}
-    return Score(
-        name="Brier score",
-        value=value["chance"],
-        direction="lower",
-        n=len(truth),
-        ci95=bootstrap_ci95(lambda e, n: e.sum() / n.sum(), mine, size, seed=seed),
-        protocol=protocol,
-        trivial=Baseline(name="base rate", value=value["base rate"]),
-        strong=Baseline(
-            name=BAYES,
-            value=value["bayes chance"],
-            gain_ci95=bootstrap_ci95(
-                lambda a, b, n: (a.sum() - b.sum()) / n.sum(), mine, theirs, size, seed=seed
-            ),
-        ),
-    )
-
-
-def _counts(truth: Ints, called: Floats, group: Ints) -> list[Ints]:
-    """For each group its hits, alarms, misses and passes, four arrays of shape (groups,)."""
-    _, place = np.unique(group, return_inverse=True)
-    spam, yes = truth == 1, called == 1
-    kinds = (spam & yes, ~spam & yes, spam & ~yes, ~spam & ~yes)
-    return [np.bincount(place, kind).astype(np.int64) for kind in kinds]
-
-
-def _sums(columns: list[Ints] | tuple[Ints, ...]) -> list[float]:
-    return [float(column.sum()) for column in columns]
+    chances = {SYSTEM: answers["chance"], BAYES: answers["bayes chance"], BASE: answers[BASE]}
+    columns = {who: [(said - truth) ** 2, np.ones(len(truth))] for who, said in chances.items()}
+    return grouped_score(
+        "Brier score", lambda error, n: error / n, columns, SYSTEM, group, trivial=BASE,
+        strong=BAYES, protocol=protocol, direction="lower", seed=seed,
+    )  # fmt: skip

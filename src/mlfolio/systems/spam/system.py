@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy.special import expit
 from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
@@ -29,14 +28,12 @@ from . import figures
 from .card import CARD
 from .clean import form_of, read, undisguise
 from .data import Messages, load_messages
-from .learning import KINDS, Learned, Rows, learn
-from .model import CLASSES, READ, Message, SpamModel, features
-from .scores import BAYES, RATES, STRONG, SYSTEM, Floats, Ints, brier, ranking, rate
+from .learning import KINDS, Rows, learn
+from .model import READ, SpamModel
+from .scores import BASE, BAYES, STRONG, SYSTEM, Floats, Ints, brier, ranking, rates
 
 ONE_OF_A_KIND = "F1 of spam, one of a kind"
-CORRECTION = (
-    2.0  # messages that one correction counts for: with one, thousands of others outvote some
-)
+CORRECTION = 2.0  # messages that a correction counts for: with one, some are outvoted
 
 
 class Spam(System):
@@ -71,9 +68,7 @@ class Spam(System):
                 "has kept it out of fold, which may be luck."
             )
         longest = min(READ, max(map(len, data.texts)))
-        model = SpamModel(learned.encoder, learned.linear, learned.threshold, longest)
-        _heard(model, data, run)
-        return model
+        return SpamModel(learned.encoder, learned.linear, learned.threshold, longest)
 
     def evaluate(self, model: SpamModel, data: Messages, run: Run) -> Evaluation:
         """Nested cross-validation: the whole of `fit` is repeated on each outer training part."""
@@ -87,13 +82,14 @@ class Spam(System):
         alone = f"{protocol}, one message of each group of near-duplicates"
         _, first = np.unique(group, return_index=True)
         one = {name: values[first] for name, values in answers.items()}
-        measured = [rate(name, truth, answers, group, protocol, run.seed) for name in RATES]
-        measured += [
+        measured = rates(truth, answers, group, protocol, run.seed)
+        apart = rates(truth[first], one, group[first], alone, run.seed)["F1 of spam"]
+        more = (
             ranking(truth, answers, group, protocol, run.seed),
             brier(truth, answers, group, protocol, run.seed),
-            rate("F1 of spam", truth[first], one, group[first], alone, run.seed, ONE_OF_A_KIND),
-        ]
-        return Evaluation(scores=tuple(measured))
+            apart.model_copy(update={"name": ONE_OF_A_KIND}),
+        )
+        return Evaluation(scores=(*measured.values(), *more))
 
     def _out_of_fold(self, data: Messages, rows: Rows, run: Run) -> dict[str, Floats]:
         """What was said of each judged message by fits that did not see its group.
@@ -104,7 +100,6 @@ class Spam(System):
         """
         answers: dict[str, Floats] = defaultdict(lambda: np.zeros(len(rows)))
         texts = np.array([*data.texts, *data.corrections.texts], dtype=object)
-        attacked: list[pd.DataFrame] = []
         splits = rows.folds(self.folds, run.seed)
         for number, (train, test) in enumerate(run.progress(splits, "outer folds")):
             seen, unseen = rows[train], rows[test]
@@ -112,17 +107,13 @@ class Spam(System):
             chances = learned.chances(unseen)
             answers["chance"][test] = chances
             answers[SYSTEM][test] = chances >= learned.threshold
-            answers["base rate"][test] = seen.spam.mean()
+            answers[BASE][test] = seen.spam.mean()
             for name, told in _rivals(texts[train], seen.spam, texts[test], run.seed).items():
                 answers[name][test] = told
             run.note(f"Outer fold {number + 1} chose {learned.chosen}.")
             run.log(number, threshold=learned.threshold, alarms=float(
                 ((chances >= learned.threshold) & (unseen.spam == 0) & unseen.judged).sum()
             ))  # fmt: skip
-            spam = texts[test[(unseen.spam == 1) & unseen.judged]].tolist()
-            attacked.append(_attacked(learned, spam, run.seed))
-        total = sum(attacked[1:], attacked[0]) / int(rows.spam[rows.judged].sum())
-        run.table("Disguised spam", total.round(3), "Share of unseen spam that is called spam.")
         return {name: values[rows.judged] for name, values in answers.items()}
 
 
@@ -151,16 +142,6 @@ def _rivals(texts: NDArray[Any], spam: Ints, unseen: NDArray[Any], seed: int) ->
     return {STRONG: margin > 0, "margin": margin, BAYES: chance >= 0.5, "bayes chance": chance}
 
 
-def _attacked(learned: Learned, spam: list[str], seed: int) -> pd.DataFrame:
-    """How many of some spam are found in each disguise."""
-
-    def chance_of(texts: list[str]) -> Floats:
-        X = features(learned.encoder, [read(text) for text in texts], form_of(texts))
-        return np.asarray(expit(learned.linear.scores(X)[:, 0]))
-
-    return pd.DataFrame(figures.disguised(spam, chance_of, learned.threshold, seed)).T
-
-
 def _told(data: Messages) -> str:
     """What the protocol says of corrections: with others, a score is another score."""
     told = data.corrections
@@ -168,16 +149,3 @@ def _told(data: Messages) -> str:
         return ""
     which = fingerprint(pd.DataFrame(told._asdict()))[:8]
     return f", with {len(told.texts)} corrections of users ({which}) in the training folds"
-
-
-def _heard(model: SpamModel, data: Messages, run: Run) -> None:
-    """Says how many corrections the new model answers as users said."""
-    told = data.corrections
-    if not told.texts:
-        return
-    answers = model.predict([Message(text=text) for text in told.texts])
-    right = sum(a.answer == CLASSES[s] for a, s in zip(answers, told.spam, strict=True))
-    run.note(
-        f"Of {len(told.texts):,} corrections by users, learned from with the weight of "
-        f"{CORRECTION:g} messages each, the new model answers {right:,} as they said."
-    )

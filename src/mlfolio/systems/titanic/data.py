@@ -8,15 +8,14 @@ import numpy as np
 import pandas as pd
 
 from mlfolio.core.source import Source
-from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.labelled import (
     TableSplit,
     choose_features,
     labelled_rows,
+    read_labelled,
     require_classes,
     require_own,
 )
-from mlfolio.data.tables import labelled_files, read_table, require_columns
 
 from .features import TITANIC_COLUMNS, is_passenger_list
 
@@ -43,35 +42,12 @@ def load_passengers(source: Source, target: str, drop: Sequence[str] = ()) -> Ta
         UserError: The table cannot be used, or a knob names a column that is not there.
     """
     require_own(source, target, TARGET)
-    record = get_dataset("titanic")
-    extra = None
-    if source.kind == "sample":
-        table, name, licence = generate(SAMPLE_ROWS), "generated passengers", "Apache-2.0"
-    else:
-        path, extra_path = labelled_files(source.path or place("titanic"))
-        name = path.name if source.path else record.title
-        licence = "the user's own" if source.path else record.licence
-        table = read_table(path, target)
-        if source.path is None:
-            require_columns(table, [*COLUMNS, target], str(path))
-        extra = read_table(extra_path) if extra_path else None
-    rows, notes = labelled_rows(table, target, name)
-    rows[target] = require_classes(rows[target], name, exactly=2, fewest=FEWEST)
+    read = read_labelled(source, "titanic", COLUMNS, target, lambda: generate(SAMPLE_ROWS))
+    rows, notes = labelled_rows(read.table, target, read.name)
+    rows[target] = require_classes(rows[target], read.name, exactly=2, fewest=FEWEST)
     texts = TITANIC_COLUMNS if is_passenger_list(str(c) for c in rows if c not in drop) else ()
-    features, left_out = choose_features(rows, target, name, drop=drop, texts=texts)
-    if extra is not None:
-        require_columns(extra, list(features), "test.csv")
-    return TableSplit(
-        source=source,
-        dataset=name,
-        licence=licence,
-        target=target,
-        features=features,
-        train=rows,
-        test=rows.iloc[:0],
-        extra=extra,
-        notes=(*notes, *left_out),
-    )
+    features, left_out = choose_features(rows, target, read.name, drop=drop, texts=texts)
+    return TableSplit.whole(source, read, target, rows, features, [*notes, *left_out])
 
 
 def generate(rows: int, seed: int = 0) -> pd.DataFrame:

@@ -17,12 +17,12 @@ from threadpoolctl import threadpool_limits
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
 from mlfolio.data.splits import folds
-from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.stats import mean_score, metric_score
 from mlfolio.parts.tabular import figures
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
 from mlfolio.parts.tabular.schema import Schema
@@ -65,7 +65,7 @@ class Titanic(System):
             )
         figures.candidates(found, run)
         model = TitanicModel(schema, estimator, data.classes, self.threshold, ignored=data.ignored)
-        _submit(model, data, run)
+        data.submit(lambda rows: _answers(model, rows), run)
         return model
 
     def evaluate(self, model: TitanicModel, data: TableSplit, run: Run) -> Evaluation:
@@ -78,19 +78,10 @@ class Titanic(System):
         figures.judge(model, data, chances, rivals, _groups(data.X), run)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold stratified cross-validation"
         accuracy = self._accuracy("accuracy", answers, truth, protocol)
-        auc = Score(
-            name="AUC",
-            value=float(roc_auc_score(truth, chances)),
-            n=len(truth),
-            ci95=bootstrap_ci95(roc_auc_score, truth, chances, seed=run.seed),
-            protocol=protocol,
-            trivial=Baseline(name="chance", value=0.5),
-            strong=Baseline(
-                name=STRONG,
-                value=roc_auc_score(truth, answers[STRONG]),
-                gain_ci95=bootstrap_ci95(_auc_gain, truth, chances, answers[STRONG], seed=run.seed),
-            ),
-        )
+        auc = metric_score(
+            "AUC", roc_auc_score, truth, {**answers, "chance": np.zeros(len(truth))}, SYSTEM,
+            trivial="chance", strong=STRONG, protocol=protocol, seed=run.seed,
+        )  # fmt: skip
         errors = {name: (guess - truth) ** 2 for name, guess in answers.items()}
         brier = mean_score(
             "Brier score", errors, SYSTEM, trivial=TRIVIAL, strong=STRONG,
@@ -162,16 +153,9 @@ def _groups(rows: pd.DataFrame) -> list[pd.Series]:
     return groups[:8]
 
 
-def _submit(model: TitanicModel, data: TableSplit, run: Run) -> None:
-    """Writes `submission.csv` for the rows without answers, in Kaggle's format."""
-    if data.extra is None:
-        return
-    found = model.estimator.predict_proba(model.schema.conform(data.extra))
-    answers = [model.classes[position] for position in model.decide(found)]
-    names = [c for c in data.ignored if c in data.extra and data.extra[c].is_unique]
-    table = data.extra[names[:1]].assign(**{data.target: answers})
-    table.to_csv(run.folder / "submission.csv", index=False)
-    run.note(f"submission.csv: answers to the {len(table):,} rows of test.csv.")
+def _answers(model: TitanicModel, rows: pd.DataFrame) -> list[int | str]:
+    chances = model.estimator.predict_proba(model.schema.conform(rows))
+    return [model.classes[position] for position in model.decide(chances)]
 
 
 def _codes(data: TableSplit) -> NDArray[np.int64]:
@@ -194,7 +178,3 @@ def _lightgbm(X: pd.DataFrame, y: NDArray[np.int64], unseen: pd.DataFrame, seed:
     booster.fit(pd.DataFrame(encoder.transform(X)), y)
     chances: Floats = booster.predict_proba(pd.DataFrame(encoder.transform(unseen)))[:, 1]
     return chances
-
-
-def _auc_gain(truth: NDArray[np.int64], mine: Floats, theirs: Floats) -> float:
-    return float(roc_auc_score(truth, mine) - roc_auc_score(truth, theirs))

@@ -1,4 +1,4 @@
-"""Prediction intervals that hold how often they say: normalised conformal prediction.
+"""Intervals that hold as often as they say, and how strange a row is: conformal prediction.
 
 The error that a model makes on rows that it did not see, divided by the error to be expected of
 such a row, is about equally large everywhere; so its quantile, times the error to be expected of a
@@ -39,6 +39,21 @@ def conformal_quantile(scores: Floats, level: float) -> float:
     """
     rank = min(math.ceil((len(scores) + 1) * level), len(scores))
     return float(np.sort(scores)[rank - 1])
+
+
+def p_values(usual: Floats, scores: Floats) -> Floats:
+    """Conformal p-values: the share of usual rows that are at least as strange, shape (n,).
+
+    Each is the chance, at most, that an ordinary new row has so high a score (Laxhammar and
+    Falkman, 2010, Conformal prediction for distribution-independent anomaly detection).
+
+    Args:
+        usual: Nonconformity of ordinary rows that had no part in the fit, sorted, shape (m,).
+        scores: Nonconformity of the rows in question, shape (n,).
+    """
+    beyond = len(usual) - np.searchsorted(usual, scores, side="left")
+    shares: Floats = (1 + beyond) / (1 + len(usual))
+    return shares
 
 
 class Spread(BaseEstimator):
