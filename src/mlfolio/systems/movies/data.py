@@ -87,19 +87,20 @@ class Watched:
         """Whether there are ratings, and not all the same."""
         return bool(self.table["rating"].min() < self.table["rating"].max())
 
-    def matrix(self, rows: pd.DataFrame | None = None, ratings: bool = False) -> Sparse:
-        """Users by films: 1, or the rating, where there is one.
+    @cached_property
+    def good(self) -> float:
+        """The least rating that counts as a good one, the median; 0 without ratings."""
+        return float(self.table["rating"].median()) if self.rated else 0.0
+
+    def matrix(self, rows: pd.DataFrame | None = None) -> Sparse:
+        """Users by films, with the rating of what was seen, NaN where there is none.
 
         Args:
             rows: Of the table; None for all.
-            ratings: Whether ratings are wanted; rows without one are then left out.
         """
         taken = self.table if rows is None else rows
-        taken = taken[taken["rating"].notna()] if ratings else taken
         shape = (len(self.users), len(self.films))
-        return interactions(
-            taken["user"], taken["film"], shape, taken["rating"] if ratings else None
-        )
+        return interactions(taken["user"], taken["film"], shape, taken["rating"])
 
     @cached_property
     def facts(self) -> NDArray[np.float64]:

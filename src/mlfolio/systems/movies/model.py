@@ -20,10 +20,11 @@ from mlfolio.core.run import write_json
 from mlfolio.parts.recsys.interactions import Sparse, interactions
 
 from .ratings import Ratings
-from .recommenders import Blend, Factors, Floats, ItemWeights
+from .recommenders import Blend, Factors, Floats, ItemWeights, levels
 from .titles import Titles
 
 MAX_TITLES = 200
+CSR = ("data", "indices", "indptr")  # what a sparse matrix is made of
 SLIDE = 4.0  # standard deviations of fame that the popularity slider moves films by, end to end
 PULLED = 3  # liked films that are told as the reason
 SIMILAR = 10
@@ -94,14 +95,14 @@ class MoviesOutput(Output):
     """Films to watch.
 
     Attributes:
-        answer: The titles, best first.
+        answer: The title of the first; empty if there is nothing to recommend.
         confidence: The chance that the person, having watched the first, would rate it well (see
             the README); None without ratings.
-        recommendations: The same with their facts and reasons.
+        recommendations: All of them, best first, with their facts and reasons.
         similar: Films that the same people have seen as the one in `similar_to`, most alike first.
     """
 
-    answer: list[str]
+    answer: str
     recommendations: list[Recommendation]
     similar: list[str]
 
@@ -112,7 +113,7 @@ def _stored(array: Floats) -> Floats:
 
 
 class Known(NamedTuple):
-    """What is known of one person: films seen, ratings (NaN where there is none), all numbers."""
+    """What is known of one person: rating of each film seen (NaN: none), and those disliked."""
 
     films: dict[int, float]
     disliked: set[int]
@@ -125,8 +126,7 @@ class MoviesModel:
         films: `title`, `year`, `genres`, shape (films, 3).
         blend: What scores them.
         ratings: What predicts ratings; None where there were none.
-        seen: Who has seen what, users by films.
-        stars: The ratings, users by films; empty where there are none.
+        watched: The ratings, NaN where there is none, of what was seen; users by films.
         users: The users' names.
         good: The least rating that counts as a good one; 0 without ratings.
         usual: Ratings that stand for "liked" and for "disliked" where none is given.
@@ -139,28 +139,22 @@ class MoviesModel:
         films: pd.DataFrame,
         blend: Blend,
         ratings: Ratings | None,
-        seen: Sparse,
-        stars: Sparse,
+        watched: Sparse,
         users: Sequence[str],
         good: float = 0.0,
         usual: tuple[float, float] = (0.0, 0.0),
     ) -> None:
         self.films = films
-        self.blend = Blend(
-            ItemWeights(_stored(blend.ease.weights)),
-            replace(blend.als, films=_stored(blend.als.films)),
-            blend.weight,
-        )
+        self.blend = replace(blend, members=tuple(each.changed(_stored) for each in blend.members))
         self.ratings = ratings and ratings.changed(_stored)
-        self.seen = seen
-        self.stars = stars
+        self.watched = watched
         self.users = list(users)
         self.good = good
         self.usual = usual
-        counts = np.asarray(seen.sum(axis=0)).ravel()
+        counts = np.bincount(watched.indices, minlength=len(films))
         fame = np.log1p(counts)
         self._fame: Floats = (fame - fame.mean()) / (fame.std() or 1)
-        self._counts = counts
+        self._famous = counts >= np.quantile(counts, 0.75)
         self._titles = Titles(list(films["title"]), counts.tolist())
         self._genres = [set(text.split("|")) - {""} for text in films["genres"]]
 
@@ -193,52 +187,49 @@ class MoviesModel:
         """Recommendations for each person."""
         if not inputs:
             return []
-        told = [self._known(row) for row in inputs]
-        people = [known for known, _ in told]
-        shape = (len(people), len(self.films))
-        liked = [[film for film in known.films if film not in known.disliked] for known in people]
-        rows = interactions(
-            np.repeat(np.arange(len(people)), [len(films) for films in liked]),
-            np.array([film for films in liked for film in films], dtype=np.int64), shape,
-        )  # fmt: skip
-        scores = np.concatenate(
-            [self.blend.score(rows[start : start + 100]) for start in range(0, len(people), 100)]
+        people, warnings = zip(*map(self._known, inputs), strict=True)
+        liked = self._rows(
+            [{f: v for f, v in known.films.items() if f not in known.disliked} for known in people]
         )
-        vectors = self._vectors(people, shape) if self.ratings else None
-        return [
-            self._output(
-                row, known, warnings, scores[number], np.array(liked[number], dtype=np.int64),
-                None if vectors is None else tuple(part[number] for part in vectors),
-            )
-            for number, (row, (known, warnings)) in enumerate(zip(inputs, told, strict=True))
-        ]  # fmt: skip
+        liked.data = levels(liked.data, self.good)
+        blocks = range(0, len(people), 100)
+        scores = np.concatenate([self.blend.score(liked[at : at + 100]) for at in blocks])
+        vectors: Sequence[Any] = [None] * len(people)
+        if self.ratings is not None:
+            rated = [{f: v for f, v in known.films.items() if v == v} for known in people]
+            vectors = list(zip(*self.ratings.people(self._rows(rated)), strict=True))
+        each = zip(inputs, people, warnings, scores, liked, vectors, strict=True)
+        return [self._output(*parts) for parts in each]
+
+    def _rows(self, people: Sequence[dict[int, float]]) -> Sparse:
+        """People by films."""
+        users = np.repeat(np.arange(len(people)), [len(films) for films in people])
+        films = np.array([film for each in people for film in each], dtype=np.int64)
+        values = [value for each in people for value in each.values()]
+        return interactions(users, films, (len(people), len(self.films)), np.array(values))
 
     def _known(self, row: MoviesInput) -> tuple[Known, list[str]]:
         """What the question and, for a user of the data, the data tell of somebody."""
-        known, warnings = Known({}, set()), []
+        known = Known({}, set())
         if row.user is not None:
-            number = self._numbers[row.user]
-            known.films.update(dict.fromkeys(self.seen[number].indices.tolist(), np.nan))
-            stars = self.stars[number]
-            known.films.update(zip(stars.indices.tolist(), stars.data.tolist(), strict=True))
-        for titles, usual, bad in ((row.liked, self.usual[0], False),
-                                   (row.disliked, self.usual[1], True)):  # fmt: skip
-            named, given = zip(*map(self._parted, titles), strict=True) if titles else ((), ())
-            found, unknown = self._titles.find_all(named)
+            mine = self.watched[self._numbers[row.user]]
+            known.films.update(zip(mine.indices.tolist(), mine.data.tolist(), strict=True))
+        warnings: list[str] = []
+        for titles, usual in ((row.liked, self.usual[0]), (row.disliked, self.usual[1])):
+            told = [self._parted(title) for title in titles]
+            films, unknown = self._titles.find_all([title for title, _ in told])
             warnings += unknown
-            for film, stars_given in zip(found, given, strict=True):
+            for film, (_, stars) in zip(films, told, strict=True):
                 if film is None:
                     continue
-                known.films[film] = usual if stars_given is None else stars_given
-                low = stars_given is not None and self.good > 0 and stars_given < self.usual[1]
-                (known.disliked.add if bad or low else known.disliked.discard)(film)
-        if self.ratings is not None:
-            for film, value in known.films.items():
-                clipped = min(max(value, self.ratings.low), self.ratings.high)
-                if clipped != value and value == value:
+                value = usual if stars is None else stars
+                if self.ratings and not self.ratings.low <= value <= self.ratings.high:
                     span = f"{self.ratings.low:g} to {self.ratings.high:g}"
-                    warnings.append(f"ratings go from {span}; {value:g} is taken as {clipped:g}")
-                    known.films[film] = clipped
+                    warnings.append(f"ratings go from {span}; {value:g} is taken as the nearest")
+                    value = min(max(value, self.ratings.low), self.ratings.high)
+                known.films[film] = value if self.ratings else np.nan
+                low = titles is row.disliked or value < self.good
+                (known.disliked.add if low else known.disliked.discard)(film)
         return known, warnings
 
     @cached_property
@@ -248,7 +239,7 @@ class MoviesModel:
     def _parted(self, text: str) -> tuple[str, float | None]:
         """A title, and the rating behind it, where there is one; some titles hold a "=" too."""
         title, sign, stars = text.rpartition("=")
-        if not sign or self._titles.find(text) is not None:
+        if not sign or (self._titles.find(title) is None and self._titles.find(text) is not None):
             return text, None
         try:
             value = float(stars)
@@ -256,41 +247,31 @@ class MoviesModel:
             return text, None
         return (title.strip(), value) if np.isfinite(value) else (text, None)
 
-    def _vectors(self, people: list[Known], shape: tuple[int, int]) -> tuple[Floats, Floats]:
-        """Vectors of the ratings' model, from the ratings that are known."""
-        assert self.ratings is not None  # noqa: S101 - for the types
-        rated = [(number, film, value) for number, known in enumerate(people)
-                 for film, value in known.films.items() if value == value]  # fmt: skip
-        rows, films, values = zip(*rated, strict=True) if rated else ((), (), ())
-        users, seen = (np.array(part, dtype=np.int64) for part in (rows, films))
-        return self.ratings.people(interactions(users, seen, shape, np.array(values)))
-
     def _output(
-        self, row: MoviesInput, known: Known, warnings: list[str], scores: Floats,
-        liked: Any, vector: Any,
+        self, row: MoviesInput, known: Known, warnings: list[str], scores: Floats, liked: Sparse,
+        vector: Any,
     ) -> MoviesOutput:  # fmt: skip
         """The films that are asked for and not seen, best first."""
         similar: list[str] = []
         if row.similar_to:
             (film,), unknown = self._titles.find_all([row.similar_to])
-            warnings = warnings + unknown
-            if film is not None:
-                similar = self._similar(film)
-        if not len(liked):
+            warnings = [*warnings, *unknown]
+            similar = [] if film is None else self._similar(film)
+        if not liked.nnz:
             scores, warnings = self._fame, [*warnings, COLD]
         scores = scores + SLIDE * (row.popularity - 0.5) * self._fame
         left = self._wanted(row)
         left[list(known.films)] = False
         order = np.argsort(-np.where(left, scores, -np.inf), kind="stable")
         films = order[: min(row.n, int(left.sum()))]
-        if not len(films):
-            warnings = [*warnings, NOTHING]
-        recommendations = self._recommendations(films, scores, liked, vector)
+        found = self._recommendations(films, scores, liked, vector) if len(films) else []
         return MoviesOutput(
-            answer=[film.title for film in recommendations],
-            confidence=recommendations[0].chance if recommendations else None,
-            warnings=warnings, recommendations=recommendations, similar=similar,
-        )  # fmt: skip
+            answer=found[0].title if found else "",
+            confidence=found[0].chance if found else None,
+            warnings=warnings if found else [*warnings, NOTHING],
+            recommendations=found,
+            similar=similar,
+        )
 
     def _wanted(self, row: MoviesInput) -> Any:
         """Which films are of the genre and the years that are asked for, shape (films,)."""
@@ -304,76 +285,71 @@ class MoviesModel:
         return wanted
 
     def _recommendations(
-        self, films: Any, scores: Floats, liked: Any, vector: Any
+        self, films: Any, scores: Floats, liked: Sparse, vector: Any
     ) -> list[Recommendation]:
         """The films with their facts, what speaks for them, and how they would be rated."""
-        ratings: list[float | None] = [None] * len(films)
+        ratings: list[Any] = [None] * len(films)
         chances = list(ratings)
-        if self.ratings is not None and len(films):
+        if self.ratings is not None:
             people, wide = (np.repeat(part[None], len(films), axis=0) for part in vector)
             mean, deviation = self.ratings.expected(people, wide, films)
             ratings = mean.round(2).tolist()
             chances = self.ratings.chance(mean, deviation, self.good).tolist()
-        pulls = self.blend.pull(liked, films) if len(liked) and len(films) else None
         titles, years = (self.films[column].to_numpy() for column in ("title", "year"))
-        found = []
-        for place, film in enumerate(films.tolist()):
-            because: list[str] = []
-            if pulls is not None:
-                strongest = np.argsort(-pulls[:, place])[:PULLED]
-                because = [titles[liked[s]] for s in strongest if pulls[s, place] > 0]
-            year = years[film]
-            found.append(
-                Recommendation(
-                    title=titles[film], score=round(float(scores[film]), 3),
-                    year=int(year) if year == year else None,
-                    genres=", ".join(sorted(self._genres[film])), rating=ratings[place],
-                    chance=chances[place], because="; ".join(because),
-                )
-            )  # fmt: skip
-        return found
+        pulls = self.blend.pull(liked, films)
+        strongest = np.argsort(-pulls, axis=0)[:PULLED]
+        return [
+            Recommendation(
+                title=titles[film],
+                score=round(float(scores[film]), 3),
+                year=int(years[film]) if years[film] == years[film] else None,
+                genres=", ".join(sorted(self._genres[film])),
+                rating=ratings[place],
+                chance=chances[place],
+                because="; ".join(
+                    titles[liked.indices[one]]
+                    for one in strongest[:, place]
+                    if pulls[one, place] > 0
+                ),
+            )
+            for place, film in enumerate(films.tolist())
+        ]
 
     def _similar(self, film: int) -> list[str]:
-        near = self.blend.als.alike(film)
+        near = self.blend.alike(film)
         near[film] = -np.inf
         titles = self.films["title"].to_numpy()
         return [titles[other] for other in np.argsort(-near, kind="stable")[:SIMILAR].tolist()]
 
     def examples(self) -> list[Input]:
         """What some users of the data rated well, as if they were new."""
-        found, famous = [], self._counts >= np.quantile(self._counts, 0.75)
-        titles = self.films["title"].to_numpy()
-        for number in range(0, self.seen.shape[0], max(1, self.seen.shape[0] // 5)):
-            row = (self.stars if self.ratings is not None else self.seen)[number]
-            films = row.indices[np.argsort(-row.data, kind="stable")]
-            films = films[famous[films]][:3]
-            if len(films):
-                found.append(self.input_type.model_validate({"liked": tuple(titles[films])}))
+        found, titles = [], self.films["title"].to_numpy()
+        for number in range(0, len(self.users), max(1, len(self.users) // 5)):
+            mine = self.watched[number]
+            films = mine.indices[np.argsort(-mine.data, kind="stable")]
+            if len(liked := titles[films[self._famous[films]][:3]]):
+                found.append(self.input_type.model_validate({"liked": tuple(liked)}))
         return found[:5] or [self.input_type()]
 
     def save(self, folder: Path) -> None:
         """Writes `films.json` and, without pickle, `arrays.npz`."""
-        parts = {"seen": self.seen, "stars": self.stars}
-        arrays = {
-            f"{name}_{part}": getattr(matrix, part)
-            for name, matrix in parts.items() for part in ("data", "indices", "indptr")
-        }  # fmt: skip
-        arrays |= {"ease": self.blend.ease.weights, "als": self.blend.als.films}
-        facts: dict[str, Any] = {
-            "films": self.films.astype({"year": object}).where(self.films.notna(), None)
-            .to_dict("list"),
-            "users": self.users, "good": self.good, "usual": self.usual,
-            "blend": {"weight": self.blend.weight, "unseen": self.blend.als.unseen,
-                      "ridge": self.blend.als.ridge},
-            "ratings": None,
-        }  # fmt: skip
-        if self.ratings is not None:
-            values = vars(self.ratings)
-            facts["ratings"] = {k: v for k, v in values.items() if isinstance(v, float)}
-            arrays |= {f"ratings_{k}": v for k, v in values.items() if not isinstance(v, float)}
-        single = {k: v.astype(np.float32) if v.dtype == np.float64 else v
-                  for k, v in arrays.items()}  # fmt: skip
-        np.savez_compressed(folder / "arrays.npz", **single)
+        arrays = {f"watched_{part}": getattr(self.watched, part) for part in CSR}
+        for number, member in enumerate(self.blend.members):
+            arrays[f"{type(member).__name__}_{number}"] = member.array
+        learned = vars(self.ratings) if self.ratings else {}
+        arrays |= {f"ratings_{k}": v for k, v in learned.items() if isinstance(v, np.ndarray)}
+        np.savez_compressed(
+            folder / "arrays.npz",
+            **{k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()},
+        )
+        facts = {
+            "films": self.films.to_dict("list"),
+            "users": self.users,
+            "good": self.good,
+            "usual": self.usual,
+            "weights": self.blend.weights,
+            "ratings": {k: v for k, v in learned.items() if isinstance(v, float)},
+        }
         write_json(folder / "films.json", facts)
 
     @classmethod
@@ -382,22 +358,19 @@ class MoviesModel:
         facts = json.loads((folder / "films.json").read_text("utf-8"))
         with np.load(folder / "arrays.npz", allow_pickle=False) as stored:
             arrays = {k: v.astype(float) if v.dtype == np.float32 else v for k, v in stored.items()}
-        films = pd.DataFrame(facts["films"]).astype({"year": float})
-        shape = (len(facts["users"]), len(films))
-        seen, stars = (
-            sp.csr_matrix(tuple(arrays[f"{name}_{part}"] for part in ("data", "indices", "indptr")),
-                          shape=shape)
-            for name in ("seen", "stars")
-        )  # fmt: skip
-        blend, ratings = facts["blend"], facts["ratings"]
-        factors = Factors(arrays["als"], blend["unseen"], blend["ridge"])
+        kinds = {kind.__name__: kind for kind in (ItemWeights, Factors)}
+        named = [name.split("_", 1) for name in arrays]
+        members = [
+            kinds[kind](arrays[f"{kind}_{number}"]) for kind, number in named if kind in kinds
+        ]
+        learned = {name: arrays[f"ratings_{name}"] for kind, name in named if kind == "ratings"}
+        shape = (len(facts["users"]), len(facts["films"]["title"]))
         return cls(
-            films=films,
-            blend=Blend(ItemWeights(arrays["ease"]), factors, blend["weight"]),
-            ratings=ratings and Ratings(
-                **ratings,
-                **{k.removeprefix("ratings_"): v for k, v in arrays.items() if k[:8] == "ratings_"},
-            ),
-            seen=seen, stars=stars, users=facts["users"], good=facts["good"],
+            films=pd.DataFrame(facts["films"]).astype({"year": float}),
+            blend=Blend(tuple(members), tuple(facts["weights"])),
+            ratings=Ratings(**facts["ratings"], **learned) if learned else None,
+            watched=sp.csr_matrix(tuple(arrays[f"watched_{part}"] for part in CSR), shape=shape),
+            users=facts["users"],
+            good=facts["good"],
             usual=(facts["usual"][0], facts["usual"][1]),
-        )  # fmt: skip
+        )

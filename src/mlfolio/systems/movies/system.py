@@ -25,7 +25,15 @@ from .card import CARD
 from .data import MANY, Names, Watched, load_watched
 from .model import MoviesModel
 from .ratings import Ratings
-from .recommenders import Blend, Floats, ItemWeights, Popularity, Recommender, UserNeighbours
+from .recommenders import (
+    Blend,
+    Floats,
+    ItemWeights,
+    Popularity,
+    UserNeighbours,
+    levels,
+    seen_and_loved,
+)
 
 K = 10  # places
 HELD = 0.25  # of each user's films, in the tests of rankings
@@ -33,6 +41,7 @@ JUDGED = 2000  # users, drawn at random, that rankings are measured on
 SYSTEM, TRIVIAL, STRONG = "this system", "popularity", "EASE"
 NDCG, COVERAGE = f"nDCG@{K}", f"coverage@{K}"
 FEW = 10  # users below whom a score says nothing
+MEMBERS = ("EASE", "ALS", "ALS of films rated well")
 BIASES, MEAN = "user and film biases", "mean rating"
 Answers = dict[str, Floats]  # what each rival got, one number a test item
 
@@ -43,7 +52,7 @@ class Movies(System):
     card: ClassVar[Card] = CARD
     model: ClassVar[type[Model]] = MoviesModel
 
-    factors: int = Field(32, ge=4, le=128, description="length of the vectors of ALS")
+    factors: int = Field(64, ge=4, le=128, description="length of the vectors of ALS")
     latent: int = Field(10, ge=2, le=32, description="length of the vectors that predict ratings")
     repeats: int = Field(3, ge=1, le=10, description="random splits that rankings are measured on")
     max_films: int = Field(MANY, ge=100, le=10_000, description="films that are kept at most")
@@ -59,21 +68,22 @@ class Movies(System):
 
     def fit(self, data: Watched, run: Run) -> MoviesModel:
         """Fits blend and ratings on all rows."""
-        seen = data.matrix()
-        stars = data.matrix(ratings=True)
+        watched, good = data.matrix(), data.good
         with threadpool_limits(1):
-            blend = Blend.fit(seen, self.factors, run.seed)
-            ratings = (
-                Ratings.fit(stars, data.facts, self.latent, seed=run.seed) if data.rated else None
-            )
-        run.note(f"The blend takes {blend.weight:.0%} of ALS and the rest of EASE.")
-        values = stars.data if data.rated else np.zeros(1)
-        good = float(np.median(values))
-        high, low = (values[part] for part in (values >= good, values < good))
+            blend = Blend.fit(_levels(watched, good), self.factors, run.seed)
+            ratings = None
+            if data.rated:
+                ratings = Ratings.fit(watched, data.facts, self.latent, seed=run.seed)
+        shares = ", ".join(
+            f"{name} {weight:.0%}" for name, weight in zip(MEMBERS, blend.weights, strict=True)
+        )
+        run.note(f"The blend: {shares}.")
+        stars = watched.data
+        usual = [float(np.mean(part)) if len(part) else good
+                 for part in (stars[stars >= good], stars[stars < good])]  # fmt: skip
         return MoviesModel(
-            films=data.films, blend=blend, ratings=ratings, seen=seen, stars=stars,
-            users=data.users, good=good,
-            usual=(float(high.mean()), float(low.mean()) if len(low) else float(values.min())),
+            films=data.films, blend=blend, ratings=ratings, watched=watched, users=data.users,
+            good=good, usual=(usual[0], usual[1]),
         )  # fmt: skip
 
     def evaluate(self, model: MoviesModel, data: Watched, run: Run) -> Evaluation:
@@ -84,14 +94,14 @@ class Movies(System):
             if data.table["time"].notna().all():
                 scores += self._by_time(data, run)
             if data.rated:
-                scores += self._stars(data, model.good, run)
+                scores += self._stars(data, run)
         return Evaluation(scores=tuple(scores))
 
     def _random(self, data: Watched, run: Run) -> list[Score]:
         """A quarter of each user's films held out, several times; users are the test items."""
-        seen, found = data.matrix(), []
+        rows, found = _levels(data.matrix(), data.good), []
         for number in run.progress(range(self.repeats), "random split"):
-            train, test = split(seen, HELD, run.seed + number)
+            train, test = split(rows, HELD, run.seed + number)
             found.append(self._ranked(train, train, test, run.seed + number))
             run.log(number, **{f"nDCG of {name}": float(np.nanmean(each[NDCG]))
                                for name, each in found[-1].items()})  # fmt: skip
@@ -119,10 +129,10 @@ class Movies(System):
 
     def _new_users(self, data: Watched, run: Run) -> Score:
         """A fifth of the users is left out of the fit, and then brings its films."""
-        seen = data.matrix()
-        new = np.random.default_rng(run.seed).random(seen.shape[0]) < 0.2
-        given, test = split(seen[new], HELD, run.seed)
-        found = self._ranked(seen[~new], given, test, run.seed)
+        rows = _levels(data.matrix(), data.good)
+        new = np.random.default_rng(run.seed).random(rows.shape[0]) < 0.2
+        given, test = split(rows[new], HELD, run.seed)
+        found = self._ranked(rows[~new], given, test, run.seed)
         protocol = (
             f"a fifth of the users left out of the fit; {HELD:.0%} of their films ranked from the "
             "others, without a new fit"
@@ -136,7 +146,7 @@ class Movies(System):
         """What came before a date tells what came after it."""
         times = data.table["time"]
         late = (times > times.quantile(1 - HELD / 2)).to_numpy()
-        train, test = (data.matrix(data.table[part]) for part in (~late, late))
+        train, test = (_levels(data.matrix(data.table[part]), data.good) for part in (~late, late))
         both = (np.diff(train.indptr) > 0) & (np.diff(test.indptr) > 0)
         if both.sum() < FEW:
             return []
@@ -155,20 +165,21 @@ class Movies(System):
         given, test = given[some], test[some]
         asked = np.diff(test.indptr) > 0
         blend = Blend.fit(train, self.factors, seed)
-        rivals: dict[str, Recommender] = {
-            SYSTEM: blend,
-            TRIVIAL: Popularity.fit(train),
-            STRONG: ItemWeights.ease(train, damp=0),
-            "ALS": blend.als,
-            "item-based CF": ItemWeights.cosine(train),
-            "user-based CF": UserNeighbours(train),
+        seen, brought = seen_and_loved(train)[0], seen_and_loved(given)[0]
+        scores = {
+            SYSTEM: blend.score(given),
+            TRIVIAL: Popularity.fit(seen).score(brought),
+            STRONG: ItemWeights.ease(seen, damp=0).score(brought),
+            "ALS": blend.members[-2].score(brought),
+            "item-based CF": ItemWeights.cosine(seen).score(brought),
+            "user-based CF": UserNeighbours(seen).score(brought),
         }
         found: dict[str, Answers] = {}
-        for name, rival in rivals.items():
-            top = best(rival.score(given), given, K)
-            found[name] = judge(top, test) | beyond(top, train)
-            found[name] = {metric: each[asked] for metric, each in found[name].items()}
-            found[name][COVERAGE] = np.full(asked.sum(), coverage(top, train.shape[1]))
+        for name, each in scores.items():
+            top = best(each, given, K)
+            measured = judge(top, test) | beyond(top, seen)
+            measured[COVERAGE] = np.full(len(asked), coverage(top, train.shape[1]))
+            found[name] = {metric: values[asked] for metric, values in measured.items()}
         return found
 
     def _mean(
@@ -177,9 +188,9 @@ class Movies(System):
         return mean_score(name or metric, answers, SYSTEM, trivial=TRIVIAL, strong=STRONG,
                           protocol=protocol, seed=run.seed)  # fmt: skip
 
-    def _stars(self, data: Watched, good: float, run: Run) -> list[Score]:
+    def _stars(self, data: Watched, run: Run) -> list[Score]:
         """Ratings held out: how far off the predicted ones are, and the chances of a good one."""
-        stars = data.matrix(ratings=True)
+        stars, good = data.matrix(), data.good
         if data.u1 is None:
             out = np.random.default_rng(run.seed).random(stars.nnz) < 0.2
             protocol = "a fifth of the ratings held out at random"
@@ -201,6 +212,13 @@ class Movies(System):
             direction="lower", seed=run.seed,
         )  # fmt: skip
         return [_error(guesses, test.data, protocol, run.seed), brier]
+
+
+def _levels(watched: Sparse, good: float) -> Sparse:
+    """What a blend is fitted on: 1 for a film seen, 2 for one rated well."""
+    rows = watched.copy()
+    rows.data = levels(rows.data, good)
+    return rows
 
 
 def _error(guesses: Answers, truth: Floats, protocol: str, seed: int) -> Score:
