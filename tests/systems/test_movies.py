@@ -183,7 +183,22 @@ def test_the_blend_does_not_see_what_is_held_out() -> None:
     assert np.nanmean(found["precision@10"]) == pytest.approx(chance, abs=0.015)
 
 
-def test_tastes_that_are_there_are_found(shop: tuple[MoviesModel, Watched]) -> None:
+@pytest.mark.slow
+def test_every_protocol_has_its_score(home: Path) -> None:
+    result = mlfolio.run("movies", data="sample", register=False, repeats=1)
+    protocols = {score.name: score.protocol for score in result.scores}
+    assert "held out by date" in protocols["nDCG@10 by time"]
+    assert "left out of the fit" in protocols["nDCG@10 of new users"]
+    scores = {score.name: score for score in result.scores}
+    for name in ("nDCG@10", "nDCG@10 of new users"):
+        assert scores[name].trivial is not None
+        assert scores[name].value > scores[name].trivial.value  # type: ignore[union-attr]
+    strong = scores["RMSE"].strong
+    assert strong is not None
+    assert scores["RMSE"].value < strong.value
+
+
+def test_tastes_that_are_there_are_found() -> None:
     """Two camps that share no film: who brings two of one camp is recommended the others of it."""
     rng = np.random.default_rng(0)
     camps = np.zeros((80, 40))
@@ -275,7 +290,8 @@ def test_similar_films_are_seen_by_the_same_people(shop: tuple[MoviesModel, Watc
 )
 def test_titles_as_people_type_them(typed: str, title: str | None) -> None:
     films = ["Sabrina (1954)", "Sabrina (1995)", "Star Wars (1977)", "Godfather, The (1972)",
-             "Fabuleux destin d'Amélie Poulain, Le (Amélie) (2001)", "Romeo & Juliet", "東京 (2008)"]  # fmt: skip
+             "Fabuleux destin d'Amélie Poulain, Le (Amélie) (2001)",
+             "Romeo & Juliet", "東京 (2008)"]  # fmt: skip
     known = titles.Titles(films, [1, 2, 3, 4, 5, 6, 7])
     found = known.find(typed)
     assert (None if found is None else films[found]) == title
@@ -391,4 +407,3 @@ def test_movielens_keeps_its_targets() -> None:
     assert scores["RMSE"]["met"]
     assert scores["RMSE"]["n"] == 20_000
     assert found["cost"]["predict_ms"] < 10
-    assert mlfolio.__version__

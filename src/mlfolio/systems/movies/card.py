@@ -23,8 +23,8 @@ CARD = Card(
         Promise(metric="Brier score", direction="lower"),
     ),
     method=(
-        "EASE and implicit ALS score every film from the films somebody has seen; their weights in "
-        "a blend are chosen inside the training part. Variational Bayesian matrix factorisation "
+        "EASE and implicit ALS score every film from the films somebody has seen, ALS once more "
+        "from those rated well; the scores are blended. Variational Bayesian factorisation "
         "with genres, years and who rated what says how a film would be rated, and how sure that "
         "is. New users are answered in closed form, without a new fit."
     ),

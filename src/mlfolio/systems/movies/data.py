@@ -321,7 +321,7 @@ def _note(message: str) -> Finding:
 
 
 def generate(
-    users: int = 150, films: int = 120, seed: int = 0
+    users: int = 240, films: int = 160, seed: int = 0
 ) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Made-up people with tastes, over films that nobody ever made.
 

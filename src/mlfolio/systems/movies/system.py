@@ -41,7 +41,6 @@ JUDGED = 2000  # users, drawn at random, that rankings are measured on
 SYSTEM, TRIVIAL, STRONG = "this system", "popularity", "EASE"
 NDCG, COVERAGE = f"nDCG@{K}", f"coverage@{K}"
 FEW = 10  # users below whom a score says nothing
-MEMBERS = ("EASE", "ALS", "ALS of films rated well")
 BIASES, MEAN = "user and film biases", "mean rating"
 Answers = dict[str, Floats]  # what each rival got, one number a test item
 
@@ -74,10 +73,6 @@ class Movies(System):
             ratings = None
             if data.rated:
                 ratings = Ratings.fit(watched, data.facts, self.latent, seed=run.seed)
-        shares = ", ".join(
-            f"{name} {weight:.0%}" for name, weight in zip(MEMBERS, blend.weights, strict=True)
-        )
-        run.note(f"The blend: {shares}.")
         stars = watched.data
         usual = [float(np.mean(part)) if len(part) else good
                  for part in (stars[stars >= good], stars[stars < good])]  # fmt: skip
