@@ -336,7 +336,7 @@ class MoviesModel:
         arrays = {f"watched_{part}": getattr(self.watched, part) for part in CSR}
         for number, member in enumerate(self.blend.members):
             arrays[f"{type(member).__name__}_{number}"] = member.array
-        learned = vars(self.ratings) if self.ratings else {}
+        learned = self.ratings.parts() if self.ratings else {}
         arrays |= {f"ratings_{k}": v for k, v in learned.items() if isinstance(v, np.ndarray)}
         np.savez_compressed(
             folder / "arrays.npz",

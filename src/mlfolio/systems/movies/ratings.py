@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,8 +97,15 @@ class Ratings:
         for sweep in range(sweeps):
             found = replace(found, expect=expect)
             users, wide = found._posterior(rest, rated)
-            films, covariance = _given(rest.T.tocsr(), rated.T.tocsr(), users, wide, prior, tall,
-                                       found.noise)  # fmt: skip
+            films, covariance = _given(
+                rest.T.tocsr(),
+                rated.T.tocsr(),
+                users,
+                _squares(users, wide),
+                prior,
+                tall,
+                found.noise,
+            )
             spread = found.spread
             if sweep > 2:  # by then the vectors mean something
                 expect = expect.copy()
@@ -140,9 +149,13 @@ class Ratings:
         """The chance of a rating of `least` or more."""
         return np.asarray(norm.sf((least - self.step / 2 - mean) / deviation))
 
+    def parts(self) -> dict[str, Any]:
+        """What it is made of, by name."""
+        return {each.name: getattr(self, each.name) for each in fields(self)}
+
     def changed(self, change: Callable[[Floats], Floats]) -> Ratings:
         """The same with every array changed."""
-        arrays = {k: change(v) for k, v in vars(self).items() if isinstance(v, np.ndarray)}
+        arrays = {k: change(v) for k, v in self.parts().items() if isinstance(v, np.ndarray)}
         return replace(self, **arrays)  # type: ignore[arg-type]
 
     def _known(self, rated: Sparse) -> Floats:
@@ -151,9 +164,13 @@ class Ratings:
         by = np.asarray(rated @ self.scale) / np.sqrt(np.maximum(counts, 1))[:, None]
         return np.column_stack([np.ones(len(counts)), by, np.log1p(counts)])
 
+    @cached_property
+    def _squares(self) -> Floats:
+        return _squares(self.films, self.covariance)
+
     def _posterior(self, rest: Sparse, rated: Sparse) -> tuple[Floats, Floats]:
         prior = self._known(rated) @ self.expect
-        return _given(rest, rated, self.films, self.covariance, prior, self.spread, self.noise)
+        return _given(rest, rated, self.films, self._squares, prior, self.spread, self.noise)
 
 
 def _directions(rated: Sparse, seed: int) -> tuple[Floats, Floats]:
@@ -171,13 +188,18 @@ def _directions(rated: Sparse, seed: int) -> tuple[Floats, Floats]:
     return scale, np.column_stack([vectors.T * sure, np.log(tall)])
 
 
+def _squares(vectors: Floats, covariance: Floats) -> Floats:
+    """What each uncertain vector's outer product with itself is expected to be, shape (n, d*d)."""
+    squares = vectors[:, :, None] * vectors[:, None] + covariance
+    return squares.reshape(len(vectors), -1)
+
+
 def _given(
-    rest: Sparse, rated: Sparse, others: Floats, covariance: Floats, prior: Floats, spread: Floats,
+    rest: Sparse, rated: Sparse, others: Floats, squares: Floats, prior: Floats, spread: Floats,
     noise: float,
 ) -> tuple[Floats, Floats]:  # fmt: skip
     """Gaussian posteriors of one side given the other's, shapes (n, d) and (n, d, d)."""
     size = others.shape[1]
-    squares = (others[:, :, None] * others[:, None] + covariance).reshape(-1, size * size)
     precision = np.asarray(rated @ squares).reshape(-1, size, size) / noise + np.diag(1 / spread)
     wide = np.linalg.inv(precision)
     mean = wide @ (np.asarray(rest @ others) / noise + prior / spread)[..., None]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Protocol
 
 import numpy as np
@@ -172,8 +173,12 @@ class Factors:
         seen = (self.array[part] for part in np.split(rows.indices, rows.indptr[1:-1]))
         own = np.stack([films.T @ films for films in seen])
         ridge = self.ridge * (np.diff(rows.indptr) + self.unseen * n)
-        everything = self.unseen * self.array.T @ self.array
-        return np.linalg.inv(own + everything + ridge[:, None, None] * np.eye(d))
+        return np.linalg.inv(own + self._unseen + ridge[:, None, None] * np.eye(d))
+
+    @cached_property
+    def _unseen(self) -> Floats:
+        """What all films count as unseen ones, shape (d, d)."""
+        return self.unseen * self.array.T @ self.array
 
 
 @dataclass(frozen=True)
