@@ -4,8 +4,9 @@
     MLFOLIO_DATA=FOLDER python benchmarks/movies.py PEER/bin/python [--splits 3]
 
 Each split's training part of MovieLens 100K goes to both; all films that are not in it are ranked,
-and the same code counts nDCG@10. implicit has the settings that did best of a grid on films held out
-of the first training part: 15 of ALS, four numbers of neighbours of cosine and BM25. One thread each. Prints scores, seconds of a fit, milliseconds of a recommendation, and their ratios.
+and the same code counts nDCG@10. implicit has the settings that did best of a grid on films held
+out of the first training part: 15 of ALS, four numbers of neighbours of cosine and BM25. One thread
+each. Prints scores, seconds of a fit, milliseconds of a recommendation, and their ratios.
 """
 
 from __future__ import annotations
