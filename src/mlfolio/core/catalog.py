@@ -19,6 +19,7 @@ SYSTEMS: dict[str, str] = {
     "titanic": "mlfolio.systems.titanic:Titanic",
     "spam": "mlfolio.systems.spam:Spam",
     "segments": "mlfolio.systems.segments:Segments",
+    "movies": "mlfolio.systems.movies:Movies",
     "digits": "mlfolio.systems.digits:Digits",
     "documents": "mlfolio.systems.documents:Documents",
 }

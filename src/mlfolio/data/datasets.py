@@ -150,6 +150,22 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="movielens-100k",
+            title="MovieLens 100K",
+            home="https://grouplens.org/datasets/movielens/100k/",
+            licence="GroupLens terms: research use, no redistribution, no commercial use",
+            citation="Harper and Konstan (2015), The MovieLens datasets: history and context",
+            files=(
+                DataFile(
+                    name="ml-100k.zip",
+                    url="https://files.grouplens.org/datasets/movielens/ml-100k.zip",
+                    download_hash="md5:0e33842e24a9c977be4e0107933c0723",
+                    # The published files packed anew, without two scripts.
+                    sha256="b40c5f65dda3516d1fa29aef2bb458318a377e84d991768f9a05971d4ca1c0ac",
+                ),
+            ),
+        ),
+        Dataset(
             name="mnist",
             title="MNIST handwritten digits",
             home="http://yann.lecun.com/exdb/mnist/",

@@ -1,0 +1,1 @@
+"""What recommenders share: who saw what, splits of it, and how good a ranking is."""

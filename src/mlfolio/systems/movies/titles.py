@@ -1,0 +1,69 @@
+"""From what people type to films: "the godfather" is "Godfather, The (1972)"."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+ARTICLES = r"(the|a|an|le|la|les|l'|il|der|die|das|el|los|las)"
+MAX_HINTS = 5  # titles of one question that the nearest is looked for: it takes milliseconds each
+
+
+class Titles:
+    """The films by every way of writing their titles.
+
+    Args:
+        titles: As the data have them.
+        seen: How many have seen each: of films of one name the one that most have seen is meant.
+    """
+
+    def __init__(self, titles: Sequence[str], seen: Sequence[float]) -> None:
+        self._titles = titles
+        self._films: dict[str, int] = {}
+        for film in sorted(range(len(titles)), key=lambda film: -seen[film]):
+            for spelling in spellings(titles[film]):
+                self._films.setdefault(spelling, film)
+
+    def find(self, title: str) -> int | None:
+        """The film's number; None if there is no such film."""
+        found = (self._films.get(spelling) for spelling in spellings(title))
+        return next((film for film in found if film is not None), None)
+
+    def nearest(self, title: str) -> str | None:
+        """The title that is most like this one, if any is."""
+        near = get_close_matches(plain(title), self._films, n=1, cutoff=0.6)
+        return self._titles[self._films[near[0]]] if near else None
+
+    def find_all(self, titles: Sequence[str]) -> tuple[list[int | None], list[str]]:
+        """The numbers of films, and a warning for each that there is not."""
+        films = [self.find(title) for title in titles]
+        unknown = [title for title, film in zip(titles, films, strict=True) if film is None]
+        warnings = [f"there is no film {title!r}" for title in unknown]
+        for number, title in enumerate(unknown[:MAX_HINTS]):
+            if near := self.nearest(title):
+                warnings[number] += f"; did you mean {near!r}?"
+        return films, warnings
+
+
+def spellings(title: str) -> list[str]:
+    """The plain forms of a title, most exact first: with its year, without, and by its alias.
+
+    "Shanghai Triad (Yao a yao) (1995)" is also "yao a yao" and "shanghai triad".
+    """
+    year = re.search(r"\((\d{4})\)\s*$", title)
+    name = title[: year.start()] if year else title
+    parts = [part for part in re.split(r"[()]", name) if part.strip()]
+    forms = [f"{plain(name)} {year[1]}"] if year else []
+    return list(dict.fromkeys([*forms, plain(name), *map(plain, parts)]))
+
+
+def plain(name: str) -> str:
+    """Lower case, without accents, marks and a leading or trailing article."""
+    folded = unicodedata.normalize("NFKD", name).casefold()
+    folded = (
+        "".join(c for c in folded if not unicodedata.combining(c)).replace("&", " and ").strip()
+    )
+    folded = re.sub(rf"^{ARTICLES}\s+|,\s*{ARTICLES}\s*$", "", folded)
+    return " ".join(re.sub(r"[^\w\s]", " ", folded).split()) or name.casefold().strip()
