@@ -17,9 +17,9 @@ SYSTEMS: dict[str, str] = {
     "iris": "mlfolio.systems.iris:Iris",
     "house-prices": "mlfolio.systems.house_prices:HousePrices",
     "titanic": "mlfolio.systems.titanic:Titanic",
+    "movies": "mlfolio.systems.movies:Movies",
     "spam": "mlfolio.systems.spam:Spam",
     "segments": "mlfolio.systems.segments:Segments",
-    "movies": "mlfolio.systems.movies:Movies",
     "digits": "mlfolio.systems.digits:Digits",
     "documents": "mlfolio.systems.documents:Documents",
 }
