@@ -31,10 +31,10 @@ PASSES = 3  # of the questions; every pass is shown
 def ours(folder: Path) -> dict[str, Any]:
     """Our index of the folder, on disk, and 200 hybrid queries."""
     from mlfolio.core.source import Source
-    from mlfolio.parts.retrieval.embed import get_encoder
     from mlfolio.parts.retrieval.index import Index
     from mlfolio.parts.retrieval.search import best_hits, find
     from mlfolio.parts.retrieval.sync import Document, list_files, sync
+    from mlfolio.parts.text.embed import get_encoder
     from mlfolio.systems.documents.data import load_corpus
 
     encoder = get_encoder()
@@ -68,8 +68,8 @@ def peer(folder: Path) -> dict[str, Any]:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
     from sentence_transformers import SentenceTransformer
 
-    from mlfolio.parts.retrieval.embed import BUNDLED, _folder
     from mlfolio.parts.retrieval.sync import list_files
+    from mlfolio.parts.text.embed import BUNDLED, _folder
 
     model = SentenceTransformer(str(_folder(BUNDLED)), device="cpu")
     model.encode(["warm"])

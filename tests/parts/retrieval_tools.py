@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlfolio.parts.retrieval.vectors import Vectors
+from mlfolio.parts.text.vectors import Vectors
 
 
 class Words:

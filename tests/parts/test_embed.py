@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlfolio.core.errors import FileError
-from mlfolio.parts.retrieval.embed import BUNDLED, _folder, get_encoder
+from mlfolio.parts.text.embed import BUNDLED, _folder, get_encoder
 
 pytestmark = pytest.mark.slow
 

@@ -16,10 +16,10 @@ from mlfolio.core.errors import FileError, InputError, UserError
 from mlfolio.core.model import Indexes, Model, Output, Warms
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
-from mlfolio.parts.retrieval.embed import BUNDLED, _folder
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
+from mlfolio.parts.text.embed import BUNDLED, _folder
 from mlfolio.systems.documents.data import load_corpus
 from mlfolio.systems.documents.model import (
     NOT_FOUND,
@@ -364,7 +364,7 @@ def test_an_index_made_in_another_way_is_not_reused(
     again = mlfolio.run("documents", data=files)
     assert "(0 added" in (again.folder / "exhibits.jsonl").read_text()
 
-    monkeypatch.setattr("mlfolio.parts.retrieval.embed._dtype", lambda: torch.float16)
+    monkeypatch.setattr("mlfolio.parts.text.embed._dtype", lambda: torch.float16)
     other = mlfolio.run("documents", data=files)
 
     assert "(6 added" in (other.folder / "exhibits.jsonl").read_text()

@@ -16,7 +16,7 @@ from nltk.stem.snowball import EnglishStemmer
 
 from mlfolio.parts.retrieval.chunk import split_sentences
 from mlfolio.parts.retrieval.search import Hit
-from mlfolio.parts.retrieval.vectors import Encodes, Vectors
+from mlfolio.parts.text.vectors import Encodes, Vectors
 
 READ = 8  # sentences that are embedded; with all of them the answer is right no more often
 _NEAR = 0.15  # how far behind the best sentence another one is still quoted

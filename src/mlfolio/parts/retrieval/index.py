@@ -29,7 +29,7 @@ from filelock import FileLock
 from lancedb.index import FTS, IvfFlat
 
 from mlfolio.parts.retrieval.chunk import Chunk
-from mlfolio.parts.retrieval.vectors import Vectors
+from mlfolio.parts.text.vectors import Vectors
 
 TABLE = "chunks"
 LOCK = ".lock"

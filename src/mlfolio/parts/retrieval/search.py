@@ -13,7 +13,7 @@ from functools import cache
 import numpy as np
 
 from mlfolio.parts.retrieval.index import Index, Passage
-from mlfolio.parts.retrieval.vectors import Encodes, Vectors
+from mlfolio.parts.text.vectors import Encodes, Vectors
 
 CANDIDATES = 100  # taken from each side
 DENSE_WEIGHT = 0.8  # of the fused score; chosen on SciFact's training questions

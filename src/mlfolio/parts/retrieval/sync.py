@@ -16,7 +16,7 @@ from mlfolio.parts.retrieval.blocks import Block, UnreadableError
 from mlfolio.parts.retrieval.chunk import Chunk, chunks
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.parse import SUFFIXES
-from mlfolio.parts.retrieval.vectors import Encodes
+from mlfolio.parts.text.vectors import Encodes
 
 _BATCH_CHUNKS = 256  # in one commit: what a kill -9 can cost
 MAX_CHUNKS = 20_000  # of one document: minutes of embedding

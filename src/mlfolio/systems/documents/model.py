@@ -17,7 +17,6 @@ from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.chunk import run_together
-from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
@@ -32,7 +31,8 @@ from mlfolio.parts.retrieval.search import (
 )
 from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
-from mlfolio.parts.retrieval.vectors import Encodes, Vectors
+from mlfolio.parts.text.embed import BUNDLED, get_encoder
+from mlfolio.parts.text.vectors import Encodes, Vectors
 
 NOT_FOUND = "This is not in your documents."
 INDEX, UPLOADS, SETTINGS = "index", "uploads", "model.json"

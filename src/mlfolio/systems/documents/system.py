@@ -23,7 +23,6 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
-from mlfolio.parts.retrieval.embed import BUNDLED, Encoder, get_encoder
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
@@ -33,6 +32,7 @@ from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates,
 from mlfolio.parts.retrieval.sync import Chunking, sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
 
 from .card import CARD
 from .data import ENOUGH, Corpus, load_corpus

