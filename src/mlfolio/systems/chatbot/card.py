@@ -3,7 +3,7 @@
 from mlfolio.core.card import Card, Promise
 
 CARD = Card(
-    number=9,
+    number=12,
     slug="chatbot",
     title="Chatbot",
     summary="What somebody writes in; the intent, what is missing, and the answer.",
@@ -16,5 +16,5 @@ CARD = Card(
         Promise(metric="out-of-scope AUROC", target=0.97),
         Promise(metric="out-of-scope recall", target=0.85),
     ),
-    extra="documents",
+    extra="text",
 )

@@ -12,7 +12,7 @@ from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 
 from mlfolio.core.run import read_json, write_json
-from mlfolio.parts.retrieval.embed import BUNDLED, get_encoder
+from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.linear import Linear
 
 KEPT = 0.95  # share of in-scope questions that the threshold lets through
