@@ -17,7 +17,7 @@ intents:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, time
 from pathlib import Path
 from typing import Annotated, Self
@@ -26,9 +26,8 @@ from zoneinfo import available_timezones
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from mlfolio.core.errors import nearest
-
-from .entities import find, read
-from .reading import Part, read_yaml, wrong
+from mlfolio.data.strict_yaml import Part, read_yaml, wrong
+from mlfolio.parts.text.entities import find, read
 
 SAMPLE = Path(__file__).with_name("hotel.yaml")
 STORIES = Path(__file__).with_name("hotel-stories.yaml")
@@ -68,16 +67,23 @@ class Slot(Part):
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Self:
+        readers: dict[str, Callable[[str], object]] = {
+            "date": int,
+            "number": float,
+            "time": time.fromisoformat,
+        }
         for name, bound in (("min", self.min), ("max", self.max)):
             if bound is None:
                 continue
-            try:
-                _ = time.fromisoformat(bound) if self.kind == "time" else float(bound)
-            except ValueError:
-                form = "a time, such as 18:00" if self.kind == "time" else "a number"
-                raise wrong(f"{bound!r} is no {form.removeprefix('a ')}", name) from None
-            if self.kind not in ("date", "time", "number"):
+            if self.kind not in readers:
                 raise wrong(f"only dates, times and numbers have a {name}", name)
+            try:
+                readers[self.kind](bound)
+            except ValueError:
+                form = {"date": "number of days", "time": "time, such as 18:00"}.get(
+                    self.kind, "number"
+                )
+                raise wrong(f"{bound!r} is no {form}", name) from None
         return self
 
 
@@ -128,30 +134,16 @@ class Phrases(Part):
 
     fallback: Text = "Sorry, I did not understand that. Could you put it another way?"
     again: Text = "Sorry, I did not get that."
-    did_you_mean: Text = "Did you mean: {first}, or {second}?"
+    one_of: Text = "It can be one of: {values}."
+    not_there: Text = "Sorry, “{said}” does not exist."
+    not_possible: Text = "Sorry, “{said}” is not possible, only {bounds}."
     cancelled: Text = "All right, never mind: {title}."
     left_alone: Text = "All right, I leave that as it is."
-    done_already: Text = (
-        "That is done already ({title}). Tell me what to change, or ask for a person."
-    )
-    anything_else: Text = "Is there anything else?"
     change: Text = "What should be different?"
     back: Text = "Back to where we were ({title})."
     hand_over: Text = "A colleague goes on from here, one moment please."
-    waiting: Text = "A colleague will answer you here. (Say “start over” to go on with me.)"
+    waiting: Text = "A colleague will answer you here. (“Start over” brings me back.)"
     fresh: Text = "Let us start over. What can I do for you?"
-    one_of: Text = "It can be one of: {values}."
-    date: Text = "I need a date, such as “24 December” or “next Friday”."
-    time: Text = "I need a time, such as “19:30”."
-    number: Text = "I need a number."
-    email: Text = "I need an email address, such as “anna@example.com”."
-    code: Text = "It has 4 to 12 letters and digits."
-    text: Text = "A few words will do."
-    no_such_date: Text = "There is no such date as “{said}”."
-    too_low: Text = "“{said}” is not possible, it has to be {bound} or more."
-    too_high: Text = "“{said}” is not possible, it can be {bound} at most."
-    too_early: Text = "“{said}” is too early, it has to be {bound} or later."
-    too_late: Text = "“{said}” is too late, it can be {bound} at the latest."
 
 
 class Desk(Part):

@@ -6,22 +6,20 @@ said: both come to the same.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from datetime import datetime
 from functools import lru_cache
 
 from pydantic import BaseModel, ConfigDict
 
-from . import acts
+from mlfolio.parts.text import acts
+
 from .desk import Desk, Intent, Saying
-from .entities import read
-from .filling import Form, Heard, accepts, begin, put
-from .slots import default_of, expectation, fill, resolved, say
+from .filling import Form, Heard, accepts, begin, put, slot_named
+from .slots import default_of, fill, resolved, say
 from .understanding import Guess
 
 SURE = 0.5  # probability from which another intent interrupts a form
-VERY_SURE = 0.7  # from which it is none of what the last answer might be followed by
-UNSURE = 0.4  # below it is asked which of the two likeliest was meant
+VERY_SURE = 0.7  # from which a text is no sequel to the last answer
 MAX_FORMS = 3  # that wait for each other
 
 
@@ -31,18 +29,14 @@ class State(BaseModel):
     Attributes:
         forms: Those that are being filled; the last one is talked about, the others wait.
         last: The intent that was answered last, for what follows from it.
-        offered: Intents between which the user was asked to choose.
         misses: Turns in a row that were not understood.
         handed_over: Whether a person goes on.
-        said: The last reply.
     """
 
     forms: list[Form] = []
     last: Form | None = None
-    offered: list[str] = []
     misses: int = 0
     handed_over: bool = False
-    said: str = ""
 
 
 class Found(BaseModel):
@@ -96,7 +90,6 @@ def step(desk: Desk, state: State, text: str, guess: Guess, now: datetime) -> tu
     """
     turn = _Turn(desk, state, text, guess, now)
     said = turn.answer()
-    turn.state.said = said
     return turn.state, turn.reply(said)
 
 
@@ -110,10 +103,10 @@ class _Turn:
     def __init__(self, desk: Desk, state: State, text: str, guess: Guess, now: datetime) -> None:
         self.desk, self.guess, self.now = desk, guess, now
         self.state = _fitting(desk, state)
-        asked = self.form.asked if self.form else None
-        kind = self.intent_of(self.form).slots[asked].kind if self.form and asked else ""
-        self.heard = Heard.of(desk, text, now, expected=kind)
-        self.about: str | None = self.form.intent if self.form else None
+        form = self.form
+        asked = self.intent_of(form).slots[form.asked].kind if form and form.asked else ""
+        self.heard = Heard.of(desk, text, now, expected=asked)
+        self.about = form.intent if form else None
         self.by_guess = False
         self.understood = True
         self.completed: Form | None = None
@@ -146,13 +139,10 @@ class _Turn:
 
     def answer(self) -> str:
         """The reply: of the readings below the first that applies."""
-        offered, self.state.offered = self.state.offered, []
         return (
             self._after_hand_over()
             or self._small_talk()
-            or self._once_more()
             or self._ended()
-            or self._chosen(offered)
             or self._followed_up()
             or (self._in_form(self.form) if self.form else self._said_against())
             or self._elliptic()
@@ -163,11 +153,8 @@ class _Turn:
     # What holds at any time.
 
     def _after_hand_over(self) -> str | None:
-        if not self.state.handed_over:
+        if not self.state.handed_over or acts.restarts(self.heard.line):
             return None
-        if acts.restarts(self.heard.line):
-            self.state = State()
-            return self.desk.phrases.fresh
         return self.desk.phrases.waiting
 
     def _small_talk(self) -> str | None:
@@ -176,64 +163,33 @@ class _Turn:
                 return self._follow(saying)
         return None
 
-    def _once_more(self) -> str | None:
-        return self.state.said or None if acts.repeats(self.heard.line) else None
-
     def _ended(self) -> str | None:
         """Never mind; start over."""
         if acts.restarts(self.heard.line):
-            if self.form:
-                self.form.slots.clear()
-                return self._next(self.form)
             self.state = State()
             return self.desk.phrases.fresh
         if self.form and acts.cancels(self.heard.line):
-            return self._dropped(self.form, self.desk.phrases.cancelled)
+            return self._drop(self.form)
         return None
 
-    def _dropped(self, form: Form, phrase: str) -> str:
+    def _drop(self, form: Form) -> str:
         self.state.forms.remove(form)
         self.state.misses = 0
-        said = fill(phrase, {"title": self.desk.title(form.intent)})
-        return self._and_back(said if self.form else f"{said} {self.desk.phrases.anything_else}")
-
-    def _chosen(self, offered: Sequence[str]) -> str | None:
-        """Which of the two that were offered: the first, yes, or the other one."""
-        if not offered:
-            return None
-        line = acts.bare(self.heard.line)
-        if acts.yes_or_no(self.heard.line) or line in (
-            "first",
-            "the first",
-            "the first one",
-            "1",
-            "one",
-        ):
-            return self._open(offered[0])
-        if line in (
-            "second",
-            "the second",
-            "the second one",
-            "2",
-            "two",
-            "the latter",
-            "the other",
-        ):
-            return self._open(offered[1])
-        return None
+        title = self.desk.title(form.intent)
+        return self._and_back(fill(self.desk.phrases.cancelled, {"title": title}))
 
     def _said_against(self) -> str | None:
         """Please don't cancel."""
         intent = self.guess.intent
         values = {word for entity in self.heard.entities for word in entity.text.split()}
-        keys = _keys(self.desk.intents[intent].examples, intent) - values
-        if not acts.negates(self.heard.line, keys):
+        words = _key_words(self.desk.intents[intent].examples, intent) - values
+        if not acts.negates(self.heard.line, words):
             return None
         self.about, self.by_guess = intent, True
         if self.form and self.form.intent == intent:
-            return self._dropped(self.form, self.desk.phrases.cancelled)
+            return self._drop(self.form)
         if self.state.last and self.state.last.intent == intent and self.state.last.slots:
-            return fill(self.desk.phrases.done_already, {"title": self.desk.title(intent)})
+            return self._hand_over()  # it is done: to undo it is for a person
         self.state.misses = 0
         return self._and_back(self.desk.phrases.left_alone)
 
@@ -244,12 +200,12 @@ class _Turn:
         last = self.state.last
         if last is None:
             return None
+        whole = self._is_about_else(last.intent, VERY_SURE)
         for saying in self.intent_of(last).follow_ups:
-            whole = self._is_about_else(last.intent, VERY_SURE)
             if self.form and {"yes", "no"} & set(saying.says):
-                continue
+                continue  # that is said of the form
             if acts.says(self.heard.line, saying.says, whole):
-                self.about, self.by_guess = last.intent, False
+                self.about = last.intent
                 return self._follow(saying, last)
         return None
 
@@ -261,29 +217,29 @@ class _Turn:
 
     def _elliptic(self) -> str | None:
         """And dinner? No, Tuesday: the last intent once more, with another value."""
-        last = self.state.last
+        last, line = self.state.last, self.heard.line
         if self.form or last is None or not last.slots:
             return None
-        leads = acts.adds(self.heard.line) or acts.corrects(self.heard.line)
-        rest = len(self.heard.content())
-        if self._is_about_else(last.intent, VERY_SURE) and rest > 1:
-            return None
-        if not leads and self.guess.known and rest > 1:
+        if len(self.heard.content()) > 1 and (
+            self._is_about_else(last.intent, VERY_SURE)
+            or (self.guess.known and not acts.adds(line) and not acts.corrects(line))
+        ):
             return None
         form = Form(intent=last.intent, slots=dict(last.slots))
         touched, problem = put(self.heard, form)
         if not touched and not problem:
             return None
         self.state.forms.append(form)
-        self.about, self.by_guess = last.intent, False
+        self.about = last.intent
         return problem or self._next(form)
 
     # Within a form.
 
     def _in_form(self, form: Form) -> str | None:
-        else_ = self._is_about_else(form.intent, SURE)
-        if else_ and (acts.asks(self.heard.line) or self.desk.intents[self.guess.intent].hand_over):
-            return self._open(self.guess.intent, by_guess=True)
+        line, new = self.heard.line, self.guess.intent
+        other = self._is_about_else(form.intent, SURE)
+        if other and (acts.asks(line) or self.desk.intents[new].hand_over):
+            return self._open(new, by_guess=True)
         touched, problem = put(self.heard, form)
         if problem:
             return self._missed(problem)
@@ -293,57 +249,28 @@ class _Turn:
         return (
             self._said_against()
             or self._decided(form)
-            or self._left_to_us(form)
-            or self._renamed(form)
-            or (self._open(self.guess.intent, by_guess=True) if else_ else None)
+            or self._changes_something(form)
+            or (self._open(new, by_guess=True) if other else None)
             or self._missed()
         )
 
     def _decided(self, form: Form) -> str | None:
         """Yes or no, where all is known."""
-        if not form.confirming:
-            return None
         answer = acts.yes_or_no(self.heard.line)
         if answer is None and not self._is_about_else(form.intent, SURE):
             answer = acts.begins_with(self.heard.line)
-        if answer is None or (answer is False and self._slot_named(form)):
+        if not form.confirming or answer is None or (not answer and slot_named(self.heard, form)):
             return None
-        if answer:
-            return self._complete(form)
         self.state.misses = 0
-        return self.desk.phrases.change
+        return self._complete(form) if answer else self.desk.phrases.change
 
-    def _left_to_us(self, form: Form) -> str | None:
-        """I don't mind."""
-        slot = self.intent_of(form).slots[form.asked] if form.asked else None
-        if form.asked is None or slot is None or slot.default is None:
-            return None
-        if not acts.shrugs(self.heard.line):
-            return None
-        form.slots[form.asked] = default_of(self.desk, slot, self.now)
-        return self._next(form)
-
-    def _renamed(self, form: Form) -> str | None:
+    def _changes_something(self, form: Form) -> str | None:
         """Change the date: which slot is meant, without what it should be."""
-        name = self._slot_named(form)
+        name = slot_named(self.heard, form)
         if name is None or not (form.confirming or acts.corrects(self.heard.line)):
             return None
         form.slots.pop(name)
         return self._next(form)
-
-    def _slot_named(self, form: Form) -> str | None:
-        words = set(self.heard.line.replace("?", " ").replace(",", " ").replace(".", " ").split())
-        for name in form.slots:
-            slot = self.intent_of(form).slots[name]
-            about = {
-                *read(name).replace("_", " ").split(),
-                slot.kind,
-                slot.kind.rstrip("s"),
-                *slot.cues,
-            }
-            if slot.ask and about & words - {"to", "for", "from", "at", "on", "text", "number"}:
-                return name
-        return None
 
     def _next(self, form: Form) -> str:
         """The question for the next slot; when all is known, whether it is right, or the answer."""
@@ -357,15 +284,13 @@ class _Turn:
         for name, slot in intent.slots.items():
             if slot.default:
                 form.slots.setdefault(name, default_of(self.desk, slot, self.now))
-        if intent.confirm:
-            form.confirming = True
-            return self._question(form)
-        return self._complete(form)
+        form.confirming = intent.confirm is not None
+        return self._question(form) if form.confirming else self._complete(form)
 
     def _question(self, form: Form) -> str:
         intent = self.intent_of(form)
-        text = (intent.slots[form.asked].ask if form.asked else intent.confirm) or ""
-        return say(self.desk, intent, text, form.slots, self.now)
+        text = intent.slots[form.asked].ask if form.asked else intent.confirm
+        return say(intent, text or "", form.slots, self.now)
 
     def _complete(self, form: Form) -> str:
         """The answer; the form is done with, and what waited for it goes on."""
@@ -373,23 +298,19 @@ class _Turn:
         form.asked, form.confirming = None, False
         self.state.forms = [other for other in self.state.forms if other is not form]
         self.state.last, self.state.misses = form, 0
-        self.completed = form
-        self.about = form.intent
-        if intent.hand_over:
-            return self._hand_over(form)
-        return self._and_back(self._text_of(form))
-
-    def _text_of(self, form: Form) -> str:
-        intent = self.intent_of(form)
+        self.completed, self.about = form, form.intent
         text = intent.answer
         if isinstance(text, dict):
-            text = text[resolved(intent, form.slots)[self.desk.answered_by(intent) or ""]]
-        return say(self.desk, intent, text or self.desk.title(form.intent), form.slots, self.now)
+            text = text[form.slots[self.desk.answered_by(intent) or ""]]
+        if intent.hand_over:
+            return self._hand_over(text)
+        return self._and_back(
+            say(intent, text or self.desk.title(form.intent), form.slots, self.now)
+        )
 
-    def _hand_over(self, form: Form | None = None) -> str:
+    def _hand_over(self, text: str | None = None) -> str:
         self.state.forms, self.state.handed_over = [], True
-        said = form and self.intent_of(form).answer
-        return self._text_of(form) if form and said else self.desk.phrases.hand_over
+        return text or self.desk.phrases.hand_over
 
     def _and_back(self, said: str) -> str:
         """The same, and the question of the form that waits, if one does."""
@@ -401,18 +322,12 @@ class _Turn:
     # What is new.
 
     def _guessed(self) -> str | None:
-        guess = self.guess
-        if not guess.known and not self._has_its_values():
-            return None
-        if guess.probability < UNSURE and guess.others:
-            self.state.offered = [guess.intent, guess.others[0][0]]
-            first, second = map(self.desk.title, self.state.offered)
-            self.about, self.by_guess = guess.intent, True
-            return fill(self.desk.phrases.did_you_mean, {"first": first, "second": second})
-        return self._open(guess.intent, by_guess=True)
+        if self.guess.known or self._has_its_values():
+            return self._open(self.guess.intent, by_guess=True)
+        return None
 
     def _has_its_values(self) -> bool:
-        """Whether a text that may be out of scope names values of the likeliest intent's lists."""
+        """Whether a text that may be out of scope names values that the likeliest intent takes."""
         slots = self.desk.intents[self.guess.intent].slots.values()
         fitting = [e for e in self.heard.entities if any(accepts(slot, e) for slot in slots)]
         return self.guess.probability >= SURE and (
@@ -425,11 +340,9 @@ class _Turn:
         waiting = [form for form in self.state.forms if form.intent == name]
         form = waiting[0] if waiting else Form(intent=name)
         slots = self.intent_of(form).slots
-        if last is not None:
-            before = self.intent_of(last).slots
-            for slot, value in last.slots.items():
-                if slot in slots and slots[slot].kind == before[slot].kind:
-                    form.slots.setdefault(slot, value)
+        for slot, value in last.slots.items() if last else ():
+            if slot in slots and slots[slot].kind == self.intent_of(last or form).slots[slot].kind:
+                form.slots.setdefault(slot, value)
         others = [other for other in self.state.forms if other is not form]
         self.state.forms = [*others, form][-MAX_FORMS:]
         self.state.last = None
@@ -444,16 +357,16 @@ class _Turn:
         self.understood = bool(problem)
         if self.state.misses >= self.desk.hand_over_after:
             return self._hand_over()
-        form = self.form
+        form, phrases = self.form, self.desk.phrases
         if form is None:
-            return self.desk.phrases.fallback
-        slot = self.intent_of(form).slots[form.asked] if form.asked else None
-        parts = [problem or self.desk.phrases.again]
-        if slot and not problem:
-            parts.append(expectation(self.desk, slot))
-        return " ".join([*parts, self._question(form)])
-
-    # What both need.
+            return phrases.fallback
+        parts = [problem or phrases.again, self._question(form)]
+        values = self.desk.lists.get(
+            self.intent_of(form).slots[form.asked].kind if form.asked else ""
+        )
+        if values and not problem:
+            parts.insert(1, fill(phrases.one_of, {"values": ", ".join(values)}))
+        return " ".join(parts)
 
     def _is_about_else(self, intent: str, sure: float) -> bool:
         """Whether the text is about another intent, as far as the classifier can tell."""
@@ -467,16 +380,13 @@ def _fitting(desk: Desk, state: State) -> State:
 
     def fits(form: Form) -> bool:
         intent = desk.intents.get(form.intent)
-        if intent is None or (form.asked is not None and form.asked not in intent.slots):
-            return False
-        return set(form.slots) <= set(intent.slots)
+        return intent is not None and {*form.slots, form.asked or ""} <= {*intent.slots, ""}
 
     state.forms = [form for form in state.forms if fits(form)]
     state.last = state.last if state.last and fits(state.last) else None
-    state.offered = [name for name in state.offered if name in desk.intents]
     return state
 
 
 @lru_cache(maxsize=1000)
-def _keys(examples: tuple[str, ...], name: str) -> frozenset[str]:
+def _key_words(examples: tuple[str, ...], name: str) -> frozenset[str]:
     return acts.key_words(examples, name)

@@ -9,12 +9,13 @@ from datetime import datetime
 
 from pydantic import BaseModel
 
-from . import acts
-from .desk import Desk, Intent, Slot, in_words
-from .entities import Entity, find, nearest_value, read
-from .slots import check, resolve_date
+from mlfolio.parts.text import acts
+from mlfolio.parts.text.entities import Entity, find, nearest_value, read
 
-NEAR_WORDS = 3  # between a cue and its value
+from .desk import Desk, Intent, Slot, in_words
+from .slots import check, default_of, resolve_date
+
+NEAR = 3  # words between a cue and its value
 SHORT = 6  # words of an answer in which a value may be spelled wrong
 MAX_TEXT = 500  # characters that a slot of kind `text` keeps
 
@@ -76,21 +77,23 @@ def put(heard: Heard, form: Form) -> tuple[set[str], str]:
     """
     intent = heard.desk.intents[form.intent]
     pairs = _assigned(heard, form, intent)
-    problem, touched = "", set()
-    for name in intent.slots:  # in their order: a departure is checked by its arrival
+    problems, touched = [], set()
+    for name, slot in intent.slots.items():  # in their order: a departure is checked by its arrival
         if name not in pairs:
             continue
-        checked = check(heard.desk, intent.slots[name], pairs[name], form.slots, heard.now)
-        if checked.problem:
-            problem = problem or checked.problem
-            if intent.slots[name].ask:
+        value, problem = check(heard.desk, slot, pairs[name], form.slots, heard.now)
+        if problem:
+            problems.append(problem)
+            if slot.ask:
                 form.asked, form.confirming = name, False
             continue
         touched.add(name)
         form.slots.pop(name, None)  # what is said last stands last
-        form.slots[name] = checked.value
-    _drop_what_is_too_early(form, intent, touched)
-    return touched | _taken_whole(heard, form, intent, touched), problem
+        form.slots[name] = value
+    _drop_what_is_overtaken(form, intent, touched)
+    if form.asked and not touched and not problems:
+        touched |= _put_otherwise(heard, form, intent.slots[form.asked], form.asked)
+    return touched, problems[0] if problems else ""
 
 
 def begin(heard: Heard, form: Form) -> None:
@@ -102,8 +105,26 @@ def begin(heard: Heard, form: Form) -> None:
                 form.slots.setdefault(name, heard.text[:MAX_TEXT])
 
 
-def _drop_what_is_too_early(form: Form, intent: Intent, touched: set[str]) -> None:
-    """A departure that a new arrival has overtaken."""
+def slot_named(heard: Heard, form: Form) -> str | None:
+    """The filled slot that is named without a value: "the date"."""
+    words = set(re.findall(r"[\w-]+", heard.line)) - acts.STOP
+    for name in form.slots:
+        slot = heard.desk.intents[form.intent].slots[name]
+        if slot.ask and words & {*read(in_words(name)).split(), slot.kind, *slot.cues}:
+            return name
+    return None
+
+
+def accepts(slot: Slot, entity: Entity) -> bool:
+    """Whether an entity is of a kind that a slot takes."""
+    if entity.kind == "duration":
+        said = set(entity.text.split()) & set(slot.cues)
+        return slot.after is not None or (slot.kind == "number" and bool(said))
+    return entity.kind == slot.kind
+
+
+def _drop_what_is_overtaken(form: Form, intent: Intent, touched: set[str]) -> None:
+    """A departure that a new arrival is later than has to be said again."""
     for name, slot in intent.slots.items():
         if slot.after in touched and name in form.slots and name not in touched:
             first = resolve_date(form.slots[slot.after], None)
@@ -112,14 +133,22 @@ def _drop_what_is_too_early(form: Form, intent: Intent, touched: set[str]) -> No
                 form.slots.pop(name)
 
 
-def _taken_whole(heard: Heard, form: Form, intent: Intent, touched: set[str]) -> set[str]:
-    """The slot of kind text that was asked for, which takes what was said as it is."""
-    name, line = form.asked, heard.line
-    if name is None or intent.slots[name].kind != "text" or (touched and acts.corrects(line)):
+def _put_otherwise(heard: Heard, form: Form, slot: Slot, name: str) -> set[str]:
+    """What the slot that was asked for takes, where there is no entity for any.
+
+    Any text; a value that is spelled wrong; the default, from somebody who does not mind.
+    """
+    line, value = heard.line, None
+    if slot.default and acts.shrugs(line):
+        value = default_of(heard.desk, slot, heard.now)
+    elif slot.kind == "text":
+        says_nothing = acts.yes_or_no(line) is False or acts.shrugs(line)
+        value = None if says_nothing or not re.search(r"\w", line) else heard.text[:MAX_TEXT]
+    elif len(line.split()) <= SHORT:
+        value = nearest_value(line, heard.desk.lists.get(slot.kind, {}))
+    if value is None:
         return set()
-    if acts.yes_or_no(line) is False or acts.shrugs(line) or not re.search(r"\w", line):
-        return set()
-    form.slots[name] = heard.text[:MAX_TEXT]
+    form.slots[name] = value
     return {name}
 
 
@@ -130,20 +159,34 @@ def _assigned(heard: Heard, form: Form, intent: Intent) -> dict[str, Entity]:
         names = [name for name, slot in intent.slots.items() if accepts(slot, entity)]
         if not names or acts.denied(heard.line, entity.start):
             continue
-        name = cued(names, intent, heard.entities, at, heard.line)
+        name = _cued(names, intent, heard, at)
         name = name or _uncued(names, form, intent, pairs, acts.corrects(heard.line))
         if name in pairs:  # said twice: the first counts, unless it is taken back
             between = heard.line[pairs[name].end : entity.start].strip(" ,.;")
             name = name if acts.corrects(between) else None
         if name is not None:
             pairs[name] = entity
-    asked = form.asked
-    if asked and not pairs and len(heard.line.split()) <= SHORT:
-        kind = intent.slots[asked].kind
-        value = nearest_value(heard.line, heard.desk.lists.get(kind, {}))
-        if value is not None:
-            pairs[asked] = Entity(kind, (value,), heard.line, 0, len(heard.line))
     return pairs
+
+
+def _cued(names: Sequence[str], intent: Intent, heard: Heard, at: int) -> str | None:
+    """The slot whose cue stands nearest to an entity, and not beyond another one."""
+    entity, others = heard.entities[at], heard.entities
+    start = max((e.end for e in others[:at] if e.end <= entity.start), default=0)
+    end = min((e.start for e in others[at + 1 :] if e.start >= entity.end), default=None)
+    before = re.findall(r"[\w'-]+", heard.line[start : entity.start])[::-1][:NEAR]
+    after = re.findall(r"[\w'-]+", heard.line[entity.end : end])[:NEAR]
+    # "3 nights", but "from Monday": where a number has words on both sides, those behind it count.
+    sides = [after, before] if entity.kind == "number" else [before, after]
+    sides.insert(0, entity.text.split())
+    found = [
+        (side.index(cue), order, name)
+        for name in names
+        for cue in intent.slots[name].cues
+        for order, side in enumerate(sides)
+        if cue in side
+    ]
+    return min(found)[2] if found else None
 
 
 def _uncued(
@@ -163,52 +206,3 @@ def _uncued(
     if loose:
         return loose[0]
     return names[0] if len(names) == 1 and names[0] not in free else None
-
-
-def accepts(slot: Slot, entity: Entity) -> bool:
-    """Whether an entity is of a kind that a slot takes."""
-    if entity.kind == "duration":
-        if slot.kind == "number":
-            return any(cue in entity.text.split() for cue in slot.cues)
-        return slot.kind == "date" and slot.after is not None
-    return entity.kind == slot.kind
-
-
-def cued(
-    names: Sequence[str], intent: Intent, entities: Sequence[Entity], at: int, line: str
-) -> str | None:
-    """The slot whose cue stands nearest to an entity, and not beyond another one.
-
-    Args:
-        names: The slots that would take it.
-        intent: Whose slots they are.
-        entities: All of the line.
-        at: Which of them it is.
-        line: The text.
-    """
-    entity = entities[at]
-    start = max((e.end for e in entities[:at] if e.end <= entity.start), default=0)
-    end = min((e.start for e in entities[at + 1 :] if e.start >= entity.end), default=len(line))
-    before = re.findall(r"[\w'-]+", line[start : entity.start])[::-1]
-    after = re.findall(r"[\w'-]+", line[entity.end : end])
-    within = entity.text.split()
-    sides = [after, before] if entity.kind == "number" else [before, after]
-    best: tuple[int, int, str] | None = None
-    for name in names:
-        for cue in intent.slots[name].cues:
-            if cue in within:
-                return name
-            for order, words in enumerate(sides):
-                place = _place(cue.lower().split(), words[:NEAR_WORDS], words is before)
-                if place is not None and (best is None or (place, order, name) < best):
-                    best = (place, order, name)
-    return best[2] if best else None
-
-
-def _place(cue: list[str], words: list[str], is_before: bool) -> int | None:
-    """How many words lie between a cue and its value."""
-    wanted = cue[::-1] if is_before else cue
-    for at in range(len(words) - len(wanted) + 1):
-        if words[at : at + len(wanted)] == wanted:
-            return at
-    return None

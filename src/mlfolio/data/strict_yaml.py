@@ -77,7 +77,7 @@ def read_yaml(path: Path, kind: type[Kind]) -> Kind:
         faults = [_fault(details, lines) for details in error.errors()[:SHOWN]]
         raise FileError(
             "\n".join([f"{path.name} cannot be used:", *(f"  {fault}" for fault in faults)]),
-            "mend these lines; systems/chatbot/README.md tells what a file may hold",
+            "mend these lines",
         ) from None
 
 

@@ -1,6 +1,6 @@
 """What people do in a conversation, whatever it is about: yes, never mind, not that (English).
 
-All lines are as `entities.read` gives them.
+All lines are as `parts.text.entities.read` gives them.
 """
 
 from __future__ import annotations
@@ -51,11 +51,6 @@ CANCELS = re.compile(
 RESTARTS = re.compile(
     r"(?:please |can we |let's |let us |i want to )*(?:start (?:over|again|anew)|restart|reset|"
     r"begin again|from the (?:start|beginning))(?: please)?"
-)
-REPEATS = re.compile(
-    r"(?:sorry |pardon |please )*(?:what|pardon(?: me)?|come again|huh|repeat(?: that| it)?|"
-    r"say (?:that|it) again|once more|again|excuse me|what did you (?:say|ask)|"
-    r"(?:can|could) you repeat(?: that| it| the question)?)(?: please)?"
 )
 SHRUGS = re.compile(
     r".*\b(?:don'?t (?:mind|care)|do not (?:mind|care)|no preference|whatever|"
@@ -131,11 +126,6 @@ def cancels(line: str) -> bool:
 def restarts(line: str) -> bool:
     """Whether somebody wants to begin anew."""
     return bool(RESTARTS.fullmatch(_unsigned(line)))
-
-
-def repeats(line: str) -> bool:
-    """Whether somebody wants to hear the last question again."""
-    return bool(REPEATS.fullmatch(_unsigned(line)))
 
 
 def shrugs(line: str) -> bool:
