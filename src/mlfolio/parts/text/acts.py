@@ -73,9 +73,7 @@ _NEGATION = (
     r"(?P<before>(?:\w+'?\w* )?)(?:do not|don'?t|dont|wouldn'?t|would not|never|not|"
     rf"no need|no longer|didn'?t (?:want|ask|mean|intend)) (?:{_GAP}){{0,5}}"
 )
-_DENIAL = re.compile(
-    r"\b(?:not|don't (?:want|mean|need)|isn't|wasn't)(?: (?:on|at|for|the|a|an|to|from))* ?$"
-)
+_DENIAL = re.compile(r"\b(?:not|don't (?:want|mean|need))(?: (?:on|at|for|the|a|an|to|from))* ?$")
 _NO_WISH = _words(
     "why if whether unless because can could did does do is are was has have had will would who "
     "when or still yet what i'll he she it they"
@@ -91,8 +89,7 @@ KEY_SHARE = 0.08  # of an intent's examples that have a word, which makes it a k
 
 def bare(line: str) -> str:
     """A line without what is polite or hesitant about it, and without signs around it."""
-    words = [word.strip('.,;:!?"()“”…') for word in line.split()]
-    words = [word for word in words if word]
+    words = _words_of(line)
     while words and words[0] in FILLERS:
         words.pop(0)
     while words and words[-1] in FILLERS:
@@ -102,13 +99,13 @@ def bare(line: str) -> str:
 
 def yes_or_no(line: str) -> bool | None:
     """Whether somebody says yes or no, and nothing else; None where neither."""
-    words = [word.strip('.,;:!?"()“”…') for word in line.split()]
-    whole = " ".join(filter(None, words))
-    said = {whole, bare(line)}
-    if said & NO or (whole and set(words) <= NO | FILLERS and set(words) & NO):
-        return False
-    if said & YES or (whole and set(filter(None, words)) <= YES | FILLERS and set(words) & YES):
-        return True
+    words = [
+        word if word in YES | NO else re.sub(r"(\w)\1+$", r"\1", word) for word in _words_of(line)
+    ]
+    said = {" ".join(words), bare(line)}
+    for answer, known in ((False, NO), (True, YES)):
+        if said & known or (set(words) & known and set(words) <= known | FILLERS):
+            return answer
     return None
 
 
@@ -206,3 +203,8 @@ def negates(line: str, keys: Iterable[str]) -> bool:
 def _unsigned(line: str) -> str:
     """A line without punctuation, but for apostrophes."""
     return " ".join(re.sub(r"[^\w\s'👍👎✅-]", " ", line).split())
+
+
+def _words_of(line: str) -> list[str]:
+    words = (word.strip('.,;:!?"()“”…') for word in line.split())
+    return [word for word in words if word]

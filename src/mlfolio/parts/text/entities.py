@@ -100,6 +100,7 @@ TIMES = {
     rf"|\b(?P<h2>\d{{1,2}}|{COUNT}) "
     r"(?=(?:in the (?:morning|afternoon|evening)|at night|tonight)\b)",
 }
+BARE = rf"(?:(?:no|ok|at|on|the|by|say|maybe|rather|make it|actually|around|about)[, ]+)*{N}{ENDS}"
 EMAIL = r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,5}[a-z]{2,24}\b"
 CODE = r"(?<![\w-])(?=[a-z-]{0,11}\d)[a-z\d][a-z\d-]{2,10}[a-z\d](?![\w-])"
 NUMBER = (
@@ -170,10 +171,8 @@ def find(
         take(_dates(rule, line, now.date(), day_first))
     for rule in TIMES:
         take(_times(rule, line))
-    if expected == "date":
-        take(_bare_days(line, now.date()))
-    if expected == "time":
-        take(_bare_hours(line))
+    if expected in ("date", "time"):
+        take(_bare(expected, line, now.date()))
     solid = list(found)
     take(_numbers(line))
     codes = [
@@ -365,20 +364,18 @@ def _clock(hour: int, minute: int, half: str, padded: bool) -> tuple[str, ...]:
     return tuple(f"{each:02}:{minute:02}" for each in hours)
 
 
-def _bare_days(line: str, today: date) -> Iterator[Entity]:
-    """A number alone, where a date was asked for."""
-    for match in re.finditer(rf"(?<![\w.])(?:the )?(?P<day>\d{{1,2}}){ENDS}", line):
-        if readings := _days_of_month(int(match["day"]), today):
-            yield Entity("date", readings, match.group(), *match.span())
-
-
-def _bare_hours(line: str) -> Iterator[Entity]:
-    """A number alone, where a time was asked for."""
-    for match in re.finditer(rf"(?<![\w.-])(?P<h>\d{{1,2}}|{COUNT}){ENDS}", line):
-        if match["h"] not in ("a", "an") and (
-            readings := _clock(_count(match["h"]), 0, _half(None, line), padded=False)
-        ):
-            yield Entity("time", readings, match.group(), *match.span())
+def _bare(kind: str, line: str, today: date) -> Iterator[Entity]:
+    """A number that is all of an answer, where a date or a time was asked for."""
+    match = re.match(BARE, line)
+    if match is None or match["n"] in ("a", "an"):
+        return
+    count = _count(match["n"])
+    if kind == "date":
+        readings = _days_of_month(count, today)
+    else:
+        readings = _clock(count, 0, _half(None, line), padded=match["n"].startswith("0"))
+    if readings:
+        yield Entity(kind, readings, match["n"], *match.span("n"))
 
 
 def _numbers(line: str) -> Iterator[Entity]:

@@ -158,6 +158,8 @@ class _Turn:
         return self.desk.phrases.waiting
 
     def _small_talk(self) -> str | None:
+        if self.form and self.form.confirming and acts.yes_or_no(self.heard.line) is not None:
+            return None  # "ok thanks" is a yes
         for saying in self.desk.small_talk:
             if acts.says(self.heard.line, saying.says, whole=True):
                 return self._follow(saying)
