@@ -149,11 +149,12 @@ def _pairs(
 def _fault(details: Any, lines: Lines) -> str:
     """One fault: line, place, what is wrong and the value. Pydantic's places may end in types."""
     place: Place = (*details["loc"], *details.get("ctx", {}).get("at", ()))
-    while place and place not in lines:
-        place = place[:-1]
+    known = next(place[:n] for n in range(len(place), -1, -1) if place[:n] in lines or not n)
+    line = lines.get(known, 1)
+    if details["type"] == "missing":
+        return f"line {line}, {'.'.join(map(str, place))}: is missing"
     shown = repr(details["input"])
     value = (
         "" if details["type"] == "wrong" else f" (it is {shown[:60]}{'...' * (len(shown) > 60)})"
     )
-    said = details["msg"].removeprefix("Value error, ")
-    return f"line {lines.get(place, 1)}, {'.'.join(map(str, place)) or 'the file'}: {said}{value}"
+    return f"line {line}, {'.'.join(map(str, known)) or 'the file'}: {details['msg']}{value}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -34,7 +35,7 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from mlfolio.core.errors import MlfolioError, UserError
-from mlfolio.track.log import connect, database_url, unusable
+from mlfolio.track.log import connect, database_url, make_tables, unusable
 
 KEEP_DAYS = 30
 ATTEMPTS = 50  # of a turn, while others write to the same conversation
@@ -153,10 +154,8 @@ class Conversations:
                 if make_url(address).get_backend_name() == "sqlite":
                     _make_folder(address)
                 engine = connect(address)
-                try:
-                    TABLES.create_all(engine)
-                except IntegrityError:  # another process makes it at this moment
-                    TABLES.create_all(engine)
+                make_tables(engine, TABLES)
+                weakref.finalize(self, engine.dispose)  # nobody closes a model
                 self._engine, self._opened = engine, address
             return self._engine
 

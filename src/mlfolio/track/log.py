@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,7 +28,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mlfolio.core.errors import UserError
@@ -140,6 +141,19 @@ def connect(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
     return engine
+
+
+def make_tables(engine: Engine, tables: MetaData) -> None:
+    """Makes what is not there; of two processes that do it at once one fails, and looks again."""
+    for patience in (0.1, 1.0, None):
+        try:
+            with engine.begin() as connection:
+                tables.create_all(connection)
+            return
+        except DatabaseError:
+            if patience is None:
+                raise
+            time.sleep(patience)
 
 
 def unusable(url: str, error: Exception) -> UserError:

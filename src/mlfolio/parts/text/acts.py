@@ -70,13 +70,14 @@ _GAP = (
     r"really|even|that|this|it|for) "
 )
 _NEGATION = (
-    r"(?P<before>(?:\w+'?\w* )?)(?:do not|don'?t|dont|wouldn'?t|would not|never|not|"
+    r"(?<![\w'])(?:do not|don'?t|dont|wouldn'?t|would not|never|not|"
     rf"no need|no longer|didn'?t (?:want|ask|mean|intend)) (?:{_GAP}){{0,5}}"
 )
 _DENIAL = re.compile(r"\b(?:not|don't (?:want|mean|need))(?: (?:on|at|for|the|a|an|to|from))* ?$")
+_ASKING = frozenset({"if", "why", "unless", "because", "whether"})
 _NO_WISH = _words(
-    "why if whether unless because can could did does do is are was has have had will would who "
-    "when or still yet what i'll he she it they"
+    "can could did does do is are was has have had will would who when or still yet what he she it "
+    "they"
 )
 STOP = _words(
     "the and for you your can could have has with what when where how are is do does our my would "
@@ -192,10 +193,9 @@ def negates(line: str, keys: Iterable[str]) -> bool:
     if not stems:
         return False
     for match in re.finditer(rf"{_NEGATION}(?:{stems})\w*", line):
-        before = match["before"].strip()
-        if before not in _NO_WISH and not re.search(
-            r"\b(?:if|why|what happens)\b", line[: match.start()]
-        ):
+        before = line[: match.start()].split()
+        asked = _ASKING & set(before) or {"did", "have"} & set(before[-2:])
+        if not asked and not _NO_WISH & set(before[-1:]):
             return True
     return False
 

@@ -94,6 +94,7 @@ TIMES = {
     "half day": r"(?<![\d.:/])(?P<h>\d{1,2}) ?(?P<half>[ap])\.?m\b\.?",
     "spoken": rf"\b(?P<part>half|quarter|{COUNT}|\d{{1,2}})(?: minutes)? (?P<way>past|to|after) "
     rf"(?P<h>\d{{1,2}}|{COUNT})\b{UNIT_AHEAD}",
+    "words": rf"\b(?P<h>{COUNT}|\d{{1,2}}) (?P<m>fifteen|thirty|forty[- ]five)\b",
     "o'clock": rf"\b(?P<h>\d{{1,2}}|{COUNT}) ?o'? ?clock\b",
     "named": r"\b(?P<name>noon|midday|midnight)\b",
     "at": rf"\b(?:at|around|about|by|until|till|before|after) (?P<h>\d{{1,2}}|{COUNT})\b{ENDS}"
@@ -325,7 +326,7 @@ def _times(rule: str, line: str) -> Iterator[Entity]:
             readings = _spoken(part, line)
         else:
             hour = _count(part.get("h") or part.get("h2") or "")
-            minute = int(part.get("m") or part.get("m2") or 0)
+            minute = _count(part.get("m") or part.get("m2") or "0")
             padded = (part.get("h") or "").startswith("0")
             readings = _clock(hour, minute, _half(part.get("half"), line), padded)
         if readings or rule in ("clock", "half day"):

@@ -233,7 +233,7 @@ class _Turn:
             return None
         self.state.forms.append(form)
         self.about = last.intent
-        return problem or self._next(form)
+        return f"{problem} {self._question(form)}" if problem else self._next(form)
 
     # Within a form.
 
@@ -242,12 +242,17 @@ class _Turn:
         other = self._is_about_else(form.intent, SURE)
         if other and (acts.asks(line) or self.desk.intents[new].hand_over):
             return self._open(new, by_guess=True)
-        touched, problem = put(self.heard, form)
-        if problem:
-            return self._missed(problem)
-        if touched:
-            self.state.last = None
-            return self._next(form)
+        filled = form.model_copy(deep=True)
+        touched, problem = put(self.heard, filled)
+        # "A taxi first, at 9" names a time too, but not for the table of which the day was asked.
+        if not other or form.asked in touched or (touched and acts.corrects(line)):
+            if touched or problem:
+                self.state.forms[-1] = filled
+            if problem:
+                return self._missed(problem)
+            if touched:
+                self.state.last = None
+                return self._next(filled)
         return (
             self._said_against()
             or self._decided(form)
@@ -350,8 +355,7 @@ class _Turn:
         self.state.last = None
         _, problem = put(self.heard, form)
         begin(self.heard, form)
-        question = self._next(form)
-        return f"{problem} {question}" if problem else question
+        return f"{problem} {self._question(form)}" if problem else self._next(form)
 
     def _missed(self, problem: str = "") -> str:
         """What was not understood, or cannot be: what is expected; and in the end a person."""

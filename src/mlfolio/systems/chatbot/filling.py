@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 
 from pydantic import BaseModel
 
@@ -84,8 +85,7 @@ def put(heard: Heard, form: Form) -> tuple[set[str], str]:
         value, problem = check(heard.desk, slot, pairs[name], form.slots, heard.now)
         if problem:
             problems.append(problem)
-            if slot.ask:
-                form.asked, form.confirming = name, False
+            form.asked, form.confirming = name, False
             continue
         touched.add(name)
         form.slots.pop(name, None)  # what is said last stands last
@@ -154,19 +154,31 @@ def _put_otherwise(heard: Heard, form: Form, slot: Slot, name: str) -> set[str]:
 
 def _assigned(heard: Heard, form: Form, intent: Intent) -> dict[str, Entity]:
     """The entity for each slot."""
-    pairs: dict[str, Entity] = {}
+    pairs = _moved(heard, form) if acts.corrects(heard.line) else {}
+    if pairs:
+        return pairs
     for at, entity in enumerate(heard.entities):
         names = [name for name, slot in intent.slots.items() if accepts(slot, entity)]
         if not names or acts.denied(heard.line, entity.start):
             continue
         name = _cued(names, intent, heard, at)
-        name = name or _uncued(names, form, intent, pairs, acts.corrects(heard.line))
+        name = name or _uncued(entity, names, form, intent, pairs, acts.corrects(heard.line))
         if name in pairs:  # said twice: the first counts, unless it is taken back
             between = heard.line[pairs[name].end : entity.start].strip(" ,.;")
             name = name if acts.corrects(between) else None
         if name is not None:
             pairs[name] = entity
     return pairs
+
+
+def _moved(heard: Heard, form: Form) -> dict[str, Entity]:
+    """From Monday to Tuesday, where Monday is what is known: no stay, but a correction."""
+    return {
+        name: new
+        for old, new in pairwise(heard.entities)
+        for name, value in form.slots.items()
+        if value in old.readings and heard.line[old.end : new.start].strip() == "to"
+    }
 
 
 def _cued(names: Sequence[str], intent: Intent, heard: Heard, at: int) -> str | None:
@@ -176,9 +188,8 @@ def _cued(names: Sequence[str], intent: Intent, heard: Heard, at: int) -> str | 
     end = min((e.start for e in others[at + 1 :] if e.start >= entity.end), default=None)
     before = re.findall(r"[\w'-]+", heard.line[start : entity.start])[::-1][:NEAR]
     after = re.findall(r"[\w'-]+", heard.line[entity.end : end])[:NEAR]
-    # "3 nights", but "from Monday": where a number has words on both sides, those behind it count.
-    sides = [after, before] if entity.kind == "number" else [before, after]
-    sides.insert(0, entity.text.split())
+    # "from Monday", but "3 guests": where a number has words on both sides, those behind it count.
+    sides = [entity.text.split(), *([after] if entity.kind == "number" else []), before]
     found = [
         (side.index(cue), order, name)
         for name in names
@@ -190,13 +201,20 @@ def _cued(names: Sequence[str], intent: Intent, heard: Heard, at: int) -> str | 
 
 
 def _uncued(
-    names: Sequence[str], form: Form, intent: Intent, pairs: Mapping[str, Entity], corrects: bool
+    entity: Entity,
+    names: Sequence[str],
+    form: Form,
+    intent: Intent,
+    pairs: Mapping[str, Entity],
+    corrects: bool,
 ) -> str | None:
     """The slot for an entity that nothing beside it says the slot of."""
     filled = [name for name in reversed(form.slots) if name in names]
     free = [name for name in names if name not in form.slots and name not in pairs]
     if corrects and filled:
-        return filled[0]
+        # No day takes the place of a stay of so many nights.
+        alike = [n for n in filled if entity.kind != "date" or not form.slots[n].startswith("P")]
+        return (alike or filled)[0]
     if form.asked in names and form.asked not in pairs:
         return form.asked
     if form.asked and intent.slots[form.asked].kind == "text" and not corrects:
