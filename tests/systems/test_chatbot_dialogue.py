@@ -411,6 +411,21 @@ def test_conversations_do_not_mix_and_survive_a_new_model(model: ChatbotModel, h
 
 
 @pytest.mark.slow
+def test_a_turn_that_cannot_be_kept_is_not_taken(
+    model: ChatbotModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MLFOLIO_DB", f"sqlite:///{tmp_path}/file/x.db")
+    lost, other = model.predict([
+        ChatMessage(text="a table for four please", conversation="conversation-1"),
+        ChatMessage(text="a table for four please"),
+    ])  # fmt: skip
+    assert "send this again" in lost.warnings[0]
+    assert (lost.understood, lost.slots) == (False, {})
+    assert other.slots == {"people": "4"}
+
+
+@pytest.mark.slow
 def test_answers_say_how_sure_they_are(model: ChatbotModel) -> None:
     known, unknown = ask(model, "what time is breakfast"), ask(model, "what is the capital of Peru")
     assert known.understood

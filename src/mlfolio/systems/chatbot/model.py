@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, StringConstraints
 
-from mlfolio.core.errors import UserError
+from mlfolio.core.errors import MlfolioError, UserError
 from mlfolio.core.model import Conversation, Input, Output
 from mlfolio.core.run import read_json, write_json
 from mlfolio.track.conversations import Conversations
@@ -90,8 +90,7 @@ class ChatbotModel:
     def predict(self, inputs: Sequence[ChatMessage]) -> list[ChatAnswer]:
         """Answers each message, those of one conversation in their order.
 
-        Raises:
-            UserError: A conversation is to be kept, and the database cannot be used.
+        Where a conversation cannot be kept, the answer to its message says so in a warning.
         """
         guesses = self._guesses([row.text for row in inputs])
         return [self._answer(row, guess) for row, guess in zip(inputs, guesses, strict=True)]
@@ -147,7 +146,15 @@ class ChatbotModel:
 
         if row.conversation is None:
             return _told(row.text, guess, turn(None)[1])
-        return _told(row.text, guess, self.conversations.turn(row.conversation, turn))
+        try:
+            return _told(row.text, guess, self.conversations.turn(row.conversation, turn))
+        except MlfolioError as error:
+            # Not raised: the server would ask the rest of the batch again, and take turns twice.
+            answer = _told(row.text, guess, turn(None)[1])
+            lost = {"answer": self.desk.phrases.again, "understood": False, "intent": None}
+            lost |= {"completed": None, "slots": {}, "handed_over": False, "confidence": None}
+            warning = f"the conversation is as it was, send this again: {error.message}"
+            return answer.model_copy(update={**lost, "warnings": [warning]})
 
     def _now(self) -> datetime:
         zone = self.desk.time_zone
