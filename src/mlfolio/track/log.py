@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +20,8 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    RowMapping,
+    Select,
     String,
     Table,
     Text,
@@ -93,27 +96,12 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
     Raises:
         UserError: There is a log that cannot be read.
     """
-    address = url or database_url()
-    if make_url(address).get_backend_name() == "sqlite":
-        path = make_url(address).database
-        if not path or not Path(path).is_file():  # connecting would make it
-            return []
-    engine = connect(address)
     query = (
         select(PREDICTIONS.c.input, PREDICTIONS.c.output, FEEDBACK)
         .join(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
         .where(PREDICTIONS.c.system == system)
         .order_by(FEEDBACK.c.time, FEEDBACK.c.prediction)
     )
-    try:
-        if not inspect(engine).has_table(FEEDBACK.name):
-            return []
-        with engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-    except SQLAlchemyError as error:
-        raise unusable(address, error) from None
-    finally:
-        engine.dispose()
     return [
         Judged(
             input=json.loads(row["input"]) if row["input"] else None,
@@ -122,8 +110,55 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
             time=row["time"],
             client=row["client"],
         )
-        for row in rows
+        for row in _rows(query, FEEDBACK.name, url)
     ]
+
+
+def asked(
+    system: str, url: str | None = None, most: int = 100_000
+) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:
+    """What a system was asked last, the latest first, each with its output; none without a log.
+
+    Args:
+        system: Its name.
+        url: SQLAlchemy URL of the log; None for the usual one.
+        most: Number of predictions that are read.
+
+    Returns:
+        Inputs, None where they were not kept, with outputs, both by field.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    query = (
+        select(PREDICTIONS.c.input, PREDICTIONS.c.output)
+        .where(PREDICTIONS.c.system == system)
+        .order_by(PREDICTIONS.c.time.desc(), PREDICTIONS.c.id)
+        .limit(most)
+    )
+    return [
+        (json.loads(row["input"]) if row["input"] else None, json.loads(row["output"]))
+        for row in _rows(query, PREDICTIONS.name, url)
+    ]
+
+
+def _rows(query: Select[Any], table: str, url: str | None) -> Sequence[RowMapping]:
+    """What a query finds in a log; nothing where there is none."""
+    address = url or database_url()
+    if make_url(address).get_backend_name() == "sqlite":
+        path = make_url(address).database
+        if not path or not Path(path).is_file():  # connecting would make it
+            return []
+    engine = connect(address)
+    try:
+        if not inspect(engine).has_table(table):
+            return []
+        with engine.connect() as connection:
+            return connection.execute(query).mappings().all()
+    except SQLAlchemyError as error:
+        raise unusable(address, error) from None
+    finally:
+        engine.dispose()
 
 
 def connect(url: str) -> Engine:

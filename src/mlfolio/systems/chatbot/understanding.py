@@ -1,22 +1,41 @@
-"""What a text asks for: an intent, how sure that is, and whether it is any of the intents."""
+"""What a text asks for: an intent, how sure that is, and whether it is any of the intents.
+
+Two linear classifiers share the work: logistic regression on the last layers of a frozen sentence
+encoder, which knows what words mean, and an SVM on n-grams, which knows which words there are. What
+makes probabilities and a threshold of their scores is learned from texts that they have not seen.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import softmax
+from scipy.optimize import minimize_scalar
+from scipy.special import expit, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import log_loss
+from sklearn.model_selection import StratifiedKFold
+from sklearn.svm import LinearSVC
 
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.linear import Linear
+from mlfolio.parts.text.tfidf import Grams, TfidfEncoder
+from mlfolio.parts.text.vectors import Vectors
 
-KEPT = 0.95  # share of in-scope questions that the threshold lets through
-OTHERS = 2
+LAYERS: Final = 3  # of the encoder: earlier ones know more of the words than the last alone
+WORDS: Final = 2.0  # weight of the SVM's scores beside the log-odds of the regression
+FEWEST_OUTSIDE: Final = 5  # texts about none of the intents, from which that can be learned
+OUTSIDE: Final = ""  # what is none of the intents; no intent is called so
+FOLDS: Final = 5
+GRAMS: Final = (
+    Grams(analyzer="word", shortest=1, longest=2, min_df=2),
+    Grams(analyzer="char_wb", shortest=2, longest=4, min_df=2),
+)
 
 Floats = NDArray[np.float64]
 
@@ -27,7 +46,8 @@ class Guess(NamedTuple):
     Attributes:
         intent: The most likely intent.
         probability: Calibrated, that it is the right one, given that the text is about any.
-        in_scope: How likely the text is about any of the intents, in [0, 1].
+        in_scope: How likely the text is about any of the intents, in [0, 1], if every other text
+            is about none.
         known: Whether `in_scope` reaches the fitted threshold.
         others: The next two with their probabilities.
     """
@@ -39,78 +59,210 @@ class Guess(NamedTuple):
     others: tuple[tuple[str, float], ...]
 
 
-class Understanding:
-    """A frozen sentence encoder and a linear classifier on its vectors.
+class Examples(NamedTuple):
+    """Texts and the intent of each, and texts about none of the intents."""
+
+    texts: Sequence[str]
+    intents: Sequence[str]
+    outside: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Heads:
+    """What is fitted on examples, and knows nothing of how sure it is.
 
     Attributes:
-        intents: Their names, sorted.
-        linear: A score for each intent.
-        threshold: Least `in_scope` of a text that counts as known.
+        meaning: Scores of the intents from an encoder's vectors.
+        tfidf: Counts and weighs n-grams.
+        words: Scores of the intents from them.
+        scope: Log-odds of being about any intent, from the vectors; None where there were too few
+            texts about none.
     """
 
-    def __init__(self, linear: Linear, threshold: float, encoder: str = BUNDLED) -> None:
-        self.linear = linear
+    meaning: Linear
+    tfidf: TfidfEncoder
+    words: Linear
+    scope: Linear | None
+
+    @classmethod
+    def fit(
+        cls, texts: NDArray[Any], vectors: Vectors, labels: NDArray[np.str_], seed: int
+    ) -> Self:
+        """Fits all of them, shapes (n,), (n, dimension) and (n,)."""
+        inside = labels != OUTSIDE
+        tfidf = TfidfEncoder(GRAMS)
+        rows = tfidf.fit_transform([text.lower() for text in texts[inside]])
+        svm = LinearSVC(C=0.3, tol=0.01, random_state=seed).fit(rows, labels[inside])
+        regression = LogisticRegression(C=10, max_iter=500)
+        meaning = Linear.of(regression.fit(vectors[inside], labels[inside]))
+        scope = None if inside.all() else Linear.of(regression.fit(vectors, inside))
+        return cls(meaning, tfidf, Linear.of(svm), scope)
+
+    def scores(self, texts: Sequence[str], vectors: Vectors) -> Floats:
+        """A score for each intent, shape (n, intents)."""
+        rows = self.tfidf.transform([text.lower() for text in texts])
+        scores = self.meaning.scores(vectors) + WORDS * self.words.scores(rows)
+        # Of two intents there is one score, for the second.
+        return np.hstack([-scores / 2, scores / 2]) if scores.shape[1] == 1 else scores
+
+    def signs(self, scores: Floats, vectors: Vectors) -> Floats:
+        """What tells that a text is about any intent, shape (n, 1 or 2).
+
+        The first is the energy of the scores (Liu et al., 2020, Energy-based out-of-distribution
+        detection).
+        """
+        signs = [logsumexp(scores, axis=1)]
+        if self.scope is not None:
+            signs.append(self.scope.scores(vectors)[:, 0])
+        return np.column_stack(signs)
+
+
+class Understanding:
+    """Heads on an encoder, and how sure they are.
+
+    Attributes:
+        heads: Give the scores.
+        temperature: What scores are divided by to be probabilities (Guo et al., 2017, On
+            calibration of modern neural networks).
+        scope: Weights of the signs of scope, then their bias: log-odds of being in scope.
+        threshold: Least `in_scope` of a text that counts as known.
+        encoder: Name of the sentence encoder.
+    """
+
+    def __init__(
+        self, heads: Heads, temperature: float, scope: Sequence[float], threshold: float,
+        encoder: str = BUNDLED,
+    ) -> None:  # fmt: skip
+        self.heads = heads
+        self.temperature = temperature
+        self.scope = list(scope)
         self.threshold = threshold
         self.encoder = encoder
 
     @property
     def intents(self) -> list[str]:
         """The names of the intents, sorted."""
-        return list(self.linear.classes)
+        return list(self.heads.meaning.classes)
 
     @classmethod
     def fit(
         cls, texts: Sequence[str], intents: Sequence[str], outside: Sequence[str] = (),
-        *, encoder: str = BUNDLED, seed: int = 0,
+        *, validation: Examples | None = None, keep: float = 0.95, encoder: str = BUNDLED,
+        seed: int = 0,
     ) -> Self:  # fmt: skip
         """Learns from examples of each intent, and from texts about none of them.
 
         Args:
             texts: Examples.
-            intents: The intent of each; two or more different ones.
-            outside: Texts about none of the intents; may be empty.
+            intents: The intent of each; two or more different ones, each at least twice.
+            outside: Texts about none of the intents; fewer than five are not learned from.
+            validation: What says how sure the heads are, of the same intents. None: the examples
+                themselves, in cross-validation.
+            keep: Share of the texts in scope that the threshold takes for known, in (0, 1).
             encoder: Name of the sentence encoder.
-            seed: Seed of the folds.
+            seed: Seed of the SVM and of the folds.
         """
-        vectors = get_encoder(encoder).encode(texts)
-        fitted = LogisticRegression(C=30, max_iter=1000).fit(vectors, intents)
-        made = cls(Linear.of(fitted), 0.0, encoder)
-        chances = made._chances(texts).max(axis=1)
-        made.threshold = float(np.quantile(chances, 1 - KEPT))
+        words, labels = _together(Examples(texts, intents, outside))
+        vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
+        heads = Heads.fit(words, vectors, labels, seed)
+        if validation is None:
+            scores, signs = _out_of_fold(words, vectors, labels, seed)
+        else:
+            words, labels = _together(validation)
+            vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
+            scores = heads.scores(words.tolist(), vectors)
+            signs = heads.signs(scores, vectors)
+        inside = labels != OUTSIDE
+        truth = np.searchsorted(np.array(heads.meaning.classes), labels[inside])
+        made = cls(heads, _temperature(scores[inside], truth), [], 0.0, encoder)
+        made.scope = _scope(signs, inside, keep)
+        made.threshold = float(np.quantile(made._in_scope(signs[inside]), 1 - keep))
         return made
 
     def understand(self, texts: Sequence[str]) -> list[Guess]:
         """What each text is most likely about."""
         if not texts:
             return []
-        chances = self._chances(texts)
-        order = np.argsort(-chances, axis=1)[:, : 1 + OTHERS]
-        return (
-            [
-                Guess(*ranked[0], row.max(), row.max() >= self.threshold, tuple(ranked[1:]))
-                for row in chances
-                for ranked in [[(self.intents[at], float(row[at])) for at in np.argsort(-row)[:3]]]
-            ]
-            if len(order)
-            else []
-        )
+        vectors = get_encoder(self.encoder).encode(texts, LAYERS)
+        scores = self.heads.scores(texts, vectors)
+        chances = softmax(scores / self.temperature, axis=1)
+        in_scope = self._in_scope(self.heads.signs(scores, vectors))
+        guesses = []
+        for row, scope in zip(chances, in_scope.tolist(), strict=True):
+            likeliest = np.argsort(-row)[:3].tolist()
+            first, *others = [(self.intents[at], float(row[at])) for at in likeliest]
+            guesses.append(Guess(*first, scope, scope >= self.threshold, tuple(others)))
+        return guesses
 
     def save(self, folder: Path) -> None:
-        """Writes the weights and `understanding.json`."""
-        self.linear.save(folder)
-        write_json(
-            folder / "understanding.json",
-            {"threshold": self.threshold, "encoder": self.encoder},
-        )
+        """Writes `understanding.json`, and the heads into folders of their own."""
+        facts = ("temperature", "scope", "threshold", "encoder")
+        write_json(folder / "understanding.json", {name: getattr(self, name) for name in facts})
+        for name in ("meaning", "tfidf", "words", "scope"):
+            part = getattr(self.heads, name)
+            if part is not None:
+                (folder / name).mkdir()
+                part.save(folder / name)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        facts = read_json(folder / "understanding.json", "threshold", "encoder")
-        return cls(Linear.load(folder), facts["threshold"], facts["encoder"])
+        names = ("temperature", "scope", "threshold", "encoder")
+        facts = read_json(folder / "understanding.json", *names)
+        heads = Heads(
+            meaning=Linear.load(folder / "meaning"),
+            tfidf=TfidfEncoder.load(folder / "tfidf"),
+            words=Linear.load(folder / "words"),
+            scope=Linear.load(folder / "scope") if (folder / "scope").is_dir() else None,
+        )
+        return cls(heads, **{name: facts[name] for name in names})
 
-    def _chances(self, texts: Sequence[str]) -> Floats:
-        scores = self.linear.scores(get_encoder(self.encoder).encode(texts))
-        if scores.shape[1] == 1:
-            scores = np.hstack([np.zeros_like(scores), scores])
-        return np.asarray(softmax(scores, axis=1))
+    def _in_scope(self, signs: Floats) -> Floats:
+        return np.asarray(expit(signs @ self.scope[:-1] + self.scope[-1]))
+
+
+def _together(examples: Examples) -> tuple[NDArray[Any], NDArray[np.str_]]:
+    """All texts, and the label of each."""
+    outside = examples.outside if len(examples.outside) >= FEWEST_OUTSIDE else ()
+    texts = np.array([*examples.texts, *outside], dtype=object)
+    return texts, np.array([*examples.intents, *[OUTSIDE] * len(outside)])
+
+
+def _out_of_fold(
+    texts: NDArray[Any], vectors: Vectors, labels: NDArray[np.str_], seed: int
+) -> tuple[Floats, Floats]:
+    """Scores and signs of each text, by heads that were fitted without it."""
+    names, counts = np.unique(labels, return_counts=True)
+    intents = len(names) - (OUTSIDE in names)
+    scores = np.zeros((len(texts), intents))
+    signs = np.zeros((len(texts), 1 + (OUTSIDE in names)))
+    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+    for train, test in folds.split(texts, labels):
+        heads = Heads.fit(texts[train], vectors[train], labels[train], seed)
+        scores[test] = heads.scores(texts[test].tolist(), vectors[test])
+        signs[test] = heads.signs(scores[test], vectors[test])
+    return scores, signs
+
+
+def _temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
+    """The temperature with the least log loss."""
+    classes = np.arange(scores.shape[1])
+
+    def loss(log_temperature: float) -> float:
+        chances = softmax(scores / np.exp(log_temperature), axis=1)
+        return float(log_loss(truth, chances, labels=classes))
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
+
+
+def _scope(signs: Floats, inside: NDArray[np.bool_], keep: float) -> list[float]:
+    """Weights of the signs, then the bias.
+
+    Where no text is about none of the intents, the weight is a convention: one half at the
+    threshold, and 95 % three standard deviations above it.
+    """
+    if inside.all():
+        spread = max(float(signs[:, 0].std()), 1e-6)
+        return [1 / spread, -float(np.quantile(signs[:, 0], 1 - keep)) / spread]
+    fitted = LogisticRegression(C=100, class_weight="balanced", max_iter=500).fit(signs, inside)
+    return [*fitted.coef_[0].tolist(), float(fitted.intercept_[0])]
