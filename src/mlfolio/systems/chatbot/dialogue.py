@@ -66,13 +66,13 @@ class Reply(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     text: str
-    intent: str | None
-    by_guess: bool
-    understood: bool
-    completed: str | None
-    slots: dict[str, str]
-    entities: list[Found]
-    handed_over: bool
+    intent: str | None = None
+    by_guess: bool = False
+    understood: bool = True
+    completed: str | None = None
+    slots: dict[str, str] = {}
+    entities: list[Found] = []
+    handed_over: bool = False
 
 
 def step(desk: Desk, state: State, text: str, guess: Guess, now: datetime) -> tuple[State, Reply]:
@@ -240,7 +240,10 @@ class _Turn:
     def _in_form(self, form: Form) -> str | None:
         line, new = self.heard.line, self.guess.intent
         other = self._is_about_else(form.intent, SURE)
-        if other and (acts.asks(line) or self.desk.intents[new].hand_over):
+        asked = self.intent_of(form).slots[form.asked].kind if form.asked else ""
+        # A slot of kind text would take "let me talk to a human" as well.
+        wants_a_person = asked == "text" and self.desk.intents[new].hand_over
+        if other and (acts.asks(line) or wants_a_person):
             return self._open(new, by_guess=True)
         filled = form.model_copy(deep=True)
         touched, problem = put(self.heard, filled)
@@ -329,7 +332,8 @@ class _Turn:
     # What is new.
 
     def _guessed(self) -> str | None:
-        if self.guess.known or self._has_its_values():
+        alone = self.heard.entities and not self.heard.content()  # "215" is about nothing
+        if (self.guess.known and not alone) or self._has_its_values():
             return self._open(self.guess.intent, by_guess=True)
         return None
 
@@ -359,25 +363,28 @@ class _Turn:
 
     def _missed(self, problem: str = "") -> str:
         """What was not understood, or cannot be: what is expected; and in the end a person."""
+        form, guess = self.form, self.guess
+        once_more = form is not None and guess.known and guess.intent == form.intent
         self.state.misses += 1
-        self.understood = bool(problem)
+        self.understood = bool(problem) or once_more
         if self.state.misses >= self.desk.hand_over_after:
             return self._hand_over()
-        form, phrases = self.form, self.desk.phrases
+        phrases = self.desk.phrases
         if form is None:
             return phrases.fallback
-        parts = [problem or phrases.again, self._question(form)]
+        parts = [problem or phrases.again * (not once_more), self._question(form)]
         values = self.desk.lists.get(
             self.intent_of(form).slots[form.asked].kind if form.asked else ""
         )
         if values and not problem:
             parts.insert(1, fill(phrases.one_of, {"values": ", ".join(values)}))
-        return " ".join(parts)
+        return " ".join(filter(None, parts))
 
     def _is_about_else(self, intent: str, sure: float) -> bool:
-        """Whether the text is about another intent, as far as the classifier can tell."""
+        """Whether the text is about another intent, and does not only tell a value."""
         guess = self.guess
-        return guess.known and guess.intent != intent and guess.probability >= sure
+        said = self.heard.content() or not self.heard.entities
+        return bool(said) and guess.known and guess.intent != intent and guess.probability >= sure
 
 
 def _fitting(desk: Desk, state: State) -> State:

@@ -150,11 +150,10 @@ class ChatbotModel:
             return _told(row.text, guess, self.conversations.turn(row.conversation, turn))
         except MlfolioError as error:
             # Not raised: the server would ask the rest of the batch again, and take turns twice.
-            answer = _told(row.text, guess, turn(None)[1])
-            lost = {"answer": self.desk.phrases.again, "understood": False, "intent": None}
-            lost |= {"completed": None, "slots": {}, "handed_over": False, "confidence": None}
+            reply = Reply(text=self.desk.phrases.again, understood=False)
             warning = f"the conversation is as it was, send this again: {error.message}"
-            return answer.model_copy(update={**lost, "warnings": [warning]})
+            lost = {"confidence": None, "warnings": [warning]}
+            return _told(row.text, guess, reply).model_copy(update=lost)
 
     def _now(self) -> datetime:
         zone = self.desk.time_zone

@@ -59,9 +59,8 @@ def _is_within(slot: Slot, value: str, base: date, least: int) -> bool:
 def default_of(desk: Desk, slot: Slot, now: datetime) -> str:
     """The value of a slot where nobody cares."""
     said = slot.default or ""
-    if slot.kind not in ("date", "time"):
-        return said
-    return find(read(said), {}, now, desk.day_first)[0].readings[0]
+    found = find(read(said), {}, now, desk.day_first) if slot.kind in ("date", "time") else []
+    return found[0].readings[0] if found else said
 
 
 def resolve_date(value: str, base: date | None) -> date | None:
