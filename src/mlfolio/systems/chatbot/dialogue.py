@@ -332,8 +332,7 @@ class _Turn:
     # What is new.
 
     def _guessed(self) -> str | None:
-        alone = self.heard.entities and not self.heard.content()  # "215" is about nothing
-        if (self.guess.known and not alone) or self._has_its_values():
+        if (self.guess.known and not self.heard.is_bare) or self._has_its_values():
             return self._open(self.guess.intent, by_guess=True)
         return None
 
@@ -383,8 +382,8 @@ class _Turn:
     def _is_about_else(self, intent: str, sure: float) -> bool:
         """Whether the text is about another intent, and does not only tell a value."""
         guess = self.guess
-        said = self.heard.content() or not self.heard.entities
-        return bool(said) and guess.known and guess.intent != intent and guess.probability >= sure
+        known = guess.known and not self.heard.is_bare
+        return known and guess.intent != intent and guess.probability >= sure
 
 
 def _fitting(desk: Desk, state: State) -> State:

@@ -62,6 +62,11 @@ class Heard:
         found = find(line, desk.lists, now, desk.day_first, expected)
         return cls(desk, " ".join(text.split()), line, tuple(found), now)
 
+    @property
+    def is_bare(self) -> bool:
+        """Whether it only tells a value, which alone is about nothing: "215"."""
+        return bool(self.entities) and not self.content() and not acts.asks(self.line)
+
     def content(self) -> set[str]:
         """The words that are neither values nor small words."""
         line = self.line
