@@ -19,7 +19,7 @@ CARD = Card(
     ),
     extra="text",
     method=(
-        "Logistic regression on the last three layers of a frozen MiniLM sentence encoder, and a "
+        "Logistic regression on the last two layers of a frozen MiniLM sentence encoder, and a "
         "linear SVM on word and character n-grams; their weighted scores are made probabilities by "
         "a temperature. Whether a text is about any intent is told by the energy of the scores and "
         "by a second regression on texts about none; the threshold keeps 95 % of unseen questions "

@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import roc_auc_score
+from threadpoolctl import threadpool_limits
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
@@ -85,7 +86,8 @@ class Chatbot(System):
     def _judges(
         self, mine: Understanding, train: Examples, validation: Examples | None, seed: int
     ) -> dict[str, Judge]:
-        return {SYSTEM: judge_of(mine), **peers(train, validation, self.keep, seed)}
+        with threadpool_limits(1):
+            return {SYSTEM: judge_of(mine), **peers(train, validation, self.keep, seed)}
 
     def _cross_validate(self, data: Questions, run: Run) -> dict[str, Judgement]:
         """What was said of each training text by fits that did not see its group."""

@@ -7,7 +7,8 @@ makes probabilities and a threshold of their scores is learned from texts that t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
@@ -20,6 +21,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
 from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
+from threadpoolctl import threadpool_limits
 
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
@@ -27,11 +29,12 @@ from mlfolio.parts.text.linear import Linear
 from mlfolio.parts.text.tfidf import Grams, TfidfEncoder
 from mlfolio.parts.text.vectors import Vectors
 
-LAYERS: Final = 3  # of the encoder: earlier ones know more of the words than the last alone
-WORDS: Final = 2.0  # weight of the SVM's scores beside the log-odds of the regression
+LAYERS: Final = 2  # of the encoder: the last but one knows more of the words than the last alone
+WEIGHTS: Final = (0.0, 0.5, 1.0, 2.0, 4.0)  # of the SVM's scores beside those of the regression
 FEWEST_OUTSIDE: Final = 5  # texts about none of the intents, from which that can be learned
 OUTSIDE: Final = ""  # what is none of the intents; no intent is called so
 FOLDS: Final = 5
+FACTS: Final = ("weight", "temperature", "scope", "threshold", "encoder")
 GRAMS: Final = (
     Grams(analyzer="word", shortest=1, longest=2, min_df=2),
     Grams(analyzer="char_wb", shortest=2, longest=4, min_df=2),
@@ -90,31 +93,28 @@ class Heads:
     ) -> Self:
         """Fits all of them, shapes (n,), (n, dimension) and (n,)."""
         inside = labels != OUTSIDE
+        intents = labels[inside]
         tfidf = TfidfEncoder(GRAMS)
-        rows = tfidf.fit_transform([text.lower() for text in texts[inside]])
-        svm = LinearSVC(C=0.3, tol=0.01, random_state=seed).fit(rows, labels[inside])
+        rows = tfidf.fit_transform(_lower(texts[inside]))
+        svm = LinearSVC(C=0.3, tol=0.01, random_state=seed)
         regression = LogisticRegression(C=10, max_iter=500)
-        meaning = Linear.of(regression.fit(vectors[inside], labels[inside]))
-        scope = None if inside.all() else Linear.of(regression.fit(vectors, inside))
-        return cls(meaning, tfidf, Linear.of(svm), scope)
+        # One core each: on a busy machine two threads that wait for each other are far slower.
+        with threadpool_limits(1), ThreadPoolExecutor(1) as beside:
+            counted = beside.submit(svm.fit, rows, intents)
+            meaning = Linear.of(regression.fit(vectors[inside], intents))
+            scope = None if inside.all() else Linear.of(regression.fit(vectors, inside))
+            return cls(meaning, tfidf, Linear.of(counted.result()), scope)
 
     def scores(self, texts: Sequence[str], vectors: Vectors) -> Floats:
-        """A score for each intent, shape (n, intents)."""
-        rows = self.tfidf.transform([text.lower() for text in texts])
-        scores = self.meaning.scores(vectors) + WORDS * self.words.scores(rows)
+        """The scores of the intents, by meaning and by words, shape (2, n, intents)."""
+        rows = self.tfidf.transform(_lower(texts))
+        both = np.stack([self.meaning.scores(vectors), self.words.scores(rows)])
         # Of two intents there is one score, for the second.
-        return np.hstack([-scores / 2, scores / 2]) if scores.shape[1] == 1 else scores
+        return np.concatenate([-both / 2, both / 2], axis=2) if both.shape[2] == 1 else both
 
-    def signs(self, scores: Floats, vectors: Vectors) -> Floats:
-        """What tells that a text is about any intent, shape (n, 1 or 2).
-
-        The first is the energy of the scores (Liu et al., 2020, Energy-based out-of-distribution
-        detection).
-        """
-        signs = [logsumexp(scores, axis=1)]
-        if self.scope is not None:
-            signs.append(self.scope.scores(vectors)[:, 0])
-        return np.column_stack(signs)
+    def scope_scores(self, vectors: Vectors) -> Floats:
+        """Log-odds of being about any intent, shape (n, 1), or (n, 0) where they are not known."""
+        return np.zeros((len(vectors), 0)) if self.scope is None else self.scope.scores(vectors)
 
 
 class Understanding:
@@ -122,18 +122,22 @@ class Understanding:
 
     Attributes:
         heads: Give the scores.
+        weight: Of the scores by words; those by meaning have weight one.
         temperature: What scores are divided by to be probabilities (Guo et al., 2017, On
             calibration of modern neural networks).
-        scope: Weights of the signs of scope, then their bias: log-odds of being in scope.
+        scope: Weights of the signs of scope, then their bias: log-odds of being in scope. The
+            signs are the energy of the scores (Liu et al., 2020, Energy-based out-of-distribution
+            detection), and the heads' own log-odds, if there are any.
         threshold: Least `in_scope` of a text that counts as known.
         encoder: Name of the sentence encoder.
     """
 
     def __init__(
-        self, heads: Heads, temperature: float, scope: Sequence[float], threshold: float,
-        encoder: str = BUNDLED,
+        self, heads: Heads, weight: float, temperature: float, scope: Sequence[float],
+        threshold: float, encoder: str = BUNDLED,
     ) -> None:  # fmt: skip
         self.heads = heads
+        self.weight = weight
         self.temperature = temperature
         self.scope = list(scope)
         self.threshold = threshold
@@ -166,16 +170,19 @@ class Understanding:
         vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
         heads = Heads.fit(words, vectors, labels, seed)
         if validation is None:
-            scores, signs = _out_of_fold(words, vectors, labels, seed)
+            scores, scope_scores = _out_of_fold(words, vectors, labels, seed)
         else:
             words, labels = _together(validation)
             vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
-            scores = heads.scores(words.tolist(), vectors)
-            signs = heads.signs(scores, vectors)
+            scores, scope_scores = (
+                heads.scores(words.tolist(), vectors),
+                heads.scope_scores(vectors),
+            )
         inside = labels != OUTSIDE
         truth = np.searchsorted(np.array(heads.meaning.classes), labels[inside])
-        made = cls(heads, _temperature(scores[inside], truth), [], 0.0, encoder)
-        made.scope = _scope(signs, inside, keep)
+        weight, temperature = _blend(scores[:, inside], truth)
+        signs = _signs(scores[0] + weight * scores[1], scope_scores)
+        made = cls(heads, weight, temperature, _scope(signs, inside, keep), 0.0, encoder)
         made.threshold = float(np.quantile(made._in_scope(signs[inside]), 1 - keep))
         return made
 
@@ -184,9 +191,10 @@ class Understanding:
         if not texts:
             return []
         vectors = get_encoder(self.encoder).encode(texts, LAYERS)
-        scores = self.heads.scores(texts, vectors)
+        by_meaning, by_words = self.heads.scores(texts, vectors)
+        scores = by_meaning + self.weight * by_words
         chances = softmax(scores / self.temperature, axis=1)
-        in_scope = self._in_scope(self.heads.signs(scores, vectors))
+        in_scope = self._in_scope(_signs(scores, self.heads.scope_scores(vectors)))
         guesses = []
         for row, scope in zip(chances, in_scope.tolist(), strict=True):
             likeliest = np.argsort(-row)[:3].tolist()
@@ -196,8 +204,7 @@ class Understanding:
 
     def save(self, folder: Path) -> None:
         """Writes `understanding.json`, and the heads into folders of their own."""
-        facts = ("temperature", "scope", "threshold", "encoder")
-        write_json(folder / "understanding.json", {name: getattr(self, name) for name in facts})
+        write_json(folder / "understanding.json", {name: getattr(self, name) for name in FACTS})
         for name in ("meaning", "tfidf", "words", "scope"):
             part = getattr(self.heads, name)
             if part is not None:
@@ -207,15 +214,14 @@ class Understanding:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        names = ("temperature", "scope", "threshold", "encoder")
-        facts = read_json(folder / "understanding.json", *names)
+        facts = read_json(folder / "understanding.json", *FACTS)
         heads = Heads(
             meaning=Linear.load(folder / "meaning"),
             tfidf=TfidfEncoder.load(folder / "tfidf"),
             words=Linear.load(folder / "words"),
             scope=Linear.load(folder / "scope") if (folder / "scope").is_dir() else None,
         )
-        return cls(heads, **{name: facts[name] for name in names})
+        return cls(heads, **{name: facts[name] for name in FACTS})
 
     def _in_scope(self, signs: Floats) -> Floats:
         return np.asarray(expit(signs @ self.scope[:-1] + self.scope[-1]))
@@ -228,31 +234,45 @@ def _together(examples: Examples) -> tuple[NDArray[Any], NDArray[np.str_]]:
     return texts, np.array([*examples.intents, *[OUTSIDE] * len(outside)])
 
 
+def _lower(texts: Iterable[str]) -> list[str]:
+    return [text.lower() for text in texts]
+
+
 def _out_of_fold(
     texts: NDArray[Any], vectors: Vectors, labels: NDArray[np.str_], seed: int
 ) -> tuple[Floats, Floats]:
-    """Scores and signs of each text, by heads that were fitted without it."""
+    """Both kinds of scores of each text, by heads that were fitted without it."""
     names, counts = np.unique(labels, return_counts=True)
-    intents = len(names) - (OUTSIDE in names)
-    scores = np.zeros((len(texts), intents))
-    signs = np.zeros((len(texts), 1 + (OUTSIDE in names)))
+    has_outside = OUTSIDE in names
+    scores = np.zeros((2, len(texts), len(names) - has_outside))
+    scope_scores = np.zeros((len(texts), int(has_outside)))
     folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
     for train, test in folds.split(texts, labels):
         heads = Heads.fit(texts[train], vectors[train], labels[train], seed)
-        scores[test] = heads.scores(texts[test].tolist(), vectors[test])
-        signs[test] = heads.signs(scores[test], vectors[test])
-    return scores, signs
+        scores[:, test] = heads.scores(texts[test].tolist(), vectors[test])
+        scope_scores[test] = heads.scope_scores(vectors[test])
+    return scores, scope_scores
 
 
-def _temperature(scores: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature with the least log loss."""
-    classes = np.arange(scores.shape[1])
+def _blend(scores: Floats, truth: NDArray[np.int64]) -> tuple[float, float]:
+    """The weight of the scores by words and the temperature with the least log loss."""
+    classes = np.arange(scores.shape[2])
 
-    def loss(log_temperature: float) -> float:
-        chances = softmax(scores / np.exp(log_temperature), axis=1)
-        return float(log_loss(truth, chances, labels=classes))
+    def loss(log_temperature: float, weight: float) -> float:
+        blended = (scores[0] + weight * scores[1]) / np.exp(log_temperature)
+        return float(log_loss(truth, softmax(blended, axis=1), labels=classes))
 
-    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
+    found = {
+        weight: minimize_scalar(loss, bounds=(-4, 4), args=(weight,), method="bounded")
+        for weight in WEIGHTS
+    }
+    weight = min(found, key=lambda weight: float(found[weight].fun))
+    return weight, float(np.exp(found[weight].x))
+
+
+def _signs(scores: Floats, scope_scores: Floats) -> Floats:
+    """What tells that a text is about any intent, shape (n, 1 or 2)."""
+    return np.column_stack([logsumexp(scores, axis=1), scope_scores])
 
 
 def _scope(signs: Floats, inside: NDArray[np.bool_], keep: float) -> list[float]:
