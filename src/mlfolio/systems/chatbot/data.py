@@ -36,6 +36,7 @@ FEWEST: Final = 5  # different examples of an intent: that many folds
 NONE: Final = {"", "oos", "none", "out_of_scope", "out of scope"}  # how tables say: no intent
 TEXTS: Final = ("text", "utterance", "query", "question", "message", "sentence")
 INTENTS: Final = ("intent", "category", "label", "class", "target")
+LONGEST_NAME: Final = 200  # characters, as in a desk
 NOTHING: Final = Examples((), ())
 
 
@@ -204,6 +205,7 @@ def _own_table(source: Source, path: Path, text: str, intent: str) -> Questions:
 
 
 def _of_parts(source: Source, dataset: str, licence: str, parts: dict[str, Examples]) -> Questions:
+    _require_intents(dataset, parts)
     train = parts["train"]
     desk = Desk.of_examples(zip(train.texts, train.intents, strict=True), train.outside)
     return Questions(source, dataset, licence, desk, train, parts.get("val"), parts.get("test"))
@@ -264,24 +266,36 @@ def _examples(pairs: Iterable[tuple[str, str]]) -> Examples:
     )
 
 
+def _require_intents(dataset: str, parts: dict[str, Examples]) -> None:
+    """Two intents or more, with names that can be shown, and none that training does not know."""
+    known = set(parts["train"].intents)
+    if len(known) < 2:
+        raise FileError(f"{dataset} has fewer than two intents", "add intents with examples")
+    longest = max(known, key=len)
+    if len(longest) > LONGEST_NAME:
+        raise FileError(
+            f"{dataset}: the intent {longest[:40] + '...'!r} has {len(longest):,} characters; the "
+            f"limit is {LONGEST_NAME}",
+            "name the column of intents: intent=COLUMN",
+        )
+    for part in parts.values():
+        unknown = sorted(set(part.intents) - known)
+        if unknown:
+            raise FileError(
+                f"{dataset}: the intent {unknown[0]!r} has no examples to learn from",
+                "every intent of the other parts has to be in 'train'",
+            )
+
+
 def _require_enough(data: Questions) -> None:
-    intents = pd.Series(data.train.intents, dtype=str)
-    if intents.nunique() < 2:
-        raise FileError(f"{data.dataset} has fewer than two intents", "add intents with examples")
-    different = pd.Series(data.groups[: len(intents)]).groupby(intents.to_numpy()).nunique()
+    intents = np.array(data.train.intents)
+    different = pd.Series(data.groups[: len(intents)]).groupby(intents).nunique()
     if different.min() < FEWEST:
         raise FileError(
             f"{data.dataset}: the intent {different.idxmin()!r} has {different.min()} different "
             f"examples; at least {FEWEST} are needed",
             "add examples, the more different the better; near-duplicates count once",
         )
-    for part in (data.validation, data.test):
-        unknown = sorted(set(part.intents) - set(intents)) if part else []
-        if unknown:
-            raise FileError(
-                f"{data.dataset}: the intent {unknown[0]!r} has no examples to learn from",
-                "every intent of the other parts has to be in 'train'",
-            )
 
 
 def _frame(part: Examples) -> pd.DataFrame:
