@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 from mlfolio.core.catalog import SYSTEMS, get_system
+from mlfolio.systems.chatbot.desk import read_desk
+from mlfolio.systems.chatbot.stories import read_stories
 from mlfolio.systems.segments import data as shop
 from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli, quick
@@ -46,7 +48,15 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 def test_every_block_is_of_a_language_that_is_run() -> None:
     found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text("utf-8"))}
-    assert found <= {"python", "sh"}, "tell the language: every block is run"
+    assert found <= {"python", "sh", "yaml"}, "tell the language: every block is run or read"
+
+
+def test_yaml_blocks_are_desks_or_stories(tmp_path: Path) -> None:
+    assert blocks("yaml")
+    for number, (_, text) in enumerate(blocks("yaml")):
+        path = tmp_path / f"{number}.yaml"
+        path.write_text(text, "utf-8")
+        (read_stories if text.startswith("stories:") else read_desk)(path)
 
 
 def test_readme_tables_are_up_to_date() -> None:

@@ -16,6 +16,12 @@ class Promise(BaseModel):
 
     The target holds for the official data only; on a sample or on the user's own data the metric
     is reported and the target left out.
+
+    Attributes:
+        metric: Its name.
+        target: The value it should reach; None for a metric that is only reported.
+        direction: Whether higher or lower is better.
+        official: Whether it can be measured on the official data only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,6 +29,7 @@ class Promise(BaseModel):
     metric: str
     target: float | None = None
     direction: Direction = "higher"
+    official: bool = False
 
 
 class Card(BaseModel):

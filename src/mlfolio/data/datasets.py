@@ -22,7 +22,7 @@ class DataFile(BaseModel):
     """One file of a data set. It is the published one if either hash is right.
 
     Attributes:
-        name: File name inside the data set's folder.
+        name: File name inside the data set's folder, which may have folders.
         url: Where it can be downloaded; None where it has to be placed by hand.
         download_hash: `md5:...` or `sha256:...` of the file as downloaded.
         sha256: Hash of the content, unpacked if the name ends in `.gz`.
@@ -72,6 +72,11 @@ class Dataset(BaseModel):
         return [f for f in self.files if not f.optional and not (self.folder / f.name).is_file()]
 
 
+_CLINC = "https://raw.githubusercontent.com/clinc/oos-eval/828f8093932c8fe6ca7936c3d2e52903b1c523de"
+_BANKING = (
+    "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/"
+    "57ec275d8078af65b7731c2a98be812d844a6d6b/banking_data"
+)
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
 DATASETS: dict[str, Dataset] = {
@@ -162,6 +167,33 @@ DATASETS: dict[str, Dataset] = {
                     download_hash="md5:0e33842e24a9c977be4e0107933c0723",
                     # The published files packed anew, without two scripts.
                     sha256="b40c5f65dda3516d1fa29aef2bb458318a377e84d991768f9a05971d4ca1c0ac",
+                ),
+            ),
+        ),
+        Dataset(
+            name="intents",
+            title="CLINC150 and Banking77",
+            home="https://github.com/clinc/oos-eval, "
+            "https://github.com/PolyAI-LDN/task-specific-datasets",
+            licence="CLINC150 CC BY 3.0, Banking77 CC BY 4.0",
+            citation="Larson et al. (2019), An evaluation dataset for intent classification and "
+            "out-of-scope prediction; Casanueva et al. (2020), Efficient intent detection with "
+            "dual sentence encoders",
+            files=(
+                DataFile(
+                    name="clinc150/data_full.json",
+                    url=f"{_CLINC}/data/data_full.json",
+                    sha256="36923c3705a59e08fe9c3883d8bc2dd966ef93e22cb78ac41171782a698d56e0",
+                ),
+                DataFile(
+                    name="banking77/train.csv",
+                    url=f"{_BANKING}/train.csv",
+                    sha256="b06e26ac675513959a63135f11b94ea7786ed02da65db93a5650d8838cbc664b",
+                ),
+                DataFile(
+                    name="banking77/test.csv",
+                    url=f"{_BANKING}/test.csv",
+                    sha256="d12d6e3bc4c3103966ae786dc435913c0c563dfa328f5a3646d0e62cfeeb474d",
                 ),
             ),
         ),
@@ -270,9 +302,12 @@ def _download(record: Dataset, file: DataFile, quiet: bool) -> None:
 
     pooch.get_logger().setLevel(logging.WARNING)
     downloader = pooch.HTTPDownloader(progressbar=not quiet, timeout=20)
+    path = record.folder / file.name
+    path.parent.mkdir(exist_ok=True)
+    known_hash = file.download_hash or f"sha256:{file.sha256}"
     try:
         pooch.retrieve(
-            file.url, file.download_hash, fname=file.name, path=record.folder, downloader=downloader
+            file.url, known_hash, fname=path.name, path=path.parent, downloader=downloader
         )
     except ValueError as error:  # pooch's word for a hash that does not match
         raise DataUnavailableError(

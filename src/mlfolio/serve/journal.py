@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import (
-    DatabaseError,
     IntegrityError,
     InterfaceError,
     OperationalError,
@@ -272,20 +271,7 @@ def _open(url: str) -> Engine:
     """An engine whose tables are there."""
     engine = log.connect(url)
     try:
-        _make_tables(engine)
+        log.make_tables(engine, log.TABLES)
     except (SQLAlchemyError, OSError) as error:
         raise log.unusable(url, error) from None
     return engine
-
-
-def _make_tables(engine: Engine) -> None:
-    """Makes what is not there; of two processes that do it at once one fails, and looks again."""
-    for patience in (0.1, 1.0, None):
-        try:
-            with engine.begin() as connection:
-                log.TABLES.create_all(connection)
-            return
-        except DatabaseError:
-            if patience is None:
-                raise
-            time.sleep(patience)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import os
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,8 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    RowMapping,
+    Select,
     String,
     Table,
     Text,
@@ -27,7 +31,7 @@ from sqlalchemy import (
     make_url,
     select,
 )
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from mlfolio.core.errors import UserError
@@ -92,27 +96,12 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
     Raises:
         UserError: There is a log that cannot be read.
     """
-    address = url or database_url()
-    if make_url(address).get_backend_name() == "sqlite":
-        path = make_url(address).database
-        if not path or not Path(path).is_file():  # connecting would make it
-            return []
-    engine = connect(address)
     query = (
         select(PREDICTIONS.c.input, PREDICTIONS.c.output, FEEDBACK)
         .join(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
         .where(PREDICTIONS.c.system == system)
         .order_by(FEEDBACK.c.time, FEEDBACK.c.prediction)
     )
-    try:
-        if not inspect(engine).has_table(FEEDBACK.name):
-            return []
-        with engine.connect() as connection:
-            rows = connection.execute(query).mappings().all()
-    except SQLAlchemyError as error:
-        raise unusable(address, error) from None
-    finally:
-        engine.dispose()
     return [
         Judged(
             input=json.loads(row["input"]) if row["input"] else None,
@@ -121,8 +110,55 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
             time=row["time"],
             client=row["client"],
         )
-        for row in rows
+        for row in _rows(query, FEEDBACK.name, url)
     ]
+
+
+def asked(
+    system: str, url: str | None = None, most: int = 100_000
+) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:
+    """What a system was asked last, the latest first, each with its output; none without a log.
+
+    Args:
+        system: Its name.
+        url: SQLAlchemy URL of the log; None for the usual one.
+        most: Number of predictions that are read.
+
+    Returns:
+        Inputs, None where they were not kept, with outputs, both by field.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    query = (
+        select(PREDICTIONS.c.input, PREDICTIONS.c.output)
+        .where(PREDICTIONS.c.system == system)
+        .order_by(PREDICTIONS.c.time.desc(), PREDICTIONS.c.id)
+        .limit(most)
+    )
+    return [
+        (json.loads(row["input"]) if row["input"] else None, json.loads(row["output"]))
+        for row in _rows(query, PREDICTIONS.name, url)
+    ]
+
+
+def _rows(query: Select[Any], table: str, url: str | None) -> Sequence[RowMapping]:
+    """What a query finds in a log; nothing where there is none."""
+    address = url or database_url()
+    if make_url(address).get_backend_name() == "sqlite":
+        path = make_url(address).database
+        if not path or not Path(path).is_file():  # connecting would make it
+            return []
+    engine = connect(address)
+    try:
+        if not inspect(engine).has_table(table):
+            return []
+        with engine.connect() as connection:
+            return connection.execute(query).mappings().all()
+    except SQLAlchemyError as error:
+        raise unusable(address, error) from None
+    finally:
+        engine.dispose()
 
 
 def connect(url: str) -> Engine:
@@ -140,6 +176,19 @@ def connect(url: str) -> Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _set_pragmas)
     return engine
+
+
+def make_tables(engine: Engine, tables: MetaData) -> None:
+    """Makes what is not there; of two processes that do it at once one fails, and looks again."""
+    for patience in (0.1, 1.0, None):
+        try:
+            with engine.begin() as connection:
+                tables.create_all(connection)
+            return
+        except DatabaseError:
+            if patience is None:
+                raise
+            time.sleep(patience)
 
 
 def unusable(url: str, error: Exception) -> UserError:

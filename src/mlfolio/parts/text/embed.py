@@ -17,7 +17,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -134,16 +134,23 @@ class Encoder:
         encodings = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding) for encoding in encodings]
 
-    def encode(self, texts: Sequence[str]) -> Vectors:
-        """Unit vectors of texts, shape (n, dimension); equal texts are computed once."""
+    def encode(self, texts: Sequence[str], layers: int = 1) -> Vectors:
+        """Unit vectors of texts, shape (n, dimension); equal texts are computed once.
+
+        Args:
+            texts: Any number.
+            layers: How many of the last layers' unit vectors stand side by side, for classifiers:
+                earlier layers know more of the words. Shape (n, layers * dimension) then.
+        """
         unique = list(dict.fromkeys(texts))
         batches = list(self._batches(unique))
-        out: Vectors = np.empty((len(unique), self.dimension), dtype=np.float32)
+        out: Vectors = np.empty((len(unique), layers * self.dimension), dtype=np.float32)
+        forward = partial(self._forward, layers=layers)
         if len(batches) <= 1:
-            found = [self._forward(batch) for batch in batches]
+            found = list(map(forward, batches))
         else:
             with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                found = list(pool.map(self._forward, batches))
+                found = list(pool.map(forward, batches))
         for batch, vectors in zip(batches, found, strict=True):
             out[batch.rows] = vectors
         place = {text: row for row, text in enumerate(unique)}
@@ -154,18 +161,25 @@ class Encoder:
         vector: Vectors = self._forward(next(self._batches([text])))[0]
         return vector
 
-    def _forward(self, batch: _Batch) -> Vectors:
+    def _forward(self, batch: _Batch, layers: int = 1) -> Vectors:
         # Both contexts belong to a thread, so each call enters them.
         with one_thread(), torch.inference_mode():
-            states = self._network()(input_ids=batch.ids, attention_mask=batch.mask)
-            tokens = states.last_hidden_state.float()
-            if self._first_token:
-                pooled = tokens[:, 0]
-            else:
-                weights = batch.mask.unsqueeze(-1).float()
-                pooled = (tokens * weights).sum(1) / weights.sum(1)
-            vectors: Vectors = torch.nn.functional.normalize(pooled, dim=1).numpy()
+            states = self._network()(
+                input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=layers > 1
+            )
+            chosen = states.hidden_states[-layers:] if layers > 1 else [states.last_hidden_state]
+            pooled = [self._pool(tokens.float(), batch.mask) for tokens in chosen]
+            vectors: Vectors = torch.cat(pooled, dim=1).numpy()
             return vectors
+
+    def _pool(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """One unit vector for each text, from the vectors of its tokens."""
+        if self._first_token:
+            pooled = tokens[:, 0]
+        else:
+            weights = mask.unsqueeze(-1).float()
+            pooled = (tokens * weights).sum(1) / weights.sum(1)
+        return torch.nn.functional.normalize(pooled, dim=1)
 
     def _network(self) -> Any:
         with self._loading:

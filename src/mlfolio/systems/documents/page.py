@@ -14,12 +14,12 @@ import gradio as gr
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.model import Conversation, Message, Model
 from mlfolio.core.page import Ask
+from mlfolio.parts.text.markdown import as_said, plain
 
 from .model import MAX_QUESTION, DocumentAnswer, DocumentsModel
 
 Turns = list[dict[str, Any]]
-SPECIAL = r"[\\`*_{}\[\]<>#!|~$&:@]"  # what Markdown, HTML, links and formulas are made of
-CITED = r"\\\[(\d+)\\\]"  # [n], as `_plain` leaves it
+CITED = r"\\\[(\d+)\\\]"  # [n], as `plain` leaves it
 # A citation in the conversation opens its source below it.
 OPEN = """
 document.addEventListener("click", (event) => {
@@ -72,14 +72,14 @@ def build(ask: Ask) -> None:
         if not asked.strip():
             yield "", turns, below
             return
-        said, turn, text = _plain(asked), len(turns) // 2 + 1, ""
+        said, turn, text = plain(asked), len(turns) // 2 + 1, ""
         turns = [*turns, {"role": "user", "content": said}, {"role": "assistant", "content": ""}]
         yield "", turns, below
         try:
             async for piece in ask.talk(_conversation(turns[:-1])):
                 if isinstance(piece, str):
                     text += piece
-                    turns[-1] = {"role": "assistant", "content": _plain(text)}
+                    turns[-1] = {"role": "assistant", "content": plain(text)}
                 elif isinstance(piece, DocumentAnswer):
                     turns[-1] = {"role": "assistant", "content": _linked(piece, turn)}
                     # Earlier answers keep their sources: their citations lead there.
@@ -87,7 +87,7 @@ def build(ask: Ask) -> None:
                     below = found + below.replace("<details open ", "<details ")
                 yield "", turns, below
         except MlfolioError as error:
-            turns[-1] = {"role": "assistant", "content": _plain(f"No answer: {error.message}")}
+            turns[-1] = {"role": "assistant", "content": plain(f"No answer: {error.message}")}
             yield "", turns, below
 
     async def listed() -> Any:
@@ -104,12 +104,12 @@ def build(ask: Ask) -> None:
             known = await ask.delete_document(name)
         except MlfolioError as error:
             return (
-                f"**{_plain(name)}** was not deleted: {_plain(error.message)}",
+                f"**{plain(name)}** was not deleted: {plain(error.message)}",
                 gr.Dropdown(),
                 below,
             )
         told = "is erased" if known else "was erased already"
-        return f"**{_plain(name)}** {told}", await listed(), _without(below, name)
+        return f"**{plain(name)}** {told}", await listed(), _without(below, name)
 
     for event in (question.submit, send.click):
         shown = [question, talk, sources]
@@ -131,8 +131,8 @@ async def _added(ask: Ask, path: str) -> str:
         count = await ask.add_document(name, content)
     except MlfolioError as error:
         reason = error.message.removeprefix(f"{name}: ")
-        return f"- **{_plain(name)}** was not added: {_plain(reason)}"
-    return f"- **{_plain(name)}**: {count} passages"
+        return f"- **{plain(name)}** was not added: {plain(reason)}"
+    return f"- **{plain(name)}**: {count} passages"
 
 
 def _take(path: Path) -> bytes:
@@ -159,23 +159,14 @@ def _conversation(turns: Turns) -> Conversation:
     return Conversation(messages=tuple(messages[-20:]))
 
 
-def _plain(text: str) -> str:
-    """Text that stays text in a conversation, which shows Markdown: documents may hold anything.
-
-    A document's `![](http://...)` would otherwise be fetched by whoever reads the answer.
-    """
-    return re.sub(SPECIAL, r"\\\g<0>", text)
-
-
 def _linked(answer: DocumentAnswer, turn: int) -> str:
     """The answer with each [n] a link to its source below."""
-    return re.sub(CITED, rf"[\\[\1\\]](#source-{turn}-\1)", _plain(answer.answer))
+    return re.sub(CITED, rf"[\\[\1\\]](#source-{turn}-\1)", plain(answer.answer))
 
 
 def _as_said(shown: str) -> str:
-    """What a conversation shows, as it was said: `_plain` and `_linked` undone."""
-    unlinked = re.sub(r"\[(\\\[\d+\\\])\]\(#source-[\d-]+\)", r"\1", shown)
-    return re.sub(rf"\\({SPECIAL})", r"\1", unlinked)
+    """What a conversation shows, as it was said: `plain` and `_linked` undone."""
+    return as_said(re.sub(r"\[(\\\[\d+\\\])\]\(#source-[\d-]+\)", r"\1", shown))
 
 
 def _sources(model: Model, answer: DocumentAnswer, turn: int) -> str:
