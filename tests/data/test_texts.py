@@ -15,7 +15,7 @@ def test_columns_are_found_by_their_names_and_rows_without_a_label_are_told(tmp_
     path.write_text("Category,id,Message\ngood,1,fine\n,2,lost\nbad,3,\n", "utf-8")
     found = read_texts(path)
     assert (found.texts, found.labels) == (["fine", ""], ["good", "bad"])
-    assert [note.message for note in found.notes] == ["1 rows without a label"]
+    assert [note.message for note in found.notes] == ["1 rows without label"]
     assert read_texts(path, text="ID").texts == ["1", "3"]
 
 

@@ -13,8 +13,11 @@ from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.system import Finding
 from mlfolio.data.tables import read_table
 
-TEXTS: Final = ("text", "message", "v2", "body", "sms", "content", "email")
-LABELS: Final = ("label", "v1", "class", "category", "type", "target", "spam")
+TEXTS: Final = (
+    "text", "message", "v2", "body", "sms", "content", "email", "utterance", "query", "question",
+    "sentence",
+)  # fmt: skip
+LABELS: Final = ("intent", "label", "v1", "class", "category", "type", "target", "spam")
 
 
 class LabelledTexts(NamedTuple):
@@ -31,13 +34,14 @@ class LabelledTexts(NamedTuple):
     notes: list[Finding]
 
 
-def read_texts(path: Path, text: str = "", label: str = "") -> LabelledTexts:
+def read_texts(path: Path, text: str = "", label: str = "", knob: str = "label") -> LabelledTexts:
     """The labelled texts of a CSV or Parquet file, in UTF-8 or else in Windows-1252.
 
     Args:
         path: The file.
         text: Column of the texts; found by its name if empty.
         label: Column of the labels, likewise.
+        knob: What the labels are called, and the knob that names their column.
 
     Raises:
         FileError: The file cannot be read, or has no such column.
@@ -45,10 +49,10 @@ def read_texts(path: Path, text: str = "", label: str = "") -> LabelledTexts:
     table, notes = _read(path)
     names = [str(column) for column in table]
     texts = table[_column("text", text, TEXTS, names, path.name)]
-    labels = table[_column("label", label, LABELS, names, path.name)]
+    labels = table[_column(knob, label, LABELS, names, path.name)]
     known = labels.notna()
     if not known.all():
-        message = f"{(~known).sum():,} rows without a label"
+        message = f"{(~known).sum():,} rows without {knob}"
         notes.append(Finding(level="note", check="rows left out", message=message))
     return LabelledTexts(
         texts[known].fillna("").astype(str).to_list(), labels[known].astype(str).to_list(), notes

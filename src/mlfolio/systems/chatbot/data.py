@@ -7,7 +7,7 @@ intent. Without a test part everything is learned from, and cross-validation mea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +18,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import TypeAdapter, ValidationError
 
-from mlfolio.core.errors import FileError, KnobError, nearest
+from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import find_copies, find_imbalance, shared_finding
 from mlfolio.data.fingerprint import fingerprint
-from mlfolio.data.tables import read_table
+from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.track.log import asked
 
@@ -33,9 +33,7 @@ from .stories import Story, read_stories
 from .understanding import Examples
 
 FEWEST: Final = 5  # different examples of an intent: that many folds
-NONE: Final = {"", "oos", "none", "out_of_scope", "out of scope"}  # how tables say: no intent
-TEXTS: Final = ("text", "utterance", "query", "question", "message", "sentence")
-INTENTS: Final = ("intent", "category", "label", "class", "target")
+NONE: Final = {"oos", "none", "out_of_scope", "out of scope"}  # how tables say: no intent
 LONGEST_NAME: Final = 200  # characters, as in a desk
 NOTHING: Final = Examples((), ())
 
@@ -167,7 +165,8 @@ def _official(source: Source) -> Questions:
     record, folder = get_dataset("intents"), place("intents")
     parts = _read_parts(folder / "clinc150" / "data_full.json")
     banking = [
-        _of_table(folder / "banking77" / f"{name}.csv", "", "") for name in ("train", "test")
+        _examples(zip(found.texts, found.labels, strict=True))
+        for found in (read_texts(folder / "banking77" / f"{n}.csv") for n in ("train", "test"))
     ]
     data = _of_parts(source, record.title, record.licence, parts)
     return replace(data, second=(banking[0], banking[1]))
@@ -198,10 +197,11 @@ def _of_desk(
 
 def _own_table(source: Source, path: Path, text: str, intent: str) -> Questions:
     if path.suffix == ".json":
-        parts = _read_parts(path)
-    else:
-        parts = {"train": _of_table(path, text, intent)}
-    return _of_parts(source, path.name, "the user's own", parts)
+        return _of_parts(source, path.name, "the user's own", _read_parts(path))
+    found = read_texts(path, text, intent, knob="intent")
+    parts = {"train": _examples(zip(found.texts, found.labels, strict=True))}
+    data = _of_parts(source, path.name, "the user's own", parts)
+    return replace(data, notes=tuple(found.notes))
 
 
 def _of_parts(source: Source, dataset: str, licence: str, parts: dict[str, Examples]) -> Questions:
@@ -209,28 +209,6 @@ def _of_parts(source: Source, dataset: str, licence: str, parts: dict[str, Examp
     train = parts["train"]
     desk = Desk.of_examples(zip(train.texts, train.intents, strict=True), train.outside)
     return Questions(source, dataset, licence, desk, train, parts.get("val"), parts.get("test"))
-
-
-def _of_table(path: Path, text: str, intent: str) -> Examples:
-    table = read_table(path)
-    names = [str(column) for column in table]
-    texts = table[_column("text", text, TEXTS, names, path.name)].fillna("").astype(str)
-    intents = table[_column("intent", intent, INTENTS, names, path.name)].fillna("").astype(str)
-    return _examples(zip(texts, intents, strict=True))
-
-
-def _column(knob: str, wanted: str, usual: Sequence[str], names: Sequence[str], file: str) -> str:
-    """The column that was asked for, or the first with a usual name."""
-    by_lower = {name.lower(): name for name in reversed(names)}
-    found = [by_lower[name] for name in ([wanted.lower()] if wanted else usual) if name in by_lower]
-    if found:
-        return found[0]
-    near = nearest(wanted, names) if wanted else None
-    raise FileError(
-        f"{file} has no column {wanted!r}" if wanted else f"{file} has no column of {knob}s",
-        (f"did you mean {near!r}? " if near else "")
-        + f"name it: {knob}=COLUMN, one of {', '.join(names)}",
-    )
 
 
 def _read_parts(path: Path) -> dict[str, Examples]:
@@ -249,7 +227,9 @@ def _read_parts(path: Path) -> dict[str, Examples]:
     if "train" not in pairs:
         raise FileError(f"{path.name} has no part 'train'", f"its parts: {', '.join(pairs)}")
     return {
-        part: _examples([*pairs[part], *((text, "") for text, _ in pairs.get(f"oos_{part}", []))])
+        part: _examples(
+            [*pairs[part], *((text, "oos") for text, _ in pairs.get(f"oos_{part}", []))]
+        )
         for part in ("train", "val", "test")
         if part in pairs
     }
