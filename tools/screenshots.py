@@ -85,6 +85,21 @@ def digit(page: Any) -> None:
     page.wait_for_selector("#seen img")
 
 
+def recommend(page: Any) -> None:
+    """Recommendations for the films of an example."""
+    page.locator(".gallery button, button.gallery-item, .gallery tr.tr-body").first.click()
+    page.get_by_role("button", name="Recommend").click()
+    page.wait_for_selector("#films tbody tr")
+
+
+def book(page: Any) -> None:
+    """The beginning of a conversation at the hotel's desk, with what was understood."""
+    for said in ("I need a double room from Friday", "three nights", "no, two nights"):
+        page.get_by_label("your message").fill(said)
+        page.keyboard.press("Enter")
+        page.wait_for_timeout(3000)
+
+
 def ask(page: Any) -> None:
     """An example that the documents answer, with its source."""
     examples = page.locator(".gallery button, button.gallery-item")
@@ -102,7 +117,8 @@ def ask(page: Any) -> None:
 
 
 SCENES: dict[str, Callable[[Any], None]] = {
-    "home": home, "iris": predict, "titanic": predict, "digits": digit, "documents": ask,
+    "home": home, "iris": predict, "titanic": predict, "house-prices": predict,
+    "movies": recommend, "segments": predict, "digits": digit, "chatbot": book, "documents": ask,
 }  # fmt: skip
 
 
