@@ -62,10 +62,9 @@ def test_a_table_is_booked_and_what_is_known_is_shown(page: Any) -> None:
 
 
 def test_what_is_written_is_shown_as_it_is_and_nothing_is_fetched(page: Any) -> None:
-    hostile = (
-        "the shower <img src=x onerror=alert(1)> ![a](http://203.0.113.1/x.png) is *broken* $x$"
-    )
+    hostile = "<b>the shower</b> <img src=x onerror=alert(1)> ![a](http://203.0.113.1/x) *out* $x$"
     page.on("dialog", lambda dialog: pytest.fail("a script ran"))
+    say(page, "I want to report a problem", "What is wrong?")
     say(page, hostile, "What is the number of your room?")
     expect(page.locator("#conversation .user").last).to_contain_text(hostile)
     expect(page.locator("#understood")).to_contain_text(hostile)

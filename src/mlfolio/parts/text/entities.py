@@ -58,14 +58,9 @@ YEAR = r"(?:,? (?P<year>\d{4})\b)?"
 NAMED = r"(?:(?:" + "|".join(f"{d[:3]}(?:{d[3:]})?" for d in WEEKDAYS) + r"),? (?:the )?)?"
 SHORT = r"mon|tues?|weds?|thu(?:rs?)?|fri|sat|sun"
 PREPOSITIONS = ("on", "to", "by", "for", "from", "until", "till")
-BEFORE = (
-    "(?:"
-    + "".join(
-        rf"(?<=\b{word} )|"
-        for word in (*PREPOSITIONS, "arriving", "leaving", "this", "next", "no", "no,")
-    )
-    + "^)"
-)  # of short names: "sat" and "sun" are words too
+# Before short names of days: "sat" and "sun" are words too.
+LEADS = (*PREPOSITIONS, "arriving", "leaving", "this", "next", "no", "no,")
+BEFORE = "(?:" + "".join(rf"(?<=\b{word} )|" for word in LEADS) + "^)"
 TO = r" ?(?:-|to|until|till|through) ?(?:the )?"
 ENDS = r"(?=$|[.,;!?)]| (?:to|until|till|for|at|and|or|please|in|instead|then|if|by|from)\b| -)"
 UNIT_AHEAD = (

@@ -312,15 +312,14 @@ class _Turn:
         text = intent.answer
         if isinstance(text, dict):
             text = text[form.slots[self.desk.answered_by(intent) or ""]]
+        said = say(intent, text, form.slots, self.now) if text else ""
         if intent.hand_over:
-            return self._hand_over(text)
-        return self._and_back(
-            say(intent, text or self.desk.title(form.intent), form.slots, self.now)
-        )
+            return self._hand_over(said)
+        return self._and_back(said or self.desk.title(form.intent))
 
-    def _hand_over(self, text: str | None = None) -> str:
+    def _hand_over(self, said: str = "") -> str:
         self.state.forms, self.state.handed_over = [], True
-        return text or self.desk.phrases.hand_over
+        return said or self.desk.phrases.hand_over
 
     def _and_back(self, said: str) -> str:
         """The same, and the question of the form that waits, if one does."""

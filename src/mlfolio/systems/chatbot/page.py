@@ -36,7 +36,7 @@ def build(ask: Ask) -> None:
         with gr.Column(elem_classes="mlf-beside"):
             understood = gr.HTML("", elem_id="understood")
 
-    async def answer(said: str, turns: Turns) -> AsyncIterator[tuple[str, Turns, str]]:
+    async def answer(said: str, turns: Turns) -> AsyncIterator[tuple[Any, Turns, str]]:
         if not said.strip():
             yield "", turns, ""
             return
@@ -49,7 +49,8 @@ def build(ask: Ask) -> None:
                     text, shown = str(piece.answer), _understood(piece)
         except MlfolioError as error:
             text = f"No answer: {error.message}"
-        yield "", [*turns, {"role": "assistant", "content": plain(text)}], shown
+        # The box is left alone: the next message may be in it already.
+        yield gr.skip(), [*turns, {"role": "assistant", "content": plain(text)}], shown
 
     for event in (message.submit, send.click):
         event(answer, [message, talk], [message, talk, understood], show_progress="hidden")
