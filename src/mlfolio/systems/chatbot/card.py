@@ -36,8 +36,8 @@ CARD = Card(
         "What is out of scope is learned from few examples; what is near an intent and still "
         "outside it is often taken for it.",
         "What users write is personal. A server keeps what it is asked 90 days, for suggestions of "
-        "new intents, and the state of conversations; serve with --forget-inputs chatbot to keep "
-        "no inputs, and get no suggestions.",
+        "new intents; --forget-inputs chatbot keeps no inputs, and there are no suggestions then. "
+        "States of conversations with an id are kept 30 days in any case.",
         "Whoever knows the id of a conversation can go on with it.",
     ),
 )
