@@ -56,8 +56,12 @@ def test_a_pdf_is_answered_from_and_a_citation_shows_its_page(
          ("What brings the mail of Arnholm?", "<img src=http://203.0.113.1/x.png>")], start=1,
     ):  # fmt: skip
         ask(page, asked)
+        box = page.locator("#question textarea, #question input")
+        expect(box).to_have_value("", timeout=WAIT_MS)
+        box.fill("the next question")
         page.locator(f"#source-{turn}-1").wait_for()
         expect(page.locator("#conversation")).to_contain_text(told, timeout=WAIT_MS)
+        expect(box).to_have_value("the next question")  # an answer leaves alone what is typed
     expect(page.locator("#sources summary").first).to_contain_text("lighthouse.pdf, page 2")
 
     source = page.locator("#source-1-1")  # of the first answer, which is further down by now

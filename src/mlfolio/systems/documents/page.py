@@ -68,7 +68,7 @@ def build(ask: Ask) -> None:
             names = gr.Dropdown([], label="documents", value=None, elem_id="names")
             delete = gr.Button("Delete this document")
 
-    async def answer(asked: str, turns: Turns, below: str) -> AsyncIterator[tuple[str, Turns, str]]:
+    async def answer(asked: str, turns: Turns, below: str) -> AsyncIterator[tuple[Any, Turns, str]]:
         if not asked.strip():
             yield "", turns, below
             return
@@ -85,10 +85,10 @@ def build(ask: Ask) -> None:
                     # Earlier answers keep their sources: their citations lead there.
                     found = await asyncio.to_thread(_sources, ask.model, piece, turn)
                     below = found + below.replace("<details open ", "<details ")
-                yield "", turns, below
+                yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
             turns[-1] = {"role": "assistant", "content": plain(f"No answer: {error.message}")}
-            yield "", turns, below
+            yield gr.skip(), turns, below
 
     async def listed() -> Any:
         return gr.Dropdown(choices=await ask.documents(), value=None)
