@@ -134,16 +134,18 @@ class Encoder:
         encodings = self._counter.encode_batch_fast(list(texts), add_special_tokens=False)
         return [len(encoding) for encoding in encodings]
 
-    def encode(self, texts: Sequence[str], layers: int = 1) -> Vectors:
+    def encode(self, texts: Sequence[str], layers: int = 1, alone: bool = False) -> Vectors:
         """Unit vectors of texts, shape (n, dimension); equal texts are computed once.
 
         Args:
             texts: Any number.
             layers: How many of the last layers' unit vectors stand side by side, for classifiers:
                 earlier layers know more of the words. Shape (n, layers * dimension) then.
+            alone: Whether each text is computed by itself. That is slower, and a vector does not
+                depend on which others there are: in a batch its last bits do, in bf16 more.
         """
         unique = list(dict.fromkeys(texts))
-        batches = list(self._batches(unique))
+        batches = list(self._batches(unique, 1 if alone else _BATCH_TOKENS))
         out: Vectors = np.empty((len(unique), layers * self.dimension), dtype=np.float32)
         forward = partial(self._forward, layers=layers)
         if len(batches) <= 1:
@@ -187,13 +189,13 @@ class Encoder:
                 self._model = _load_network(self._folder)
             return self._model
 
-    def _batches(self, texts: Sequence[str]) -> Iterator[_Batch]:
+    def _batches(self, texts: Sequence[str], most_tokens: int = _BATCH_TOKENS) -> Iterator[_Batch]:
         """Longest first, so that a batch too big for memory fails at once."""
         tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         while order:
             longest = len(tokens[order[-1]])
-            size = max(1, _BATCH_TOKENS // longest)
+            size = max(1, most_tokens // longest)
             rows, order = order[-size:], order[:-size]
             ids = torch.zeros((len(rows), longest), dtype=torch.int64)
             mask = torch.zeros_like(ids)

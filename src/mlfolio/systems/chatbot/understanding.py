@@ -190,7 +190,8 @@ class Understanding:
         """What each text is most likely about."""
         if not texts:
             return []
-        vectors = get_encoder(self.encoder).encode(texts, LAYERS)
+        # Alone: the same text gets the same answer, whoever asks at the same time.
+        vectors = get_encoder(self.encoder).encode(texts, LAYERS, alone=True)
         by_meaning, by_words = self.heads.scores(texts, vectors)
         scores = by_meaning + self.weight * by_words
         chances = softmax(scores / self.temperature, axis=1)
