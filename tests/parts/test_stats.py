@@ -16,6 +16,7 @@ from mlfolio.parts.stats import (
     metric_score,
     proportion_ci95,
     resampled_ci95,
+    roc_area,
 )
 
 
@@ -147,3 +148,11 @@ def test_copies_are_drawn_together() -> None:
     once = width(1, np.arange(60))
     assert width(10, np.repeat(np.arange(60), 10)) == pytest.approx(once)
     assert width(10, np.arange(600)) < once / 2
+
+
+def test_the_area_by_ranks_is_that_of_scikit_learn() -> None:
+    rng = np.random.default_rng(0)
+    truth = rng.random(500) < 0.3
+    for scores in (rng.random(500) + truth, rng.integers(0, 4, 500) + truth, np.zeros(500)):
+        assert roc_area(truth, scores) == pytest.approx(roc_auc_score(truth, scores), abs=1e-12)
+    assert np.isnan(roc_area(np.ones(5), np.arange(5)))

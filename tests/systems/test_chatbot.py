@@ -11,7 +11,6 @@ from uuid import uuid4
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
 
 import mlfolio
 from mlfolio.core.errors import FileError, KnobError
@@ -24,7 +23,7 @@ from mlfolio.systems.chatbot.data import Questions, load_questions
 from mlfolio.systems.chatbot.figures import confused
 from mlfolio.systems.chatbot.model import ChatMessage
 from mlfolio.systems.chatbot.suggest import alike
-from mlfolio.systems.chatbot.system import Chatbot, area
+from mlfolio.systems.chatbot.system import Chatbot
 from mlfolio.systems.chatbot.understanding import Examples, Understanding
 from mlfolio.track.log import database_url
 
@@ -203,12 +202,6 @@ def test_random_intents_cannot_be_learned_from_copies(home: Path) -> None:
     copies = [(f"{text} {number}", kind) for text, kind in rows for number in range(4)]
     result = mlfolio.run("chatbot", data=table(copies), register=False)
     assert result.scores[0].value < 0.7
-
-
-def test_area_is_scikit_learns_and_says_nothing_of_one_kind() -> None:
-    truth, scores = np.array([True, False, True, False]), np.array([0.9, 0.3, 0.2, 0.1])
-    assert area(truth, scores) == roc_auc_score(truth, scores)
-    assert np.isnan(area(np.ones(4, dtype=bool), scores))
 
 
 def test_the_most_confused_intents_are_named_with_what_they_are_taken_for() -> None:

@@ -9,17 +9,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 from threadpoolctl import threadpool_limits
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import folds
-from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.stats import mean_score, metric_score, roc_area
 from mlfolio.parts.text.embed import BUNDLED
 
 from . import figures
@@ -170,30 +169,12 @@ def _all(part: Examples) -> list[str]:
 
 def _ranking(n: int, answers: dict[str, Judgement], protocol: str, seed: int) -> Score:
     """How well texts in scope, the first `n`, are put before the others, at any threshold."""
-    inside = np.arange(len(answers[SYSTEM].scores)) < n
-    mine, theirs = answers[SYSTEM].scores, answers[EMBEDDED].scores
-
-    def gain(truth: Bools, one: Floats, other: Floats) -> float:
-        return area(truth, one) - area(truth, other)
-
-    return Score(
-        name="out-of-scope AUROC",
-        value=area(inside, mine),
-        n=len(inside),
-        ci95=bootstrap_ci95(area, inside, mine, seed=seed),
-        protocol=protocol,
-        trivial=Baseline(name="chance", value=0.5),
-        strong=Baseline(
-            name=EMBEDDED,
-            value=area(inside, theirs),
-            gain_ci95=bootstrap_ci95(gain, inside, mine, theirs, seed=seed),
-        ),
-    )
-
-
-def area(truth: Bools, scores: Floats) -> float:
-    """Area under the ROC curve; NaN where there is one kind only."""
-    return float(roc_auc_score(truth, scores)) if 0 < truth.mean() < 1 else float("nan")
+    sure = {who: told.scores for who, told in answers.items()}
+    total = len(sure[SYSTEM])
+    return metric_score(
+        "out-of-scope AUROC", roc_area, np.arange(total) < n, {**sure, "chance": np.zeros(total)},
+        SYSTEM, trivial="chance", strong=EMBEDDED, protocol=protocol, seed=seed,
+    )  # fmt: skip
 
 
 def _play(data: Questions, model: ChatbotModel, run: Run) -> Score:

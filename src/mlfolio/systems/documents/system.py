@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
@@ -31,7 +30,7 @@ from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
 from mlfolio.parts.retrieval.sync import Chunking, sync
 from mlfolio.parts.retrieval.uploads import Uploads
-from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
 from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
 
 from .card import CARD
@@ -178,9 +177,9 @@ class Documents(System):
         )  # fmt: skip
         auc = Score(
             name="AUROC of 'in your documents'",
-            value=float(roc_auc_score(there, p_answered)),
+            value=roc_area(there, p_answered),
             n=len(there),
-            ci95=bootstrap_ci95(_auc, there, p_answered, seed=run.seed),
+            ci95=bootstrap_ci95(roc_area, there, p_answered, seed=run.seed),
             protocol="probability that the documents answer, on test questions with and without "
             f"an answer; {data.protocol}",
             trivial=Baseline(name="chance", value=0.5),
@@ -233,10 +232,3 @@ def _chance(asked: Sequence[Question], names: list[str], seed: int) -> NDArray[n
     k = min(K, len(names))
     draws = ([names[i] for i in rng.choice(len(names), k, replace=False)] for _ in asked)
     return np.array([ndcg(draw, q.relevant, K) for draw, q in zip(draws, asked, strict=True)])
-
-
-def _auc(truth: NDArray[np.bool_], p_answered: NDArray[np.float64]) -> float:
-    """AUROC of a bootstrap draw; NaN for one with a single class, which is left out."""
-    if truth.all() or not truth.any():
-        return float("nan")
-    return float(roc_auc_score(truth, p_answered))

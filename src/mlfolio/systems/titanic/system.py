@@ -10,7 +10,6 @@ import pandas as pd
 from lightgbm import LGBMClassifier
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import GridSearchCV, StratifiedGroupKFold
 from threadpoolctl import threadpool_limits
 
@@ -22,7 +21,7 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
 from mlfolio.data.splits import folds
-from mlfolio.parts.stats import mean_score, metric_score
+from mlfolio.parts.stats import mean_score, metric_score, roc_area
 from mlfolio.parts.tabular import figures
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
 from mlfolio.parts.tabular.schema import Schema
@@ -79,7 +78,7 @@ class Titanic(System):
         protocol = f"nested {self.folds}x{self.inner_folds}-fold stratified cross-validation"
         accuracy = self._accuracy("accuracy", answers, truth, protocol)
         auc = metric_score(
-            "AUC", roc_auc_score, truth, {**answers, "chance": np.zeros(len(truth))}, SYSTEM,
+            "AUC", roc_area, truth, {**answers, "chance": np.zeros(len(truth))}, SYSTEM,
             trivial="chance", strong=STRONG, protocol=protocol, seed=run.seed,
         )  # fmt: skip
         errors = {name: (guess - truth) ** 2 for name, guess in answers.items()}
