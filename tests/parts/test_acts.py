@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from mlfolio.parts.text import acts
@@ -35,6 +37,25 @@ def test_no(text: str) -> None:
 )
 def test_neither(text: str) -> None:
     assert acts.yes_or_no(read(text)) is None
+
+
+def test_a_long_word_is_read_in_time() -> None:
+    started = time.process_time()
+    assert acts.yes_or_no("a" * 100_000 + "b") is None
+    assert acts.yes_or_no("ye" + "s" * 100_000) is True
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("text", "answer"),
+    [("yes, book it now", True), ("no problem, book it", True), ("no worries, go ahead", True),
+     ("sure, go ahead", True), ("no, the other one", False), ("right, no", False),
+     ("correct the email", None), ("sure about that?", None), ("yes but later", None),
+     ("yes, don't", None), ("yes, cancel it", None), ("", None)],
+)  # fmt: skip
+def test_how_a_sentence_begins(text: str, answer: bool | None) -> None:
+    assert acts.begins_with(read(text)) is answer
+    assert acts.begins_with("yes, cancel it", own=["cancel"]) is True
 
 
 @pytest.mark.parametrize(

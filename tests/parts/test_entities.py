@@ -97,10 +97,28 @@ def test_times(text: str, clock: str | None) -> None:
     ("text", "number"),
     [("3", "3"), ("three", "3"), ("twenty-one", "21"), ("a couple of", "2"), ("just me", "1"),
      ("the two of us", "2"), ("1,200", "1200"), ("2.5", "2.5"), ("-3", "-3"), ("this one", None),
-     ("one of the rooms", None), ("9" * 40, None), ("50%", None)],
+     ("one of the rooms", None), ("9" * 40, None), ("50%", None),
+     ("1234567.5", "1234567.5"), ("2.500", "2.5"), ("007", "7")],
 )  # fmt: skip
 def test_numbers(text: str, number: str | None) -> None:
     assert first(text, "number") == number
+
+
+def test_a_time_with_a_full_stop_is_no_date() -> None:
+    assert [e.kind for e in found("at 19.30.")] == ["time"]
+    assert first("let's say at 7.30.", "time") == "07:30"
+    assert first("7.30.", "time", expected="time") == "07:30"
+    assert first("on 7.3.", "date", expected="time") == "2027-03-07"
+    assert first("until 24.12.", "date") == "2026-12-24"
+    assert first("by 12.11.", "date", expected="date") == "2026-11-12"
+    assert [e.kind for e in found("from 10.12. until 12.12.")] == ["date", "date"]
+
+
+def test_the_half_of_the_day_is_said_beside_a_greeting() -> None:
+    for text in ("Good morning, at 3", "good night, at 3"):
+        assert found(text)[0].readings == ("15:00", "03:00")
+    assert [e.readings for e in found("at 8 in the evening")] == [("20:00", "08:00")]
+    assert [e.readings for e in found("good evening, 8am")] == [("08:00",)]
 
 
 def test_a_range_gives_both_days_the_month() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
 
@@ -127,6 +127,35 @@ def test_no_to_the_confirmation_asks_what_and_takes_it() -> None:
     assert talk.say("Saturday").slots["arrival"] == "2026-06-06"
     assert talk.say("yes but a single room").slots["room"] == "single room"
     assert talk.say("ok thanks").completed == "book_room"
+
+
+def test_a_question_or_an_objection_is_no_yes() -> None:
+    for text in (
+        "sure about that?", "confirm what?", "exactly how much is it?", "correct the email please",
+        "yes wait, not yet", "right, cancel that", "perfect, but what does it cost?", "sure?",
+        "yes, wrong email", "yes, if it is quiet", "great, don't book it",
+    ):  # fmt: skip
+        talk = Talk()
+        talk.say("suite from Friday to Sunday, bo@x.example", "book_room")
+        assert talk.say(text).completed is None, text
+        assert [form.intent for form in talk.state.forms] == ["book_room"], text
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["no problem, book it", "no worries, go ahead", "no problem", "yes, book the room please",
+     "sure, go ahead", "Correct!", "yes, that is what I want"],
+)  # fmt: skip
+def test_a_yes_may_be_said_in_more_words(text: str) -> None:
+    talk = Talk()
+    talk.say("suite from Friday to Sunday, bo@x.example", "book_room")
+    assert talk.say(text).completed == "book_room"
+
+
+def test_a_cancellation_is_confirmed_by_its_own_words() -> None:
+    talk = Talk()
+    talk.say("cancel booking GL4821", "cancel_booking")
+    assert talk.say("yes, cancel the booking").completed == "cancel_booking"
 
 
 @pytest.mark.parametrize("text", ["please don't cancel my booking", "I do not want to cancel"])
@@ -303,6 +332,70 @@ def test_a_state_of_another_desk_is_used_as_far_as_it_fits() -> None:
     assert talk.state.forms == []
 
 
+def test_a_value_that_a_changed_desk_does_not_take_drops_its_form() -> None:
+    def of(kind: str, sizes: list[str]) -> Desk:
+        slots = {
+            "size": {"kind": "sizes", "ask": "Which size?"},
+            "day": {"kind": kind, "ask": "When?"},
+        }
+        answer = dict.fromkeys(sizes, "{day}")
+        order = {"examples": ["order"], "slots": slots, "confirm": "{day}?", "answer": answer}
+        hours = {"examples": ["opening hours"], "answer": "Always."}
+        return Desk.model_validate(
+            {"intents": {"order": order, "hours": hours}, "lists": {"sizes": sizes}}
+        )
+
+    old = of("text", ["small", "large"])
+    for new in (of("date", ["small", "large"]), of("time", ["large"]), of("text", ["small"])):
+        talk = Talk(old)
+        talk.say("order", "order")
+        talk.say("large")
+        assert talk.say("whenever it suits you").text == "whenever it suits you?"
+        kept = talk.state
+        talk.desk = new
+        assert talk.say("yes").completed is None
+        assert talk.state.forms == []
+        talk.desk, talk.state = old, kept
+        assert talk.say("yes").completed == "order"
+
+
+def test_a_default_is_stored_as_what_is_said_would_be() -> None:
+    slots = {"count": {"kind": "number", "ask": "How many?", "default": "two"}}
+    order = {"examples": ["order"], "slots": slots, "answer": "{count}!"}
+    hours = {"examples": ["opening hours"], "answer": "Always."}
+    talk = Talk(Desk.model_validate({"intents": {"order": order, "hours": hours}}))
+    talk.say("order", "order")
+    assert talk.say("I don't mind").slots == {"count": "2"}
+
+
+def test_a_greeting_is_no_time_of_the_day() -> None:
+    reply = Talk().say("Good morning, can I book a table for four on Friday at 8?", "book_table")
+    assert reply.slots == {"date": "2026-06-05", "time": "20:00", "people": "4"}
+
+
+def test_a_time_may_end_a_sentence() -> None:
+    for said in ("at 19.30.", "let's say at 7.30.", "7.30."):
+        talk = Talk()
+        talk.say("table for 2 on Friday", "book_table")
+        assert talk.say(said).slots["time"] == "19:30", said
+
+
+def test_a_list_of_thousands_of_values_is_answered_in_time() -> None:
+    talk = Talk(desk(lists={"sizes": [f"product {n}" for n in range(3000)]}, intents={
+        "order": {
+            "examples": ["order"], "answer": "{size}",
+            "slots": {"size": {"kind": "sizes", "ask": "Which?"}},
+        },
+        "hours": {"examples": ["opening hours"], "answer": "Always."},
+    }))  # fmt: skip
+    assert talk.say("order", "order").text == "Which?"  # the names are read here
+    started = time.process_time()
+    for text in ("prodct." * 30, "what do you have " * 20):
+        talk.say(text)
+    assert time.process_time() - started < 0.5
+    assert talk.say("two of products 2999 please").text
+
+
 def test_the_state_that_is_given_is_not_changed() -> None:
     before = Talk()
     before.say("a table for two", "book_table")
@@ -358,7 +451,7 @@ def test_a_story_that_fails_says_where(tmp_path: Path) -> None:
         "- name: order\n  turns: [{user: order, intent: order, slots: {size: none}}]\n"
     )
 
-    def understand(texts: list[str]) -> list[Guess]:
+    def understand(texts: Sequence[str]) -> list[Guess]:
         known = {"opening hours": "hours", "order": "order"}
         return [Guess(known.get(t, "hours"), 0.9, 0.9, t in known, ()) for t in texts]
 

@@ -26,7 +26,11 @@ YES = _words(
     "that is right", "that's correct", "that is correct", "all good", "book it", "that's fine",
     "that works", "go for it", "let's do it", "i do", "yes i do", "it is", "i confirm", "why not",
     "all right", "alright", "very good", "please", "yes please do", "i would", "i'd love to",
+    "no problem", "no worries",
 }  # fmt: skip
+# A yes alone; before more words they may begin anything: "correct the email", "right, and then".
+YES_ALONE = _words("correct exactly right sure confirm")
+OBJECTS = re.compile(r"\b(?:wait|hold on|not|dont|never|cancel|stop|but|if|unless|later)\b|n't\b")
 NO = _words("no n nope nah not negative wrong incorrect never nay 👎 nein non") | {
     "not really", "don't", "do not", "rather not", "i'd rather not", "better not", "no way",
     "not now", "that's wrong", "that is wrong", "not right", "that's not right", "not correct",
@@ -101,7 +105,7 @@ def bare(line: str) -> str:
 def yes_or_no(line: str) -> bool | None:
     """Whether somebody says yes or no, and nothing else; None where neither."""
     words = [
-        word if word in YES | NO else re.sub(r"(\w)\1+$", r"\1", word) for word in _words_of(line)
+        word if word in YES | NO else word.rstrip(word[-1]) + word[-1] for word in _words_of(line)
     ]
     said = {" ".join(words), bare(line)}
     for answer, known in ((False, NO), (True, YES)):
@@ -110,10 +114,24 @@ def yes_or_no(line: str) -> bool | None:
     return None
 
 
-def begins_with(line: str) -> bool | None:
-    """Whether what somebody says begins with a yes or a no."""
-    first = re.split(r"[\s,.!;:]", bare(line) or line, maxsplit=1)[0]
-    return True if first in YES else False if first in NO else None
+def begins_with(line: str, own: Iterable[str] = ()) -> bool | None:
+    """Whether what somebody says begins with a yes or a no; None for questions and objections.
+
+    Args:
+        line: What was said.
+        own: Words that are no objection: "yes, cancel it" where something is to be cancelled.
+    """
+    if asks(line):
+        return None
+    words = (bare(line) or line).split()
+    if words[:2] in (["no", "problem"], ["no", "worries"]):
+        answer: bool | None = True
+    elif words and words[0] in YES_ALONE:
+        answer = yes_or_no(" ".join(words[1:]))
+    else:
+        first = words[0] if words else ""
+        answer = True if first in YES else False if first in NO else None
+    return None if answer and set(OBJECTS.findall(line)) - set(own) else answer
 
 
 def cancels(line: str) -> bool:

@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import lru_cache
 from typing import NamedTuple
@@ -84,7 +85,7 @@ DATES = {
     "ordinal": rf"\b(?:{NAMED})(?:the )?(?P<day>\d{{1,2}})(?:st|nd|rd|th)\b{ENDS}",
 }
 TIMES = {
-    "clock": r"(?<![\d.:/])(?P<h>\d{1,2})(?:[:.](?P<m>\d{2})|h(?P<m2>\d{2})?)(?![\d.:/%])"
+    "clock": r"(?<![\d.:/])(?P<h>\d{1,2})(?:[:.](?P<m>\d{2})|h(?P<m2>\d{2})?)(?![\d:/%]|\.\d)"
     r"(?: ?(?P<half>[ap])\.?m\b\.?)?",
     "half day": r"(?<![\d.:/])(?P<h>\d{1,2}) ?(?P<half>[ap])\.?m\b\.?",
     "spoken": rf"\b(?P<part>half|quarter|{COUNT}|\d{{1,2}})(?: minutes)? (?P<way>past|to|after) "
@@ -97,6 +98,9 @@ TIMES = {
     r"(?=(?:in the (?:morning|afternoon|evening)|at night|tonight)\b)",
 }
 BARE = rf"(?:(?:no|ok|at|on|the|by|say|maybe|rather|make it|actually|around|about)[, ]+)*{N}{ENDS}"
+# With a full stop behind it a time looks like a date: "at 19.30."
+POINTED_TIME = re.compile(r"(?:[01]?\d|2[0-3])\.[0-5]\d\.")
+BEFORE_TIME = {"": r"\b(?:at|around|about|by|until|till) $", "date": r"\b(?:at|around|about) $"}
 EMAIL = r"[\w.+%-]{1,64}@(?:[\w-]{1,63}\.){1,5}[a-z]{2,24}\b"
 CODE = r"(?<![\w-])(?=[a-z-]{0,11}\d)[a-z\d][a-z\d-]{2,10}[a-z\d](?![\w-])"
 NUMBER = (
@@ -164,7 +168,7 @@ def find(
     take(_matches("email", EMAIL, line))
     take(_listed(line, lists))
     for rule in DATES:
-        take(_dates(rule, line, now.date(), day_first))
+        take(_dates(rule, line, now.date(), day_first, expected))
     for rule in TIMES:
         take(_times(rule, line))
     if expected in ("date", "time"):
@@ -183,7 +187,7 @@ def nearest_value(line: str, values: Mapping[str, Sequence[str]]) -> str | None:
     names = {name.lower(): value for value, more in values.items() for name in (value, *more)}
     words = re.findall(r"\w+", line)[:30]
     pieces = [" ".join(words[at : at + n]) for n in (3, 2, 1) for at in range(len(words))]
-    for piece in pieces:
+    for piece in dict.fromkeys(pieces):
         if len(piece) > 3 and (near := get_close_matches(piece, names, n=1, cutoff=0.8)):
             return names[near[0]]
     return None
@@ -197,20 +201,38 @@ def _matches(kind: str, pattern: str, line: str) -> Iterator[Entity]:
 
 def _listed(line: str, lists: Lists) -> Iterator[Entity]:
     """Values of lists, the longest names first: a double room is not a room."""
-    names = [
-        (read(name), kind, value)
-        for kind, values in lists.items()
-        for value, more in values.items()
-        for name in (value, *more)
-    ]
-    for name, kind, value in sorted(names, key=lambda each: -len(each[0])):
-        for match in re.finditer(rf"(?<!\w){re.escape(name)}(?:s|es)?(?!\w)", line):
-            yield Entity(kind, (value,), match.group(), *match.span())
+    found = []
+    for kind, values in lists.items():
+        pattern, names = _names_of(tuple((value, tuple(more)) for value, more in values.items()))
+        for match in pattern.finditer(line) if names else ():
+            text = "".join(match.groups())
+            entity = Entity(
+                kind, (names[match[1]],), text, match.start(), match.start() + len(text)
+            )
+            found.append((len(match[1]), entity))
+    yield from (entity for _, entity in sorted(found, key=lambda each: -each[0]))
 
 
-def _dates(rule: str, line: str, today: date, day_first: bool) -> Iterator[Entity]:
+@lru_cache(maxsize=100)
+def _names_of(
+    values: tuple[tuple[str, tuple[str, ...]], ...],
+) -> tuple[re.Pattern[str], dict[str, str]]:
+    """What finds the names of a list, the longest one from each place on; and whose they are."""
+    names: dict[str, str] = {}
+    for value, more in values:
+        for name in filter(None, map(read, (value, *more))):
+            names.setdefault(name, value)
+    either = "|".join(map(re.escape, sorted(names, key=len, reverse=True)))
+    return re.compile(rf"(?<!\w)(?=({either})((?:s|es)?)(?!\w))"), names
+
+
+def _dates(
+    rule: str, line: str, today: date, day_first: bool, expected: str = ""
+) -> Iterator[Entity]:
     for match in re.finditer(DATES[rule], line):
         part = match.groupdict()
+        if rule == "numbers" and _is_time(match, expected):
+            continue
         readings: tuple[str, ...]
         if rule.startswith("range"):
             yield from _range(match, today)
@@ -235,6 +257,18 @@ def _dates(rule: str, line: str, today: date, day_first: bool) -> Iterator[Entit
             number = int(month) if month.isdigit() else _month(month)
             readings = _calendar(part["year"], number, _day(part["day"]), today)
         yield Entity("date", readings, match.group(), *match.span())
+
+
+def _is_time(match: re.Match[str], expected: str) -> bool:
+    """Whether 19.30. is a time at the end of a sentence."""
+    before = match.string[: match.start()]
+    if not POINTED_TIME.fullmatch(match.group()):
+        return False
+    if expected == "time":
+        return not before.endswith("on ")
+    # "from 10.12. until 12.12." is a stay
+    after_date = expected == "date" or re.search(r"\d\.\d{1,2}\.", before)
+    return bool(re.search(BEFORE_TIME["date" if after_date else ""], before))
 
 
 def _range(match: re.Match[str], today: date) -> Iterator[Entity]:
@@ -323,7 +357,7 @@ def _times(rule: str, line: str) -> Iterator[Entity]:
             hour = _count(part.get("h") or part.get("h2") or "")
             minute = _count(part.get("m") or part.get("m2") or "0")
             padded = (part.get("h") or "").startswith("0")
-            readings = _clock(hour, minute, _half(part.get("half"), line), padded)
+            readings = _clock(hour, minute, part.get("half"), line, padded)
         if readings or rule in ("clock", "half day"):
             yield Entity("time", readings, match.group(), *match.span())
 
@@ -334,29 +368,31 @@ def _spoken(part: Mapping[str, str | None], line: str) -> tuple[str, ...]:
     minute = {"half": 30, "quarter": 15}.get(spoken) or _count(spoken)
     if part["way"] == "to":
         hour, minute = hour - 1, 60 - minute
-    return _clock(hour, minute, _half(None, line), padded=False)
+    return _clock(hour, minute, None, line, padded=False)
 
 
-def _half(said: str | None, line: str) -> str:
-    """Which half of the day: `a`, `p`, or empty where nothing says it."""
-    if said:
-        return said
+def _half(line: str) -> str:
+    """Which half of the day is spoken of: `a`, `p`, or empty where nothing says it."""
+    line = re.sub(r"\bgood (?:morning|afternoon|evening|night)\b", "", line)
     if re.search(r"\b(?:evening|tonight|afternoon|night)\b", line):
         return "p"
     return "a" if re.search(r"\bmorning\b", line) else ""
 
 
-def _clock(hour: int, minute: int, half: str, padded: bool) -> tuple[str, ...]:
-    """The times that a clock's hands may mean; from one to six the afternoon comes first."""
+def _clock(hour: int, minute: int, said: str | None, line: str, padded: bool) -> tuple[str, ...]:
+    """The times that a clock's hands may mean; from one to six the afternoon comes first.
+
+    The half of the day that is `said` with it is meant; one that the line speaks of comes first.
+    """
     if not 0 <= hour <= 24 or not 0 <= minute < 60 or (hour == 24 and minute):
         return ()
     if hour == 0 or hour > 12 or padded:
         hours = [hour % 24]
-    elif half:
-        hours = [hour % 12 + 12 * (half == "p")]
     else:
+        half = said or _half(line) or ("p" if hour < 7 or hour == 12 else "a")
         early, late = hour % 12, hour % 12 + 12
-        hours = [late, early] if hour < 7 or hour == 12 else [early, late]
+        hours = [late, early] if half == "p" else [early, late]
+        hours = hours[:1] if said else hours
     return tuple(f"{each:02}:{minute:02}" for each in hours)
 
 
@@ -369,7 +405,7 @@ def _bare(kind: str, line: str, today: date) -> Iterator[Entity]:
     if kind == "date":
         readings = _days_of_month(count, today)
     else:
-        readings = _clock(count, 0, _half(None, line), padded=match["n"].startswith("0"))
+        readings = _clock(count, 0, None, line, padded=match["n"].startswith("0"))
     if readings:
         yield Entity(kind, readings, match["n"], *match.span("n"))
 
@@ -379,8 +415,7 @@ def _numbers(line: str) -> Iterator[Entity]:
         if match["word"] in ("a", "an"):
             continue
         if match["digits"]:
-            value = float(match["digits"].replace(",", ""))
-            shown = f"{value:.0f}" if value == int(value) else f"{value:g}"
+            shown = f"{Decimal(match['digits'].replace(',', '')).normalize():f}"
         elif match["word"]:
             shown = str(WORDS[match["word"]])
         else:

@@ -12,10 +12,11 @@ from functools import lru_cache
 from pydantic import BaseModel, ConfigDict
 
 from mlfolio.parts.text import acts
+from mlfolio.parts.text.entities import read
 
-from .desk import Desk, Intent, Saying
+from .desk import Desk, Intent, Saying, in_words
 from .filling import Form, Heard, accepts, begin, put, slot_named
-from .slots import default_of, fill, resolved, say
+from .slots import default_of, fill, resolved, say, suits
 from .understanding import Guess
 
 SURE = 0.5  # probability from which another intent interrupts a form
@@ -266,10 +267,18 @@ class _Turn:
 
     def _decided(self, form: Form) -> str | None:
         """Yes or no, where all is known."""
-        answer = acts.yes_or_no(self.heard.line)
+        if not form.confirming:
+            return None
+        line = self.heard.line
+        answer = acts.yes_or_no(line)
+        if answer and line.endswith("?"):
+            return None
+        is_all = answer is True
         if answer is None and not self._is_about_else(form.intent, SURE):
-            answer = acts.begins_with(self.heard.line)
-        if not form.confirming or answer is None or (not answer and slot_named(self.heard, form)):
+            own = set(read(f"{in_words(form.intent)} {self.desk.title(form.intent)}").split())
+            answer = acts.begins_with(line, own)
+            is_all = answer is True and self.heard.content() - acts.YES <= own  # "yes, book a room"
+        if answer is None or (not is_all and slot_named(self.heard, form)):
             return None
         self.state.misses = 0
         return self._complete(form) if answer else self.desk.phrases.change
@@ -391,7 +400,12 @@ def _fitting(desk: Desk, state: State) -> State:
 
     def fits(form: Form) -> bool:
         intent = desk.intents.get(form.intent)
-        return intent is not None and {*form.slots, form.asked or ""} <= {*intent.slots, ""}
+        if intent is None or not {*form.slots, form.asked or ""} <= {*intent.slots, ""}:
+            return False
+        known = {name for name, slot in intent.slots.items() if slot.ask or slot.default}
+        if form.confirming and not (intent.confirm and known <= form.slots.keys()):
+            return False
+        return all(suits(desk, intent.slots[name], value) for name, value in form.slots.items())
 
     state.forms = [form for form in state.forms if fits(form)]
     state.last = state.last if state.last and fits(state.last) else None

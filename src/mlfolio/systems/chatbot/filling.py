@@ -149,7 +149,7 @@ def _put_otherwise(heard: Heard, form: Form, slot: Slot, name: str) -> set[str]:
     elif slot.kind == "text":
         says_nothing = acts.yes_or_no(line) is False or acts.shrugs(line)
         value = None if says_nothing or not re.search(r"\w", line) else heard.text[:MAX_TEXT]
-    elif len(line.split()) <= SHORT:
+    elif len(re.findall(r"\w+", line)) <= SHORT:
         value = nearest_value(line, heard.desk.lists.get(slot.kind, {}))
     if value is None:
         return set()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from datetime import date, datetime, timedelta
 
-from mlfolio.parts.text.entities import Entity, find, read
+from mlfolio.parts.text.entities import EMAIL, Entity, find, read
 
 from .desk import PLACEHOLDER, Desk, Intent, Slot
 
@@ -59,8 +61,26 @@ def _is_within(slot: Slot, value: str, base: date, least: int) -> bool:
 def default_of(desk: Desk, slot: Slot, now: datetime) -> str:
     """The value of a slot where nobody cares."""
     said = slot.default or ""
-    found = find(read(said), {}, now, desk.day_first) if slot.kind in ("date", "time") else []
-    return found[0].readings[0] if found else said
+    if slot.kind not in ("date", "time", "number", "email"):
+        return said
+    found = find(read(said), {}, now, desk.day_first, slot.kind)
+    return next((e.readings[0] for e in found if e.kind == slot.kind and e.readings), said)
+
+
+def suits(desk: Desk, slot: Slot, value: str) -> bool:
+    """Whether a value that was kept is one of the slot's kind: the desk may be another since."""
+    if slot.kind in desk.lists:
+        return value in desk.lists[slot.kind]
+    try:
+        if slot.kind == "date":
+            return resolve_date(value, date(2000, 1, 1)) is not None
+        if slot.kind == "number":
+            return math.isfinite(float(value))
+    except (ValueError, OverflowError):
+        return False
+    shape = {"time": r"([01]\d|2[0-3]):[0-5]\d", "email": EMAIL, "code": r"[A-Z\d-]{4,12}"}
+    is_default = slot.kind == "code" and value == slot.default
+    return is_default or bool(re.fullmatch(shape.get(slot.kind, "(?s:.*)"), value))
 
 
 def resolve_date(value: str, base: date | None) -> date | None:
