@@ -168,12 +168,23 @@ def test_tables_that_cannot_be_learned_from_are_refused(
 @pytest.mark.parametrize(
     ("content", "said"),
     [("[]", "should be an object"), ('{"train": [["a"]]}', "Field required"), ("{", "JSON"),
-     ('{"val": []}', "no part 'train'")],
+     ('{"val": []}', "no part 'train'"), ('{"train": [["a", " "]]}', "has no intent")],
 )  # fmt: skip
 def test_json_of_another_form_is_refused(home: Path, content: str, said: str) -> None:
     Path("my.json").write_text(content)
     with pytest.raises(FileError, match=said):
         own("my.json")
+
+
+def test_parts_that_are_empty_are_none_and_outside_may_be_in_training_alone(home: Path) -> None:
+    oos = [(text, "oos") for text in ELSEWHERE]
+    parts = {"train": [*PAIRS, *oos], "val": [], "test": []}
+    Path("my.json").write_text(json.dumps(parts))
+    data = own("my.json")
+    assert (data.validation, data.test) == (None, None)
+    part = Examples([text for text, _ in PAIRS], [intent for _, intent in PAIRS])
+    made = Understanding.fit(*part[:2], [text for text, _ in oos], validation=part)
+    assert made.understand(["hello"])[0].in_scope > 0
 
 
 def test_other_refusals(home: Path) -> None:

@@ -406,3 +406,55 @@ def test_movielens_keeps_its_targets() -> None:
     assert scores["nDCG@10"]["met"]
     assert scores["RMSE"]["met"]
     assert scores["RMSE"]["n"] == 20_000
+
+
+def test_ids_stay_as_they_are_written_where_a_cell_is_empty(home: Path) -> None:
+    rows, _ = generate()
+    numbers = pd.DataFrame({"user": rows["user"].astype(float), "item": rows["film"].astype(float)})
+    numbers.loc[3, "user"] = numbers.loc[9, "item"] = np.nan
+    numbers.to_csv("my.csv", index=False)
+    data = load_watched(Source.own("my.csv"), Names(), 5000)
+    assert "42" in data.users
+    assert "7" in set(data.films["title"])
+
+
+def test_splits_judge_the_same_people_where_there_are_too_many(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows, _ = generate()
+    loners = pd.DataFrame({"user": [f"one {n}" for n in range(40)], "film": "1", "rating": 3.0})
+    pd.concat([rows[["user", "film", "rating"]], loners]).to_csv("my.csv", index=False)
+    monkeypatch.setattr("mlfolio.systems.movies.system.JUDGED", 60)
+    result = mlfolio.run("movies", data="my.csv", register=False, repeats=2)
+    assert result.scores[0].n <= 60
+
+
+def test_users_with_nothing_to_hold_out_are_too_few(home: Path) -> None:
+    pairs = [(f"u{n}", f"f{m}") for n in range(60) for m in (n % 30, (n + 1) % 30)]
+    pd.DataFrame(pairs, columns=["user", "item"]).to_csv("my.csv", index=False)
+    with pytest.raises(FileError, match="0 users with 3 films or more"):
+        load_watched(Source.own("my.csv"), Names(), 5000)
+
+
+def test_a_stored_model_answers_as_before_whatever_the_ratings(home: Path) -> None:
+    rows, _ = generate()
+    rows["rating"] = rows["rating"].map({1: 1.1, 2: 2.2, 3: 3.3, 4: 4.6, 5: 5.5})
+    rows.to_csv("my.csv", index=False)
+    model = Movies().fit(Movies().load(Source.own("my.csv")), Run("movies", home))
+    Path("stored").mkdir()
+    model.save(Path("stored"))
+    again = MoviesModel.load(Path("stored"))
+    asked = [{"user": user} for user in model.users[:20]]
+    for one, other in zip(
+        model.predict(parse_inputs(model, asked)),
+        again.predict(parse_inputs(again, asked)),
+        strict=True,
+    ):
+        assert [r.title for r in one.recommendations] == [r.title for r in other.recommendations]
+
+
+def test_a_title_with_another_year_is_another_film() -> None:
+    films = titles.Titles(["Titanic (1997)", "Solaris"], [10, 3])
+    assert films.find("titanic") == 0
+    assert films.find("Titanic (1953)") is None
+    assert films.find("Solaris (1972)") == 1  # whose year is not known

@@ -224,14 +224,14 @@ def _read_parts(path: Path) -> dict[str, Examples]:
             f"{path.name} holds no pairs of text and intent: {problem}",
             'write {"train": [["where is my card", "card_arrival"], ...], "test": [...]}',
         ) from None
-    if "train" not in pairs:
+    if not pairs.get("train"):
         raise FileError(f"{path.name} has no part 'train'", f"its parts: {', '.join(pairs)}")
     return {
         part: _examples(
             [*pairs[part], *((text, "oos") for text, _ in pairs.get(f"oos_{part}", []))]
         )
         for part in ("train", "val", "test")
-        if part in pairs
+        if pairs.get(part)
     }
 
 
@@ -249,6 +249,8 @@ def _examples(pairs: Iterable[tuple[str, str]]) -> Examples:
 def _require_intents(dataset: str, parts: dict[str, Examples]) -> None:
     """Two intents or more, with names that can be shown, and none that training does not know."""
     known = set(parts["train"].intents)
+    if any("" in part.intents for part in parts.values()):
+        raise FileError(f"{dataset}: a text has no intent", "name it, or write oos for none")
     if len(known) < 2:
         raise FileError(f"{dataset} has fewer than two intents", "add intents with examples")
     longest = max(known, key=len)

@@ -247,7 +247,7 @@ def _out_of_fold(
     has_outside = OUTSIDE in names
     scores = np.zeros((2, len(texts), len(names) - has_outside))
     scope_scores = np.zeros((len(texts), int(has_outside)))
-    folds = StratifiedKFold(min(FOLDS, int(counts.min())), shuffle=True, random_state=seed)
+    folds = StratifiedKFold(max(2, min(FOLDS, int(counts.min()))), shuffle=True, random_state=seed)
     for train, test in folds.split(texts, labels):
         heads = Heads.fit(texts[train], vectors[train], labels[train], seed)
         scores[:, test] = heads.scores(texts[test].tolist(), vectors[test])
@@ -284,6 +284,7 @@ def _scope(signs: Floats, inside: NDArray[np.bool_], keep: float) -> list[float]
     """
     if inside.all():
         spread = max(float(signs[:, 0].std()), 1e-6)
-        return [1 / spread, -float(np.quantile(signs[:, 0], 1 - keep)) / spread]
+        others = [0.0] * (signs.shape[1] - 1)
+        return [1 / spread, *others, -float(np.quantile(signs[:, 0], 1 - keep)) / spread]
     fitted = LogisticRegression(C=100, class_weight="balanced", max_iter=500).fit(signs, inside)
     return [*fitted.coef_[0].tolist(), float(fitted.intercept_[0])]

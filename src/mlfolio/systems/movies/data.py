@@ -25,6 +25,8 @@ from mlfolio.data.tables import read_table
 from mlfolio.parts.recsys.interactions import Sparse, interactions
 
 FEWEST = 20  # users, and films
+ASKED = 3  # films of a user of which one is held out
+GREATEST = 1_000_000  # rating
 MANY = 5000  # films: EASE inverts a matrix of films by films
 USUAL = {
     "user": ("user", "userid", "user_id", "customer", "customerid", "customer_id", "reviewerid"),
@@ -89,8 +91,8 @@ class Watched:
 
     @cached_property
     def good(self) -> float:
-        """The least rating that counts as a good one, the median; 0 without ratings."""
-        return float(self.table["rating"].median()) if self.rated else 0.0
+        """The least rating that counts as a good one, the upper median; 0 without ratings."""
+        return float(self.table["rating"].quantile(interpolation="higher")) if self.rated else 0.0
 
     def matrix(self, rows: pd.DataFrame | None = None) -> Sparse:
         """Users by films, with the rating of what was seen, NaN where there is none.
@@ -107,7 +109,8 @@ class Watched:
         """What is publicly known of each film: genres, and the year in decades, also squared."""
         genres = self.films["genres"].str.get_dummies("|").to_numpy(dtype=float)
         years = self.films["year"]
-        decades = ((years.fillna(years.median()) - years.median()) / 10).fillna(0).clip(-10, 10)
+        middle = years.median() if years.notna().any() else 0.0
+        decades = ((years.fillna(middle) - middle) / 10).clip(-10, 10)
         return np.column_stack([np.ones(len(decades)), genres, decades, decades**2])
 
     @cached_property
@@ -185,6 +188,12 @@ def _watched(
         said.append(f"of {len(counts):,} films the {most:,} that most have seen are kept; "
                     "max_films= says how many")  # fmt: skip
     users, titles = (sorted(once[column].unique(), key=_natural) for column in ("user", "film"))
+    asked = int((once["user"].value_counts() >= ASKED).sum())
+    if min(len(users), len(titles)) >= FEWEST > asked:
+        raise FileError(
+            f"{name} has {asked} users with {ASKED} films or more; movies needs {FEWEST} of them",
+            "bring more rows of each user: a quarter of them is held out to measure",
+        )
     if len(users) < FEWEST or len(titles) < FEWEST:
         raise FileError(
             f"{name} has {len(users)} users and {len(titles)} films; movies needs {FEWEST} of each",
@@ -252,6 +261,11 @@ def _own(
                 "write numbers, or leave the column out: who watched what is enough",
             )
         rows["rating"] = table[rating].astype(float)
+        if rows["rating"].abs().max() > GREATEST:
+            raise FileError(
+                f"{name}: column {rating!r} has ratings beyond {GREATEST:,}",
+                "name the column of ratings: rating=COLUMN",
+            )
     rows["time"] = np.nan if time is None else _seconds(table[time])
     whole = rows["user"].notna() & rows["film"].notna()
     if rating is not None:
@@ -260,7 +274,7 @@ def _own(
         notes.append(
             _note(f"rows without user, item or rating: {(~whole).sum():,} of {len(rows):,}")
         )
-    rows = rows[whole].astype({"user": str, "film": str})
+    rows = rows[whole].assign(user=_names(rows["user"][whole]), film=_names(rows["film"][whole]))
     return rows, _films(table[whole], str(item), name), notes
 
 
@@ -285,16 +299,24 @@ def _films(table: pd.DataFrame, item: str, name: str) -> pd.DataFrame:
     """Title, year and genres of each film, from a table that has them or not."""
     item = item or str(_column(table, "item", "", name))
     title, genres, year = (_column(table, what, "", name) for what in ("title", "genres", "year"))
-    films = pd.DataFrame({"film": table[item].astype(str), "title": table[title or item]})
-    films = films.assign(title=films["title"].astype(str).str.strip().str[:200])
+    table = table.dropna(subset=[item])
+    films = pd.DataFrame({"film": _names(table[item])})
+    titles = films["film"] if title is None else _names(table[title].fillna(films["film"]))
+    films["title"] = titles.str.strip().str[:200]
     films["genres"] = (
         table[genres].fillna("").astype(str).str.replace(r"\s*[|,;]\s*", "|", regex=True)
         .str.replace("(no genres listed)", "", regex=False) if genres else ""
     )  # fmt: skip
     films["year"] = _year(films["title"])
     if year:
-        films["year"] = pd.to_numeric(table[year], errors="coerce").fillna(films["year"])
+        years = pd.to_numeric(table[year], errors="coerce")
+        films["year"] = years.where(years.between(1800, 2200)).fillna(films["year"])
     return films.drop_duplicates("film").set_index("film")
+
+
+def _names(values: pd.Series) -> pd.Series:
+    """Names as texts; 42, which is 42.0 where a cell of its column is empty, as "42"."""
+    return values.convert_dtypes().astype(str)
 
 
 def _year(titles: pd.Series) -> pd.Series:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -29,7 +30,7 @@ SLIDE = 4.0  # standard deviations of fame that the popularity slider moves film
 PULLED = 3  # liked films that are told as the reason
 SIMILAR = 10
 NOTHING = "nothing is left: no film of this genre and these years that was not seen"
-COLD = "nothing is known of what you like: these are films that most people have seen"
+COLD = "nothing is known of what you like: only how many have seen a film counts"
 
 
 def _titles(value: Any) -> Any:
@@ -168,11 +169,15 @@ class MoviesModel:
         """What somebody liked; genre and user must be ones that there are."""
 
         def among(what: str, names: Sequence[str]) -> Any:
-            by_lower = {name.lower(): name for name in names}
+            folded = Counter(name.lower() for name in names)
+            by_name = {name.lower(): name for name in names if folded[name.lower()] == 1}
+            by_name |= {name: name for name in names}
 
             def check(value: str | None) -> str | None:
-                if not value or value.lower() in by_lower:
-                    return by_lower[value.lower()] if value else None
+                if not value:
+                    return None
+                if found := by_name.get(value) or by_name.get(value.lower()):
+                    return found
                 near = nearest(value, names) if len(names) < 10_000 else None
                 hint = f"; did you mean {near!r}?" if near else ""
                 some = f" ({what}s: {', '.join(names)})" if len(names) < 50 else ""
@@ -294,7 +299,7 @@ class MoviesModel:
             people, wide = (np.repeat(part[None], len(films), axis=0) for part in vector)
             mean, deviation = self.ratings.expected(people, wide, films)
             ratings = mean.round(2).tolist()
-            chances = self.ratings.chance(mean, deviation, self.good).tolist()
+            chances = self.ratings.chance(mean, deviation, self.good).round(6).tolist()
         titles, years = (self.films[column].to_numpy() for column in ("title", "year"))
         pulls = self.blend.pull(liked, films)
         strongest = np.argsort(-pulls, axis=0)[:PULLED]
@@ -340,7 +345,13 @@ class MoviesModel:
         arrays |= {f"ratings_{k}": v for k, v in learned.items() if isinstance(v, np.ndarray)}
         np.savez_compressed(
             folder / "arrays.npz",
-            **{k: v.astype(np.float32) if v.dtype == float else v for k, v in arrays.items()},
+            # Ratings stay as they are: whether one is a good one hangs on its last bit.
+            **{
+                name: array.astype(np.float32)
+                if array.dtype == float and name != "watched_data"
+                else array
+                for name, array in arrays.items()
+            },
         )
         facts = {
             "films": self.films.to_dict("list"),

@@ -73,19 +73,17 @@ class Movies(System):
             ratings = None
             if data.rated:
                 ratings = Ratings.fit(watched, data.facts, self.latent, seed=run.seed)
-        stars = watched.data
-        usual = [float(np.mean(part)) if len(part) else good
-                 for part in (stars[stars >= good], stars[stars < good])]  # fmt: skip
+        usual = _usual(watched.data, good) if data.rated else (good, good)
         return MoviesModel(
             films=data.films, blend=blend, ratings=ratings, watched=watched, users=data.users,
-            good=good, usual=(usual[0], usual[1]),
+            good=good, usual=usual,
         )  # fmt: skip
 
     def evaluate(self, model: MoviesModel, data: Watched, run: Run) -> Evaluation:
         """Repeats all of `fit` on the training part of each protocol."""
         with threadpool_limits(1):
             scores = self._random(data, run)
-            scores.insert(4, self._new_users(data, run))
+            scores[4:4] = self._new_users(data, run)
             if data.table["time"].notna().all():
                 scores += self._by_time(data, run)
             if data.rated:
@@ -97,7 +95,7 @@ class Movies(System):
         rows, found = _levels(data.matrix(), data.good), []
         for number in run.progress(range(self.repeats), "random split"):
             train, test = split(rows, HELD, run.seed + number)
-            found.append(self._ranked(train, train, test, run.seed + number))
+            found.append(self._ranked(train, train, test, run, number))
             run.log(number, **{f"nDCG of {name}": float(np.nanmean(each[NDCG]))
                                for name, each in found[-1].items()})  # fmt: skip
         protocol = (
@@ -122,12 +120,14 @@ class Movies(System):
         )  # fmt: skip
         return [*scores, covered]
 
-    def _new_users(self, data: Watched, run: Run) -> Score:
+    def _new_users(self, data: Watched, run: Run) -> list[Score]:
         """A fifth of the users is left out of the fit, and then brings its films."""
         rows = _levels(data.matrix(), data.good)
         new = np.random.default_rng(run.seed).random(rows.shape[0]) < 0.2
         given, test = split(rows[new], HELD, run.seed)
-        found = self._ranked(rows[~new], given, test, run.seed)
+        if (np.diff(test.indptr) > 0).sum() < FEW:
+            return []
+        found = self._ranked(rows[~new], given, test, run)
         protocol = (
             f"a fifth of the users left out of the fit; {HELD:.0%} of their films ranked from the "
             "others, without a new fit"
@@ -135,7 +135,7 @@ class Movies(System):
         together = {metric: {name: each[metric] for name, each in found.items()}
                     for metric in found[SYSTEM]}  # fmt: skip
         _table("Rankings, new users", together, run)
-        return self._mean(NDCG, together[NDCG], protocol, run, f"{NDCG} of new users")
+        return [self._mean(NDCG, together[NDCG], protocol, run, f"{NDCG} of new users")]
 
     def _by_time(self, data: Watched, run: Run) -> list[Score]:
         """What came before a date tells what came after it."""
@@ -145,21 +145,26 @@ class Movies(System):
         both = (np.diff(train.indptr) > 0) & (np.diff(test.indptr) > 0)
         if both.sum() < FEW:
             return []
-        found = self._ranked(train, train[both], test[both], run.seed)
+        found = self._ranked(train, train[both], test[both], run)
         protocol = f"the last {HELD / 2:.1%} of all rows held out by date; users on both sides"
         together = {metric: {name: each[metric] for name, each in found.items()}
                     for metric in found[SYSTEM]}  # fmt: skip
         _table("Rankings by time", together, run)
         return [self._mean(NDCG, together[NDCG], protocol, run, f"{NDCG} by time")]
 
-    def _ranked(self, train: Sparse, given: Sparse, test: Sparse, seed: int) -> dict[str, Answers]:
-        """What every rival, fitted on `train`, gets for people who bring `given`."""
+    def _ranked(
+        self, train: Sparse, given: Sparse, test: Sparse, run: Run, number: int = 0
+    ) -> dict[str, Answers]:
+        """What every rival, fitted on `train`, gets for people who bring `given`.
+
+        The same people are judged whatever the number of the split, so that it can be averaged.
+        """
         some = np.arange(given.shape[0])
         if len(some) > JUDGED:
-            some = np.sort(np.random.default_rng(seed).choice(some, JUDGED, replace=False))
+            some = np.sort(np.random.default_rng(run.seed).choice(some, JUDGED, replace=False))
         given, test = given[some], test[some]
         asked = np.diff(test.indptr) > 0
-        blend = Blend.fit(train, self.factors, seed)
+        blend = Blend.fit(train, self.factors, run.seed + number)
         seen, brought = seen_and_loved(train)[0], seen_and_loved(given)[0]
         scores = {
             SYSTEM: blend.score(given),
@@ -207,6 +212,13 @@ class Movies(System):
             direction="lower", seed=run.seed,
         )  # fmt: skip
         return [_error(guesses, test.data, protocol, run.seed), brier]
+
+
+def _usual(stars: Floats, good: float) -> tuple[float, float]:
+    """Ratings that stand for "liked" and "disliked"; means, whose last bit may lie outside."""
+    liked, rest = stars[stars >= good], stars[stars < good]
+    low = float(rest.mean()) if len(rest) else good
+    return float(np.clip(liked.mean(), good, stars.max())), max(low, float(stars.min()))
 
 
 def _levels(watched: Sparse, good: float) -> Sparse:

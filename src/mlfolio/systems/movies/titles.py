@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 
 ARTICLES = r"(the|a|an|le|la|les|l'|il|der|die|das|el|los|las)"
+YEAR = re.compile(r"\((\d{4})\)\s*$")
 MAX_HINTS = 5  # titles of one question that the nearest is looked for: it takes milliseconds each
 
 
@@ -29,7 +30,14 @@ class Titles:
     def find(self, title: str) -> int | None:
         """The film's number; None if there is no such film."""
         found = (self._films.get(spelling) for spelling in spellings(title))
-        return next((film for film in found if film is not None), None)
+        year = YEAR.search(title)
+        for film in found:
+            if film is None:
+                continue
+            other = YEAR.search(self._titles[film])
+            if year is None or other is None or year[1] == other[1]:
+                return film
+        return None
 
     def nearest(self, title: str) -> str | None:
         """The title that is most like this one, if any is."""
@@ -52,7 +60,7 @@ def spellings(title: str) -> list[str]:
 
     "Shanghai Triad (Yao a yao) (1995)" is also "yao a yao" and "shanghai triad".
     """
-    year = re.search(r"\((\d{4})\)\s*$", title)
+    year = YEAR.search(title)
     name = title[: year.start()] if year else title
     parts = [part for part in re.split(r"[()]", name) if part.strip()]
     forms = [f"{plain(name)} {year[1]}"] if year else []

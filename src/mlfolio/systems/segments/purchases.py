@@ -85,9 +85,16 @@ def by_customer(table: pd.DataFrame, names: Names, name: str) -> tuple[pd.DataFr
             "customer": table[names.customer].convert_dtypes(),  # 12345.0 where some are missing
             "date": dates,
             "amount": _amounts(table, names, name),
-            "purchase": table[invoice] if invoice else dates.dt.floor("D"),
+            "purchase": dates.dt.floor("D").astype(str),
         }
-    ).dropna(subset=["customer", "date", "amount"])
+    )
+    if invoice:
+        known["purchase"] = (
+            table[invoice].astype(str).where(table[invoice].notna(), known["purchase"])
+        )
+        cancelled = known["purchase"].str.upper().str.startswith("C")
+        known["amount"] = known["amount"].where(~cancelled, -known["amount"].abs())
+    known = known.dropna(subset=["customer", "date", "amount"])
     bought = known[known["amount"] > 0]
     if bought.empty:
         raise FileError(f"{name} holds no purchase", "check customer=, date= and amount=")
