@@ -439,7 +439,7 @@ def test_hostile_text_takes_no_time(name: str, text: str) -> None:
 
     assert parse_bytes(name, text.encode())
 
-    assert time.process_time() - started < 5
+    assert time.process_time() - started < 15  # what is quadratic takes minutes
 
 
 def test_a_hostile_pdf_line_takes_no_time() -> None:

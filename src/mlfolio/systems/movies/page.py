@@ -47,6 +47,9 @@ def build(ask: Ask) -> None:
         names = ("liked", "disliked", "genre", "year_from", "year_to", "popularity", "similar_to")
         row = {name: value for name, value in zip(names, values, strict=True)
                if value not in (None, "", ANY, [])}  # fmt: skip
+        for name in ("year_from", "year_to"):
+            if row.get(name) == 0:  # what an empty box of numbers sends
+                del row[name]
         answered, _ = await ask(row)
         return answered, await asyncio.to_thread(_shown, ask.model, row)
 
