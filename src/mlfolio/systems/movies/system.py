@@ -19,7 +19,7 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.recsys.interactions import Sparse, keep, split
 from mlfolio.parts.recsys.ranking import best, beyond, coverage, judge
-from mlfolio.parts.stats import bootstrap_ci95, mean_score
+from mlfolio.parts.stats import mean_score, metric_score
 
 from .card import CARD
 from .data import MANY, Names, Watched, load_watched
@@ -211,7 +211,11 @@ class Movies(System):
             trivial="base rate", protocol=f"{protocol}; the chance of a rating of {good:g} or more",
             direction="lower", seed=run.seed,
         )  # fmt: skip
-        return [_error(guesses, test.data, protocol, run.seed), brier]
+        error = metric_score(
+            "RMSE", root_mean_squared_error, test.data, guesses, SYSTEM, trivial=MEAN,
+            strong=BIASES, protocol=protocol, direction="lower", seed=run.seed,
+        )  # fmt: skip
+        return [error, brier]
 
 
 def _usual(stars: Floats, good: float) -> tuple[float, float]:
@@ -226,26 +230,6 @@ def _levels(watched: Sparse, good: float) -> Sparse:
     rows = watched.copy()
     rows.data = levels(rows.data, good)
     return rows
-
-
-def _error(guesses: Answers, truth: Floats, protocol: str, seed: int) -> Score:
-    """The root of the mean squared error, beside that of the baselines."""
-    mine = guesses[SYSTEM]
-
-    def gain(truth: Floats, mine: Floats, theirs: Floats) -> float:
-        return float(root_mean_squared_error(truth, mine) - root_mean_squared_error(truth, theirs))
-
-    def baseline(name: str) -> Baseline:
-        theirs = guesses[name]
-        interval = bootstrap_ci95(gain, truth, mine, theirs, seed=seed)
-        value = float(root_mean_squared_error(truth, theirs))
-        return Baseline(name=name, value=value, gain_ci95=interval)
-
-    return Score(
-        name="RMSE", value=float(root_mean_squared_error(truth, mine)), direction="lower",
-        n=len(truth), ci95=bootstrap_ci95(root_mean_squared_error, truth, mine, seed=seed),
-        protocol=protocol, trivial=baseline(MEAN), strong=baseline(BIASES),
-    )  # fmt: skip
 
 
 def _biases(train: Sparse, rows: NDArray[np.int64], films: NDArray[np.int64]) -> Floats:
