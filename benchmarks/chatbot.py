@@ -78,7 +78,7 @@ def second_accuracy(fit: Callable[..., Ask], train: Examples, test: Examples) ->
 
 def fit_ours(train: Examples, validation: Examples | None) -> Ask:
     """What `mlfolio run chatbot` fits."""
-    made = Understanding.fit(*train, validation=validation, keep=KEEP, seed=SEED)
+    made = Understanding.fit(train, validation=validation, keep=KEEP, seed=SEED)
 
     def ask(texts: Sequence[str]) -> Answer:
         guesses = made.understand(texts)

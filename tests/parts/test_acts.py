@@ -19,21 +19,34 @@ BROKEN = acts.key_words(["the shower is not working", "it's not working", "worki
 @pytest.mark.parametrize(
     "text",
     ["yes", "Yes please!", "yep", "ok thanks", "👍", "that's right, thank you very much", "yesss",
-     "Sure.", "oh yes, please do"],
+     "Sure.", "oh yes, please do", "that's fine, book it", "Go ahead and book it", "OK. Do it!"],
 )  # fmt: skip
 def test_yes(text: str) -> None:
     assert acts.yes_or_no(read(text)) is True
 
 
 @pytest.mark.parametrize(
-    "text", ["no", "Nope", "no thanks", "hmm, no", "don’t", "not really", "nooo"]
+    "text",
+    ["no", "Nope", "no thanks", "hmm, no", "don’t", "not really", "nooo", "no, that's wrong"],
 )
 def test_no(text: str) -> None:
     assert acts.yes_or_no(read(text)) is False
 
 
 @pytest.mark.parametrize(
-    "text", ["", "?", "thanks", "no, Tuesday", "yes but later", "maybe", "7", "…"]
+    "text",
+    [
+        "",
+        "?",
+        "thanks",
+        "no, Tuesday",
+        "yes but later",
+        "maybe",
+        "7",
+        "…",
+        "fine, no",
+        "yes, and book a taxi",
+    ],
 )
 def test_neither(text: str) -> None:
     assert acts.yes_or_no(read(text)) is None

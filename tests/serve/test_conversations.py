@@ -12,8 +12,8 @@ import pytest
 
 from mlfolio.core.errors import UserError
 from mlfolio.track import conversations
-from mlfolio.track.conversations import Conversations
-from mlfolio.track.log import database_url
+from mlfolio.track.conversations import Conversations, sweep
+from mlfolio.track.log import connect, database_url
 
 
 def count(state: str | None) -> tuple[str, int]:
@@ -42,9 +42,6 @@ def test_conversations_are_kept_apart_and_survive_a_restart(database: str) -> No
     again = Conversations("bot")
     assert again.turn(one, count) == 4
     assert Conversations("another bot").turn(one, count) == 1
-    assert again.forget(one)
-    assert not again.forget(one)
-    assert again.turn(one, count) == 1
     assert again.turn(other, count) == 2
 
 
@@ -85,7 +82,26 @@ def test_what_was_silent_for_long_is_forgotten(database: str) -> None:
     assert short.turn(key, count) == 1
     time.sleep(0.02)
     Conversations("bot", keep_days=0.01 / 86_400).turn(new, count)  # sweeps
-    assert not Conversations("bot").forget(key)
+    assert Conversations("bot").turn(key, count) == 1  # though this one keeps it for long
+
+
+def test_a_turn_on_what_was_swept_meanwhile_is_taken_again(database: str) -> None:
+    store, key, calls = Conversations("bot"), f"swept {time.time_ns()}", []
+    store.turn(key, count)
+
+    def overtaken(state: str | None) -> tuple[str, int]:
+        """While this thinks the conversation is swept, and begun anew by somebody else."""
+        calls.append(state)
+        if len(calls) == 1:
+            engine = connect(database)
+            with engine.begin() as connection:
+                sweep(connection, keep_s=-1)
+            engine.dispose()
+            Conversations("bot").turn(key, lambda old: (f"{old} 41", None))
+        return state or "", 0
+
+    store.turn(key, overtaken)
+    assert calls == ["1", "None 41"]
 
 
 def test_a_conversation_in_which_all_write_at_once_says_so(

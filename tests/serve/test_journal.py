@@ -15,6 +15,7 @@ from sqlalchemy.exc import OperationalError
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
 from mlfolio.serve.journal import Entry, Journal, JournalFullError, prepare
+from mlfolio.track.conversations import Conversations
 from tests.serve.conftest import logged
 
 
@@ -100,6 +101,24 @@ def test_processes_that_make_the_log_at_once_all_get_it(tmp_path: Path) -> None:
         for i in range(20):
             url = f"sqlite:///{tmp_path / f'{i}.db'}"
             list(pool.map(prepare, [url] * 8))
+
+
+def test_conversations_that_nobody_goes_on_with_are_forgotten_too(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        Conversations("bot", url).turn(key, lambda state: ("said", None))
+        journal = Journal(url)
+        journal.forget()
+        assert Conversations("bot", url).turn(key, lambda state: ("said", state)) == "said"
+        monkeypatch.setattr("mlfolio.track.conversations.time.time", lambda: now + 31 * 86_400)
+        journal.forget()
+        monkeypatch.undo()
+        assert Conversations("bot", url).turn(key, lambda state: ("said", state)) is None
+        await journal.close()
+
+    now, key = time.time(), f"silent {time.time_ns()}"
+    asyncio.run(main())
 
 
 def test_old_ones_go_with_their_truth(url: str) -> None:

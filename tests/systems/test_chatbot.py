@@ -49,7 +49,7 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
 
 @pytest.fixture(scope="module")
 def understanding() -> Understanding:
-    return Understanding.fit(TEXTS, INTENTS, ELSEWHERE)
+    return Understanding.fit(Examples(TEXTS, INTENTS, ELSEWHERE))
 
 
 @pytest.mark.slow
@@ -89,22 +89,34 @@ def test_what_is_stored_gives_the_same_answers(
 
 def test_the_threshold_keeps_the_share_that_was_asked_for() -> None:
     validation = Examples([text.upper() for text in TEXTS], INTENTS, ELSEWHERE)
+    examples = Examples(TEXTS, INTENTS, ELSEWHERE)
     for keep in (0.6, 0.95):
-        made = Understanding.fit(TEXTS, INTENTS, ELSEWHERE, validation=validation, keep=keep)
+        made = Understanding.fit(examples, validation=validation, keep=keep)
         known = [guess.known for guess in made.understand(validation.texts)]
         assert np.mean(known) == pytest.approx(keep, abs=0.04)
 
 
 def test_without_texts_about_nothing_scope_is_told_by_familiarity() -> None:
-    made = Understanding.fit(TEXTS, INTENTS)
+    made = Understanding.fit(Examples(TEXTS, INTENTS))
     inside = [guess.in_scope for guess in made.understand(["a soup please", "this soup is awful"])]
     outside = [guess.in_scope for guess in made.understand(ELSEWHERE)]
     assert min(inside) > max(outside)
 
 
+def test_copies_of_a_text_do_not_make_the_model_surer() -> None:
+    """A text and its copies are in one fold: else each would be foretold by the others."""
+    more = [f"{text}{end}" for text in TEXTS for end in ("", "!", " .")]
+    once = Understanding.fit(Examples(TEXTS, INTENTS))
+    thrice = Understanding.fit(Examples(more, np.repeat(INTENTS, 3).tolist()))
+    asked = ["may I have the fish", "the fish smells"]
+    for one, other in zip(once.understand(asked), thrice.understand(asked), strict=True):
+        assert one.probability == pytest.approx(other.probability, abs=0.1)
+
+
 def test_names_of_intents_may_be_any_text() -> None:
     intents = ["1" if intent == "order" else "Beschwerde 🙁" for intent in INTENTS]
-    assert Understanding.fit(TEXTS, intents).understand(["one soup"])[0].intent == "1"
+    made = Understanding.fit(Examples(TEXTS, intents))
+    assert made.understand(["one soup"])[0].intent == "1"
 
 
 def table(rows: list[tuple[str, str]], columns: tuple[str, str] = ("text", "intent")) -> Path:
@@ -182,8 +194,9 @@ def test_parts_that_are_empty_are_none_and_outside_may_be_in_training_alone(home
     Path("my.json").write_text(json.dumps(parts))
     data = own("my.json")
     assert (data.validation, data.test) == (None, None)
-    part = Examples([text for text, _ in PAIRS], [intent for _, intent in PAIRS])
-    made = Understanding.fit(*part[:2], [text for text, _ in oos], validation=part)
+    made = Understanding.fit(
+        Examples(TEXTS, INTENTS, ELSEWHERE), validation=Examples(TEXTS, INTENTS)
+    )
     assert made.understand(["hello"])[0].in_scope > 0
 
 

@@ -64,9 +64,13 @@ def test_lists_may_be_short_and_a_value_without_names(tmp_path: Path) -> None:
         ("after: day", "after: until", "there is no other date 'until'"),
         ("kind: text", "kind: text, min: 3", "only dates, times and numbers have a min"),
         ("kind: text", "kind: time, min: noon",
-         "line 11, intents.order.slots.note.min: 'noon': String should match pattern"),
-        ("kind: text", "kind: date, min: -9999999", "'-9999999': Input should be greater than"),
-        ("kind: text", "kind: number, max: nan", "'nan': Input should be a finite number"),
+         "line 11, intents.order.slots.note.min: 'noon' is not a time as 18:00"),
+        ("kind: text", "kind: date, min: -9999999", "'-9999999' is not whole days"),
+        ("kind: text", "kind: date, max: 90.0", "'90.0' is not whole days, such as 1 or 365"),
+        ("kind: text", "kind: number, max: nan", "'nan' is not a number"),
+        ("kind: text", "kind: number, min: 9, max: 8", "note.min: '9' is above max, '8'"),
+        ("kind: text", "kind: number, max: 8, default: nine", "'nine' is beyond min or max"),
+        ("kind: text", "kind: time, min: '18:00', default: noon", "'noon' is beyond min or max"),
         ("kind: text", "kind: date, default: someday", "'someday' is no date"),
         ("kind: sizes, ask", "kind: sizes, default: huge, ask",
          "there is no value of sizes 'huge'"),
@@ -83,7 +87,7 @@ def test_lists_may_be_short_and_a_value_without_names(tmp_path: Path) -> None:
         ("  hours:\n    examples: [opening hours]\n    answer: Always.\n", "", "at least 2"),
         ("sizes: {small", "date: {small", "it is a kind of slot"),
     ],
-    ids=range(23),
+    ids=range(27),
 )  # fmt: skip
 def test_faults_are_told_with_line_field_rule_and_the_nearest_name(
     tmp_path: Path, old: str, new: str, said: str

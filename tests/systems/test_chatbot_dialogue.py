@@ -17,7 +17,7 @@ from mlfolio.systems.chatbot.desk import SAMPLE, STORIES, Desk, read_desk
 from mlfolio.systems.chatbot.dialogue import Reply, State, step
 from mlfolio.systems.chatbot.model import READ, ChatAnswer, ChatbotModel, ChatMessage
 from mlfolio.systems.chatbot.stories import read_stories, run_stories
-from mlfolio.systems.chatbot.understanding import Guess, Understanding
+from mlfolio.systems.chatbot.understanding import Examples, Guess, Understanding
 
 NOW = datetime(2026, 6, 3, 10)  # a Wednesday
 HOTEL = read_desk(SAMPLE)
@@ -430,7 +430,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ChatbotModel:
     """Fitted on the hotel's examples, stored and loaded."""
     folder = tmp_path_factory.mktemp("model")
     texts, intents = zip(*HOTEL.examples(), strict=True)
-    fitted = Understanding.fit(texts, intents, HOTEL.out_of_scope, seed=0)
+    fitted = Understanding.fit(Examples(texts, intents, HOTEL.out_of_scope))
     ChatbotModel(fitted, HOTEL).save(folder)
     return ChatbotModel.load(folder)
 

@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from mlfolio.core.model import Input, Output
-from mlfolio.track import log
+from mlfolio.track import conversations, log
 from mlfolio.track.log import FEEDBACK, PREDICTIONS
 
 BATCH = 500  # rows of one transaction
@@ -174,10 +174,14 @@ class Journal:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def forget(self) -> int:
-        """Deletes what is older than it may be; returns how many predictions that was."""
+        """Deletes what is older than it may be; returns how many predictions that was.
+
+        Conversations go too: what nobody writes to any more is still in the database.
+        """
         old = PREDICTIONS.c.time < time.time() - self._keep_s
         theirs = FEEDBACK.c.prediction.in_(select(PREDICTIONS.c.id).where(old))
         with self._engine.begin() as connection:
+            conversations.sweep(connection)
             connection.execute(delete(FEEDBACK).where(theirs))
             return connection.execute(delete(PREDICTIONS).where(old)).rowcount
 

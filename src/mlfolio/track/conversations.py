@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import threading
 import time
+import uuid
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -18,11 +19,10 @@ from typing import TypeVar
 
 from sqlalchemy import (
     Column,
+    Connection,
     Engine,
     Float,
     Index,
-    Integer,
-    MetaData,
     String,
     Table,
     Text,
@@ -35,18 +35,17 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from mlfolio.core.errors import MlfolioError, UserError
-from mlfolio.track.log import connect, database_url, make_tables, unusable
+from mlfolio.track.log import TABLES, connect, database_url, make_tables, unusable
 
 KEEP_DAYS = 30
 ATTEMPTS = 50  # of a turn, while others write to the same conversation
 SWEEP_S = 3600.0  # between looks for what is too old
-TABLES = MetaData()
 CONVERSATIONS = Table(
     "conversations",
     TABLES,
     Column("system", String(100), primary_key=True),
     Column("id", String(200), primary_key=True),
-    Column("turn", Integer, nullable=False),  # how often it was written
+    Column("version", String(32), nullable=False),  # another one each time that it is written
     Column("state", Text, nullable=False),  # JSON
     Column("time", Float, nullable=False),  # of the last turn, seconds since 1970, UTC
     Index("conversations_by_time", "time"),
@@ -71,7 +70,7 @@ class Conversations:
         self._opening = threading.Lock()
         self._engine: Engine | None = None
         self._opened = ""
-        self._swept = 0.0
+        self._next_sweep = 0.0
 
     def turn(self, key: str, step: Callable[[str | None], tuple[str, Answer]]) -> Answer:
         """Takes one turn of a conversation.
@@ -90,9 +89,9 @@ class Conversations:
             engine = self._open(address)
             self._sweep(engine)
             for attempt in range(ATTEMPTS):
-                turn, state = self._read(engine, key)
+                version, state = self._read(engine, key)
                 state, answer = step(state)
-                if self._write(engine, key, turn, state):
+                if self._write(engine, key, version, state):
                     return answer
                 time.sleep(0.002 * attempt)
         except SQLAlchemyError as error:
@@ -102,51 +101,43 @@ class Conversations:
             "send them one after the other",
         )
 
-    def forget(self, key: str) -> bool:
-        """Erases a conversation; False if there was none."""
-        ours = (CONVERSATIONS.c.system == self._system) & (CONVERSATIONS.c.id == key)
-        with self._open(self._url or database_url()).begin() as connection:
-            return connection.execute(delete(CONVERSATIONS).where(ours)).rowcount > 0
-
-    def _read(self, engine: Engine, key: str) -> tuple[int, str | None]:
-        """The number of the last turn, and the state after it unless that is too long ago."""
+    def _read(self, engine: Engine, key: str) -> tuple[str | None, str | None]:
+        """The version that is there, and its state unless it is too old."""
         query = select(CONVERSATIONS).where(
             CONVERSATIONS.c.system == self._system, CONVERSATIONS.c.id == key
         )
         with engine.connect() as connection:
             row = connection.execute(query).mappings().first()
         if row is None:
-            return 0, None
-        return row["turn"], row["state"] if row["time"] >= time.time() - self._keep_s else None
+            return None, None
+        is_fresh = row["time"] >= time.time() - self._keep_s
+        return row["version"], row["state"] if is_fresh else None
 
-    def _write(self, engine: Engine, key: str, turn: int, state: str) -> bool:
-        """Writes a state, unless somebody else did since `turn` was read."""
-        values = {"turn": turn + 1, "state": state, "time": time.time()}
-        ours = {"system": self._system, "id": key}
+    def _write(self, engine: Engine, key: str, version: str | None, state: str) -> bool:
+        """Writes a state, unless another version than the one that was read is there."""
+        values = {"version": uuid.uuid4().hex, "state": state, "time": time.time()}
         try:
             with engine.begin() as connection:
-                if turn == 0:
-                    connection.execute(insert(CONVERSATIONS).values(**ours, **values))
+                if version is None:
+                    row = {"system": self._system, "id": key, **values}
+                    connection.execute(insert(CONVERSATIONS).values(row))
                     return True
-                same = (
-                    CONVERSATIONS.c[name] == value for name, value in {**ours, "turn": turn}.items()
+                change = update(CONVERSATIONS).where(
+                    CONVERSATIONS.c.system == self._system,
+                    CONVERSATIONS.c.id == key,
+                    CONVERSATIONS.c.version == version,
                 )
-                return (
-                    connection.execute(update(CONVERSATIONS).where(*same).values(**values)).rowcount
-                    == 1
-                )
+                return connection.execute(change.values(values)).rowcount == 1
         except IntegrityError:
             return False
 
     def _sweep(self, engine: Engine) -> None:
         """Erases what is too old, now and then."""
-        now = time.time()
-        if now - self._swept > SWEEP_S:
-            self._swept = now
+        now = time.monotonic()
+        if now >= self._next_sweep:
+            self._next_sweep = now + SWEEP_S
             with engine.begin() as connection:
-                connection.execute(
-                    delete(CONVERSATIONS).where(CONVERSATIONS.c.time < now - self._keep_s)
-                )
+                sweep(connection, self._keep_s)
 
     def _open(self, address: str) -> Engine:
         with self._opening:
@@ -158,6 +149,12 @@ class Conversations:
                 weakref.finalize(self, engine.dispose)  # nobody closes a model
                 self._engine, self._opened = engine, address
             return self._engine
+
+
+def sweep(connection: Connection, keep_s: float = KEEP_DAYS * 86_400) -> None:
+    """Erases the conversations of all systems that were silent for so many seconds."""
+    old = CONVERSATIONS.c.time < time.time() - keep_s
+    connection.execute(delete(CONVERSATIONS).where(old))
 
 
 def _make_folder(address: str) -> None:

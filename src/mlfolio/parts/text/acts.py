@@ -103,7 +103,12 @@ def bare(line: str) -> str:
 
 
 def yes_or_no(line: str) -> bool | None:
-    """Whether somebody says yes or no, and nothing else; None where neither."""
+    """Whether somebody says yes or no, and nothing else; None where neither, or both."""
+    clauses = [clause for clause in re.split(r"[,.;!]| and ", line) if bare(clause)]
+    if len(clauses) > 1:  # "that's fine, book it"
+        answers = {yes_or_no(clause) for clause in clauses}
+        if len(answers) == 1:
+            return answers.pop()
     words = [
         word if word in YES | NO else word.rstrip(word[-1]) + word[-1] for word in _words_of(line)
     ]

@@ -91,7 +91,7 @@ class Questions:
     @cached_property
     def groups(self) -> NDArray[np.int64]:
         """Number of the group of near-duplicates of each training text, those outside last."""
-        return near_duplicates([*self.train.texts, *self.train.outside])
+        return near_duplicates(self.train.all_texts)
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
@@ -281,8 +281,7 @@ def _require_enough(data: Questions) -> None:
 
 
 def _frame(part: Examples) -> pd.DataFrame:
-    intents = [*part.intents, *[""] * len(part.outside)]
-    return pd.DataFrame({"text": [*part.texts, *part.outside], "intent": intents}, dtype=str)
+    return pd.DataFrame({"text": part.all_texts, "intent": part.labels}, dtype=str)
 
 
 def _finding(level: str, check: str, message: str, fix: str = "") -> Finding:

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Self
 from zoneinfo import available_timezones
 
 from pydantic import (
     Field,
     StringConstraints,
-    TypeAdapter,
-    ValidationError,
     field_validator,
     model_validator,
 )
@@ -25,10 +23,10 @@ from mlfolio.parts.text.entities import find, read
 SAMPLE = Path(__file__).with_name("hotel.yaml")
 STORIES = Path(__file__).with_name("hotel-stories.yaml")
 KINDS = ("date", "time", "number", "email", "code", "text")
-BOUNDS: dict[str, Any] = {
-    "date": Annotated[int, Field(ge=-36_500, le=36_500)],  # days
-    "time": Annotated[str, Field(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")],
-    "number": Annotated[float, Field(allow_inf_nan=False)],
+BOUNDS = {  # how they are written, and what they are compared as
+    "date": (r"-?\d{1,5}", int, "whole days, such as 1 or 365"),
+    "time": (r"([01]\d|2[0-3]):[0-5]\d", str, "a time as 18:00"),
+    "number": (r"-?\d{1,12}(\.\d{1,6})?", float, "a number"),
 }
 KEPT = 5  # examples of an intent, of a table of texts and intents
 PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
@@ -65,15 +63,17 @@ class Slot(Part):
 
     @model_validator(mode="after")
     def _bounds_fit(self) -> Self:
-        for name, bound in (("min", self.min), ("max", self.max)):
-            if bound is None:
-                continue
-            if self.kind not in BOUNDS:
-                raise wrong(f"only dates, times and numbers have a {name}", name)
-            try:
-                TypeAdapter[Any](BOUNDS[self.kind]).validate_python(bound)
-            except ValidationError as error:
-                raise wrong(f"{bound!r}: {error.errors()[0]['msg']}", name) from None
+        bounds = {name: at for name in ("min", "max") if (at := getattr(self, name)) is not None}
+        if bounds and self.kind not in BOUNDS:
+            raise wrong(f"only dates, times and numbers have a {min(bounds)}", min(bounds))
+        for name, bound in bounds.items():
+            shape, _, meant = BOUNDS[self.kind]
+            if not re.fullmatch(shape, bound, re.ASCII):
+                raise wrong(f"{bound!r} is not {meant}", name)
+        if len(bounds) == 2:
+            _, measure, _ = BOUNDS[self.kind]
+            if measure(bounds["min"]) > measure(bounds["max"]):
+                raise wrong(f"{bounds['min']!r} is above max, {bounds['max']!r}", "min")
         return self
 
 
@@ -268,6 +268,12 @@ def _check_slot(desk: Desk, intent: Intent, slot: Slot, *at: str | int) -> None:
         found = find(read(slot.default), {}, datetime(2000, 1, 1, 12), desk.day_first)
         if [entity.kind for entity in found if entity.readings] != [slot.kind]:
             raise wrong(f"{slot.default!r} is no {slot.kind}", *at, "default")
+        # Whether a date is allowed depends on the day that it is asked on.
+        if slot.kind in ("time", "number"):
+            measure = BOUNDS[slot.kind][1]
+            value = measure(found[0].readings[0])
+            if not measure(slot.min or value) <= value <= measure(slot.max or value):
+                raise wrong(f"{slot.default!r} is beyond min or max", *at, "default")
     if slot.after is not None:
         firsts = [n for n, s in intent.slots.items() if s.kind == "date" and s.after is None]
         if slot.kind != "date":

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ from sklearn.model_selection import cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from mlfolio.parts.text.embed import BUNDLED, get_encoder
+from mlfolio.parts.text.embed import BUNDLED
 
-from .understanding import Examples
+from .understanding import LAYERS, Examples
 
 EMBEDDED: Final = "MiniLM + logistic regression"
 COUNTED: Final = "TF-IDF + linear SVM"
@@ -38,33 +38,38 @@ class Judgement(NamedTuple):
     chances: NDArray[np.float64]
 
 
-Read = Callable[[Sequence[str]], Any]
-Judge = Callable[[Sequence[str]], Judgement]
+Judge = Callable[[Examples], Judgement]
+Read = Callable[[Examples], Any]  # what a classifier sees of texts in scope, then of the others
 
 
 def peers(train: Examples, validation: Examples | None, keep: float, seed: int) -> dict[str, Judge]:
     """Both, fitted on `train`, each with the threshold that keeps a share of the validation part.
 
-    Their sign of scope is their highest probability or score. Without a validation part thresholds
-    come from three folds of `train`.
+    Their sign of scope is their highest probability or score; texts about none of the intents are
+    of no use to them. Without a validation part thresholds come from three folds of `train`.
     """
     counts = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     made: dict[str, tuple[Read, Any, str]] = {
         EMBEDDED: (_vectors, LogisticRegression(C=10, max_iter=1000), "predict_proba"),
-        COUNTED: (list, make_pipeline(counts, LinearSVC(random_state=seed)), "decision_function"),
+        COUNTED: (_texts, make_pipeline(counts, LinearSVC(random_state=seed)), "decision_function"),
     }
     return {name: _fit(*parts, train, validation, keep) for name, parts in made.items()}
 
 
-def _vectors(texts: Sequence[str]) -> Any:
-    return get_encoder(BUNDLED).encode(texts)
+def _vectors(examples: Examples) -> Any:
+    vectors = examples.vectors(BUNDLED)
+    return vectors[:, -(vectors.shape[1] // LAYERS) :]  # of the last layer, as is usual
+
+
+def _texts(examples: Examples) -> Any:
+    return np.array(examples.all_texts, dtype=object)
 
 
 def _fit(
     read: Read, model: Any, method: str, train: Examples,
     validation: Examples | None, keep: float,
 ) -> Judge:  # fmt: skip
-    X, y = read(train.texts), np.array(train.intents)
+    X, y = read(train)[: len(train.texts)], np.array(train.intents)
     model.fit(X, y)
 
     def best(scores: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -73,11 +78,11 @@ def _fit(
     if validation is None:
         seen = cross_val_predict(model, X, y, cv=3, method=method)
     else:
-        seen = getattr(model, method)(read(validation.texts))
+        seen = getattr(model, method)(read(validation)[: len(validation.texts)])
     threshold = np.quantile(best(seen), 1 - keep)
 
-    def judge(texts: Sequence[str]) -> Judgement:
-        rows = read(texts)
+    def judge(asked: Examples) -> Judgement:
+        rows = read(asked)
         scores = best(getattr(model, method)(rows))
         return Judgement(model.predict(rows), scores, scores >= threshold, scores)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import numpy as np
@@ -28,7 +27,7 @@ from .model import ChatbotModel
 from .peers import EMBEDDED, Judge, Judgement, peers
 from .stories import run_stories
 from .suggest import suggest
-from .understanding import FOLDS, OUTSIDE, Examples, Understanding
+from .understanding import FOLDS, Examples, Understanding
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -67,7 +66,7 @@ class Chatbot(System):
         else:
             tested = data.test
             judges = self._judges(model.understanding, data.train, data.validation, run.seed)
-            answers = {who: judge(_all(tested)) for who, judge in judges.items()}
+            answers = {who: judge(tested) for who, judge in judges.items()}
             protocol = "the test part, after a fit on the training part, calibrated on validation"
         figures.judge(tested, answers[SYSTEM], run)
         scores = self._scores(tested, answers, protocol, run.seed)
@@ -79,7 +78,7 @@ class Chatbot(System):
 
     def _learn(self, train: Examples, validation: Examples | None, seed: int) -> Understanding:
         return Understanding.fit(
-            *train, validation=validation, keep=self.keep, encoder=self.encoder, seed=seed
+            train, validation=validation, keep=self.keep, encoder=self.encoder, seed=seed
         )
 
     def _judges(
@@ -90,19 +89,13 @@ class Chatbot(System):
 
     def _cross_validate(self, data: Questions, run: Run) -> dict[str, Judgement]:
         """What was said of each training text by fits that did not see its group."""
-        texts = np.array(_all(data.train), dtype=object)
-        labels = np.array([*data.train.intents, *[OUTSIDE] * len(data.train.outside)])
-        splits = folds(pd.DataFrame({"group": data.groups}), labels, FOLDS, run.seed)
+        splits = folds(pd.DataFrame({"group": data.groups}), data.train.labels, FOLDS, run.seed)
         told: dict[str, list[Judgement]] = {}
         for train, test in run.progress(splits, "folds"):
-            inside = train[labels[train] != OUTSIDE]
-            outside = train[labels[train] == OUTSIDE]
-            seen = Examples(
-                *(part.tolist() for part in (texts[inside], labels[inside], texts[outside]))
-            )
+            seen = data.train.take(train)
             mine = self._learn(seen, None, run.seed)
             for who, judge in self._judges(mine, seen, None, run.seed).items():
-                told.setdefault(who, []).append(judge(texts[test].tolist()))
+                told.setdefault(who, []).append(judge(data.train.take(test)))
         order = np.argsort(np.concatenate([test for _, test in splits]))
         return {
             who: Judgement(*(np.concatenate(column)[order] for column in zip(*parts, strict=True)))
@@ -137,7 +130,7 @@ class Chatbot(System):
         """Accuracy on Banking77, by a fit of its own."""
         judges = self._judges(self._learn(train, None, run.seed), train, None, run.seed)
         truth = np.array(test.intents)
-        right = {who: judge(test.texts).intents == truth for who, judge in judges.items()}
+        right = {who: judge(test).intents == truth for who, judge in judges.items()}
         for who, hits in right.items():
             run.note(f"Banking77, {who}: accuracy {hits.mean():.4f}.")
         names, counts = np.unique(train.intents, return_counts=True)
@@ -151,8 +144,8 @@ class Chatbot(System):
 def judge_of(understanding: Understanding) -> Judge:
     """What understands, in the form of its peers."""
 
-    def judge(texts: Sequence[str]) -> Judgement:
-        guesses = understanding.understand(texts)
+    def judge(asked: Examples) -> Judgement:
+        guesses = understanding.understand(asked.all_texts)
         return Judgement(
             np.array([guess.intent for guess in guesses]),
             np.array([guess.in_scope for guess in guesses]),
@@ -161,10 +154,6 @@ def judge_of(understanding: Understanding) -> Judge:
         )
 
     return judge
-
-
-def _all(part: Examples) -> list[str]:
-    return [*part.texts, *part.outside]
 
 
 def _ranking(n: int, answers: dict[str, Judgement], protocol: str, seed: int) -> Score:

@@ -9,21 +9,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
+import pandas as pd
 from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, logsumexp, softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
-from sklearn.model_selection import StratifiedKFold
 from sklearn.svm import LinearSVC
 from threadpoolctl import threadpool_limits
 
 from mlfolio.core.run import read_json, write_json
+from mlfolio.data.splits import folds
+from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.linear import Linear
 from mlfolio.parts.text.tfidf import Grams, TfidfEncoder
@@ -62,12 +64,41 @@ class Guess(NamedTuple):
     others: tuple[tuple[str, float], ...]
 
 
-class Examples(NamedTuple):
-    """Texts and the intent of each, and texts about none of the intents."""
+@dataclass(frozen=True)
+class Examples:
+    """Texts and the intent of each, and texts about none of the intents.
+
+    What an encoder makes of them is kept: a run looks at the same texts many times.
+    """
 
     texts: Sequence[str]
     intents: Sequence[str]
     outside: Sequence[str] = ()
+    _vectors: dict[str, Vectors] = field(default_factory=dict, init=False, repr=False)
+
+    @property
+    def all_texts(self) -> list[str]:
+        """Those in scope, then those outside."""
+        return [*self.texts, *self.outside]
+
+    @property
+    def labels(self) -> NDArray[np.str_]:
+        """The intent of each of them, `OUTSIDE` for none, shape (n,)."""
+        return np.array([*self.intents, *[OUTSIDE] * len(self.outside)], dtype=np.str_)
+
+    def vectors(self, encoder: str = BUNDLED) -> Vectors:
+        """The last layers' vectors of each of them, shape (n, LAYERS * dimension)."""
+        if encoder not in self._vectors:
+            self._vectors[encoder] = get_encoder(encoder).encode(self.all_texts, LAYERS)
+        return self._vectors[encoder]
+
+    def take(self, rows: NDArray[np.int64]) -> Examples:
+        """Some of them, by their places in `all_texts`, sorted."""
+        texts, labels = np.array(self.all_texts, dtype=object)[rows], self.labels[rows]
+        inside = labels != OUTSIDE
+        taken = Examples(texts[inside].tolist(), labels[inside].tolist(), texts[~inside].tolist())
+        taken._vectors.update({name: each[rows] for name, each in self._vectors.items()})
+        return taken
 
 
 @dataclass(frozen=True)
@@ -89,7 +120,7 @@ class Heads:
 
     @classmethod
     def fit(
-        cls, texts: NDArray[Any], vectors: Vectors, labels: NDArray[np.str_], seed: int
+        cls, texts: NDArray[np.object_], vectors: Vectors, labels: NDArray[np.str_], seed: int
     ) -> Self:
         """Fits all of them, shapes (n,), (n, dimension) and (n,)."""
         inside = labels != OUTSIDE
@@ -150,34 +181,28 @@ class Understanding:
 
     @classmethod
     def fit(
-        cls, texts: Sequence[str], intents: Sequence[str], outside: Sequence[str] = (),
-        *, validation: Examples | None = None, keep: float = 0.95, encoder: str = BUNDLED,
-        seed: int = 0,
+        cls, examples: Examples, *, validation: Examples | None = None, keep: float = 0.95,
+        encoder: str = BUNDLED, seed: int = 0,
     ) -> Self:  # fmt: skip
         """Learns from examples of each intent, and from texts about none of them.
 
         Args:
-            texts: Examples.
-            intents: The intent of each; two or more different ones, each at least twice.
-            outside: Texts about none of the intents; fewer than five are not learned from.
+            examples: Of two or more intents, each with two or more texts that are no
+                near-duplicates; of texts about none, fewer than five are not learned from.
             validation: What says how sure the heads are, of the same intents. None: the examples
-                themselves, in cross-validation.
+                themselves, in cross-validation with near-duplicates in one fold.
             keep: Share of the texts in scope that the threshold takes for known, in (0, 1).
             encoder: Name of the sentence encoder.
             seed: Seed of the SVM and of the folds.
         """
-        words, labels = _together(Examples(texts, intents, outside))
-        vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
-        heads = Heads.fit(words, vectors, labels, seed)
+        texts, labels, vectors = _learnable(examples, encoder)
+        heads = Heads.fit(texts, vectors, labels, seed)
         if validation is None:
-            scores, scope_scores = _out_of_fold(words, vectors, labels, seed)
+            scores, scope_scores = _out_of_fold(texts, vectors, labels, seed)
         else:
-            words, labels = _together(validation)
-            vectors = get_encoder(encoder).encode(words.tolist(), LAYERS)
-            scores, scope_scores = (
-                heads.scores(words.tolist(), vectors),
-                heads.scope_scores(vectors),
-            )
+            texts, labels, vectors = _learnable(validation, encoder)
+            scores = heads.scores(texts.tolist(), vectors)
+            scope_scores = heads.scope_scores(vectors)
         inside = labels != OUTSIDE
         truth = np.searchsorted(np.array(heads.meaning.classes), labels[inside])
         weight, temperature = _blend(scores[:, inside], truth)
@@ -228,11 +253,14 @@ class Understanding:
         return np.asarray(expit(signs @ self.scope[:-1] + self.scope[-1]))
 
 
-def _together(examples: Examples) -> tuple[NDArray[Any], NDArray[np.str_]]:
-    """All texts, and the label of each."""
-    outside = examples.outside if len(examples.outside) >= FEWEST_OUTSIDE else ()
-    texts = np.array([*examples.texts, *outside], dtype=object)
-    return texts, np.array([*examples.intents, *[OUTSIDE] * len(outside)])
+def _learnable(
+    examples: Examples, encoder: str
+) -> tuple[NDArray[np.object_], NDArray[np.str_], Vectors]:
+    """Texts, labels and vectors, without those outside where they are too few."""
+    few = len(examples.outside) < FEWEST_OUTSIDE
+    n = len(examples.texts) + (0 if few else len(examples.outside))
+    texts = np.array(examples.all_texts[:n], dtype=object)
+    return texts, examples.labels[:n], examples.vectors(encoder)[:n]
 
 
 def _lower(texts: Iterable[str]) -> list[str]:
@@ -240,15 +268,19 @@ def _lower(texts: Iterable[str]) -> list[str]:
 
 
 def _out_of_fold(
-    texts: NDArray[Any], vectors: Vectors, labels: NDArray[np.str_], seed: int
+    texts: NDArray[np.object_], vectors: Vectors, labels: NDArray[np.str_], seed: int
 ) -> tuple[Floats, Floats]:
-    """Both kinds of scores of each text, by heads that were fitted without it."""
-    names, counts = np.unique(labels, return_counts=True)
+    """Both kinds of scores of each text, by heads that were fitted without it and its copies."""
+    groups = pd.DataFrame({"copies": near_duplicates(texts.tolist()), "label": labels})
+    # Where all that a label has are copies, they are told apart: each fold needs one to learn from.
+    single = groups.groupby("label")["copies"].transform("nunique") < 2
+    groups.loc[single, "copies"] = -1 - np.arange(len(groups))[single]
+    names = np.unique(labels)
     has_outside = OUTSIDE in names
+    fewest = int(groups.groupby("label")["copies"].nunique().min())
     scores = np.zeros((2, len(texts), len(names) - has_outside))
     scope_scores = np.zeros((len(texts), int(has_outside)))
-    folds = StratifiedKFold(max(2, min(FOLDS, int(counts.min()))), shuffle=True, random_state=seed)
-    for train, test in folds.split(texts, labels):
+    for train, test in folds(groups, labels, max(2, min(FOLDS, fewest)), seed):
         heads = Heads.fit(texts[train], vectors[train], labels[train], seed)
         scores[:, test] = heads.scores(texts[test].tolist(), vectors[test])
         scope_scores[test] = heads.scope_scores(vectors[test])
