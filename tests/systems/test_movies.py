@@ -453,6 +453,29 @@ def test_a_stored_model_answers_as_before_whatever_the_ratings(home: Path) -> No
         assert [r.title for r in one.recommendations] == [r.title for r in other.recommendations]
 
 
+@pytest.mark.parametrize("stored", ["Enfer, L' (1994)", "L'Enfer (1994)"])
+@pytest.mark.parametrize("typed", ["L'Enfer", "l’enfer (1994)", "enfer"])
+def test_an_article_may_be_joined_to_its_word(stored: str, typed: str) -> None:
+    assert titles.Titles([stored], [1]).find(typed) == 0
+
+
+def test_an_alias_takes_no_other_films_title() -> None:
+    films = titles.Titles(["Living (Ikiru) (1952)", "Living"], [10, 3])
+    assert films.find("living") == 1
+    assert films.find("living (1952)") == 0
+    assert films.find("ikiru") == 0
+
+
+def test_a_column_of_free_text_makes_no_genres(home: Path) -> None:
+    rows = table()
+    rows.assign(category=[f"note {n}; more {n}; else {n}" for n in range(len(rows))]).to_csv(
+        "my.csv"
+    )
+    data = load_watched(Source.own("my.csv"), Names(), 5000)
+    assert data.facts.shape[1] <= 103
+    assert any("genres" in finding.message for finding in data.notes)
+
+
 def test_a_title_with_another_year_is_another_film() -> None:
     films = titles.Titles(["Titanic (1997)", "Solaris"], [10, 3])
     assert films.find("titanic") == 0

@@ -28,6 +28,7 @@ FEWEST = 20  # users, and films
 ASKED = 3  # films of a user of which one is held out
 GREATEST = 1_000_000  # rating
 MANY = 5000  # films: EASE inverts a matrix of films by films
+GENRES = 100  # a column of more is no column of genres: the rarer ones tell nothing
 USUAL = {
     "user": ("user", "userid", "user_id", "customer", "customerid", "customer_id", "reviewerid"),
     "item": ("item", "itemid", "item_id", "movie", "movieid", "movie_id", "film", "filmid",
@@ -206,6 +207,14 @@ def _watched(
     known = films.reindex(titles)
     known["title"] = known["title"].fillna(pd.Series(titles, titles)).astype(str)
     known["genres"] = known["genres"].fillna("").astype(str)
+    genres = known["genres"].str.split("|").explode()
+    if genres.nunique() > GENRES:
+        kept = set(genres[genres != ""].value_counts().index[:GENRES])
+        known["genres"] = [
+            "|".join(genre for genre in each.split("|") if genre in kept)
+            for each in known["genres"]
+        ]
+        said.append(f"of {genres.nunique():,} genres the {GENRES} that most films have are kept")
     u1 = numbered.pop("u1").to_numpy(dtype=bool) if "u1" in numbered else None
     return Watched(
         source=source, dataset=name, licence=licence, table=numbered, users=tuple(users),

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from difflib import get_close_matches
 
-ARTICLES = r"(the|a|an|le|la|les|l'|il|der|die|das|el|los|las)"
+ARTICLES = r"(?:the|a|an|le|la|les|il|der|die|das|el|los|las)"
+LEADING = re.compile(rf"^(?:{ARTICLES}\s+|l'\s*)|,\s*(?:{ARTICLES}|l')\s*$")
 YEAR = re.compile(r"\((\d{4})\)\s*$")
 MAX_HINTS = 5  # titles of one question that the nearest is looked for: it takes milliseconds each
 
@@ -23,13 +24,17 @@ class Titles:
     def __init__(self, titles: Sequence[str], seen: Sequence[float]) -> None:
         self._titles = titles
         self._films: dict[str, int] = {}
-        for film in sorted(range(len(titles)), key=lambda film: -seen[film]):
-            for spelling in spellings(titles[film]):
-                self._films.setdefault(spelling, film)
+        order = sorted(range(len(titles)), key=lambda film: -seen[film])
+        forms = [spellings(titles[film]) for film in order]
+        # Exact forms of all films first: no film's alias takes the title of another.
+        for exactness in range(4):
+            for film, each in zip(order, forms, strict=True):
+                for spelling in each[exactness]:
+                    self._films.setdefault(spelling, film)
 
     def find(self, title: str) -> int | None:
         """The film's number; None if there is no such film."""
-        found = (self._films.get(spelling) for spelling in spellings(title))
+        found = (self._films.get(form) for forms in spellings(title) for form in forms)
         year = YEAR.search(title)
         for film in found:
             if film is None:
@@ -55,23 +60,21 @@ class Titles:
         return films, warnings
 
 
-def spellings(title: str) -> list[str]:
-    """The plain forms of a title, most exact first: with its year, without, and by its alias.
+def spellings(title: str) -> list[list[str]]:
+    """The plain forms of a title and of its aliases, with the year and without; exact ones first.
 
     "Shanghai Triad (Yao a yao) (1995)" is also "yao a yao" and "shanghai triad".
     """
     year = YEAR.search(title)
     name = title[: year.start()] if year else title
-    parts = [part for part in re.split(r"[()]", name) if part.strip()]
-    forms = [f"{plain(name)} {year[1]}"] if year else []
-    return list(dict.fromkeys([*forms, plain(name), *map(plain, parts)]))
+    forms = [[plain(name)], [plain(part) for part in re.split(r"[()]", name) if part.strip()]]
+    dated = [[f"{form} {year[1]}" for form in each] if year else [] for each in forms]
+    return [*dated, *forms]
 
 
 def plain(name: str) -> str:
     """Lower case, without accents, marks and a leading or trailing article."""
-    folded = unicodedata.normalize("NFKD", name).casefold()
-    folded = (
-        "".join(c for c in folded if not unicodedata.combining(c)).replace("&", " and ").strip()
-    )
-    folded = re.sub(rf"^{ARTICLES}\s+|,\s*{ARTICLES}\s*$", "", folded)
+    folded = unicodedata.normalize("NFKD", name).casefold().replace("’", "'").strip()
+    folded = "".join(c for c in folded if not unicodedata.combining(c)).replace("&", " and ")
+    folded = LEADING.sub("", folded)
     return " ".join(re.sub(r"[^\w\s]", " ", folded).split()) or name.casefold().strip()
