@@ -43,6 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path.relative_to(TESTS).parts[0] not in ALONE)
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Some versions of pytest and xdist do not go together: nothing is grouped, all is slower."""
+    grouped = [item for item in session.items if item.get_closest_marker("xdist_group")]
+    if getattr(session.config.option, "loadgroup", False) and grouped:
+        assert "@" in grouped[0].nodeid, "this pytest-xdist does not group tests under this pytest"
+
+
 def quick(kind: Any) -> dict[str, int]:
     """A system's knobs that say how often something is done again, at the least they allow.
 

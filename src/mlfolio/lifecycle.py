@@ -202,6 +202,7 @@ def run(
             reason="not registered",
         )
         _describe(kind.card, result, attempt)
+        attempt.drop_checkpoints()
     # The run is done now: what is not can never be champion.
     return _register(result, evaluation, loaded.info) if register else result
 
@@ -329,6 +330,8 @@ def _fit(system: System, data: Data, attempt: Run, say: Say) -> tuple[Model, flo
     """Fits and stores the model; it appears in the run's folder whole."""
     attempt.stage = "fit"
     attempt.write("knobs.json", system.model_dump(mode="json"))
+    if before := attempt.take_over():
+        say(f"going on with what {before}, which did not end, has trained")
     say(f"{system.card.title}: fitting on {data.info.source}, {_sizes(data)}")
     started = time.perf_counter()
     model: Model = system.fit(data, attempt)

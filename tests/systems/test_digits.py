@@ -303,7 +303,7 @@ def test_own_pictures_in_folders(home: Path) -> None:
     (folder / "3" / "broken.png").write_bytes(b"\x89PNG no more")
     (folder / "letters").mkdir()
 
-    result = mlfolio.run("digits", data=folder, epochs=5, register=False)
+    result = mlfolio.run("digits", data=folder, epochs=20, register=False)
 
     assert result.scores[0].value > 0.6
     assert result.scores[0].target is None

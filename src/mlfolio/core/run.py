@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -25,6 +26,7 @@ T = TypeVar("T")
 LOG = logging.getLogger(__name__)
 
 Status = Literal["running", "done", "failed", "interrupted"]
+CHECKPOINTS = "checkpoints"
 DAMAGED = "delete the run's folder and run the system again"
 
 
@@ -135,15 +137,51 @@ class Run:
         figure.savefig(path, dpi=110, bbox_inches="tight")
         self._show("figure", title, caption, path)
 
-    def progress(self, items: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    def progress(
+        self, items: Iterable[T], what: str, total: int | None = None, done: int = 0
+    ) -> Iterator[T]:
         """Goes through `items` under a progress bar with the time left.
 
         Nothing is drawn where standard error is no terminal, and nothing in the first half second.
+
+        Args:
+            items: What is left to be done.
+            what: Stands before the bar.
+            total: How much there is in all, where `items` does not say.
+            done: How much of that was done before.
         """
         from tqdm import tqdm
 
         disable = True if self.quiet else None  # None: off unless standard error is a terminal
-        yield from tqdm(items, desc=what, total=total, disable=disable, delay=0.5, leave=False)
+        yield from tqdm(
+            items, desc=what, total=total, initial=done, disable=disable, delay=0.5, leave=False
+        )
+
+    def checkpoint(self, name: str) -> Path:
+        """The file in which a training keeps what it needs to go on after it was killed."""
+        return self.folder / CHECKPOINTS / f"{name.replace(' ', '-')}.safetensors"
+
+    def take_over(self) -> str | None:
+        """Takes the checkpoints of an interrupted run with the same seed, knobs and data.
+
+        Returns:
+            The name of that run; None if there is none.
+        """
+        for folder in sorted(self.folder.parent.iterdir(), reverse=True):
+            theirs = folder / CHECKPOINTS
+            if not theirs.is_dir() or folder == self.folder or status(folder) == "running":
+                continue
+            if _origin(folder) == _origin(self.folder):
+                try:
+                    theirs.rename(self.folder / CHECKPOINTS)
+                except OSError:  # another run took them first
+                    continue
+                return folder.name
+        return None
+
+    def drop_checkpoints(self) -> None:
+        """Deletes them, once the run has all that it trained for."""
+        shutil.rmtree(self.folder / CHECKPOINTS, ignore_errors=True)
 
     def write(self, name: str, content: Any) -> None:
         """Writes a JSON file into the folder, whole or not at all."""
@@ -211,6 +249,14 @@ def finished_runs(system: str) -> list[Path]:
 def _facts(folder: Path) -> dict[str, Any]:
     """What `run.json` says."""
     return read_json(folder / "run.json", "status", "started")
+
+
+def _origin(folder: Path) -> list[Any]:
+    """What decides the outcome of a run, besides the code."""
+    files = [folder / name for name in ("knobs.json", "data.json")]
+    if not all(path.is_file() for path in files):
+        return [folder]
+    return [_facts(folder).get("seed"), *(path.read_text("utf-8") for path in files)]
 
 
 def read_exhibits(folder: Path) -> list[Exhibit]:

@@ -23,19 +23,6 @@ def describe(train: Pictures, run: Run) -> None:
     run.figure("Training pictures", _mosaic(rows), "The first ten of each digit.")
 
 
-def learning_curve(losses: list[float], accuracies: list[float], run: Run) -> None:
-    """Loss on warped training pictures and accuracy on the validation part, epoch by epoch."""
-    figure = Figure(figsize=(8, 3), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    epochs = range(1, len(losses) + 1)
-    left.plot(epochs, losses, marker="o")
-    left.set(xlabel="epoch", ylabel="training loss")
-    right.plot(epochs, accuracies, marker="o")
-    right.set(xlabel="epoch", ylabel="validation accuracy")
-    caption = "Training pictures are warped and labels smoothed, so the loss ends well above zero."
-    run.figure("Learning curve", figure, caption)
-
-
 def insides(model: DigitsModel, run: Run) -> None:
     """The filters of the first layer, what three layers make of examples, and saliency."""
     kernels = list(model.net.get_parameter("body.0.0.weight").detach()[:, 0].numpy())

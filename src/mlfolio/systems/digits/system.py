@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from typing import ClassVar
 
 import numpy as np
@@ -20,14 +21,17 @@ from mlfolio.core.score import Evaluation
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.stats import mean_score
+from mlfolio.parts.torch.checkpoint import History
+from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.torch.training import Recipe, shuffled, train
 
 from . import figures
 from .card import CARD
 from .data import DigitSplit, Pictures, load_digits
 from .model import DigitsModel, pick_examples
-from .nets import SIDE, cnn, dense
-from .training import SMALL, Recipe, Warp, calibrate, logits_of, make_net, plan, train
+from .nets import SIDE, DigitNet, cnn, dense
+from .training import SMALL, Warp, calibrate, logits_of, loss_of, make_net, plan
 
 CNN, DENSE, LINEAR = "convolutional net", "dense net", "logistic regression"
 TRIVIAL = "majority digit"
@@ -62,19 +66,16 @@ class Digits(System):
         """Trains the convolutional net and calibrates it on a validation part."""
         figures.describe(data.train, run)
         part, validation = _hold_out(data.train, run.seed)
-        recipe = self._recipe(len(part), Warp(self.rotation, self.shift))
         model = DigitsModel(make_net(cnn, run.seed), pick_examples(part))
-        losses: list[float] = []
-        accuracies: list[float] = []
-        with one_thread(len(part) < SMALL):
-            steps = train(model.net, part, recipe, run.seed)
-            for loss in run.progress(steps, "epochs", total=recipe.epochs):
-                losses.append(loss)
-                answers = logits_of(model.net, validation.ink).argmax(dim=1).numpy()
-                accuracies.append(accuracy_score(validation.digits, answers))
-                run.log(len(losses), loss=loss, validation_accuracy=accuracies[-1])
-            calibrate(model.net, validation)
-        figures.learning_curve(losses, accuracies, run)
+
+        def score() -> float:
+            answers = logits_of(model.net, validation.ink).argmax(dim=1).numpy()
+            return float(accuracy_score(validation.digits, answers))
+
+        history = self._train(model.net, part, Warp(self.rotation, self.shift), run, "net", score)
+        calibrate(model.net, validation)
+        caption = "Training pictures are warped and labels smoothed: the loss ends well above zero."
+        learning_curve(history, run, caption=caption)
         figures.insides(model, run)
         return model
 
@@ -103,22 +104,25 @@ class Digits(System):
             )
         )  # fmt: skip
 
-    def _recipe(self, n: int, warp: Warp) -> Recipe:
-        epochs, batch_size = plan(n, self.epochs, self.batch_size)
-        return Recipe(
-            epochs, batch_size, self.learning_rate, self.weight_decay, self.label_smoothing, warp
+    def _train(
+        self, net: DigitNet, part: Pictures, warp: Warp, run: Run, name: str,
+        score: Callable[[], float] | None = None,
+    ) -> History:  # fmt: skip
+        """The rate falls to zero over all epochs, and the last is taken: no early stopping."""
+        epochs, size = plan(len(part), self.epochs, self.batch_size)
+        recipe = Recipe(
+            epochs, self.learning_rate, self.weight_decay, warm_up=0.15, betas=(0.9, 0.99)
         )
+        loss = loss_of(net, part, warp, self.label_smoothing)
+        with one_thread(len(part) < SMALL):
+            return train(net, shuffled(len(part), size, run.seed), loss, recipe, run, name, score)
 
     def _dense(self, data: DigitSplit, run: Run) -> NDArray[np.float64]:
         """Probabilities `(n, 10)` that a dense net gives, trained on the same pictures."""
         part, validation = _hold_out(data.train, run.seed)
         net = make_net(dense, run.seed)
-        recipe = self._recipe(len(part), MILD)
-        with one_thread(len(part) < SMALL):
-            steps = train(net, part, recipe, run.seed)
-            for _ in run.progress(steps, "dense net: epochs", total=recipe.epochs):
-                pass
-            calibrate(net, validation)
+        self._train(net, part, MILD, run, "dense net")
+        calibrate(net, validation)
         return DigitsModel(net, part.pixels[:0]).probabilities(data.test.ink)
 
 

@@ -1,9 +1,9 @@
-"""How a net learns: one loop that reads from top to bottom, and the temperature at its end."""
+"""What a net learns from: warped pictures, and the temperature at the end."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,18 +29,6 @@ class Warp:
     slant: float = 0.10  # horizontal shear, as a tangent
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """Everything that decides a fit, besides the data and the seed."""
-
-    epochs: int
-    batch_size: int
-    learning_rate: float  # peak of the one-cycle schedule
-    weight_decay: float
-    label_smoothing: float
-    warp: Warp
-
-
 def plan(n: int, epochs: int | None, batch_size: int | None) -> tuple[int, int]:
     """Epochs and batch size for `n` training pictures, where they were not set.
 
@@ -58,47 +46,17 @@ def make_net(kind: Callable[[], DigitNet], seed: int) -> DigitNet:
         return kind()
 
 
-def train(net: DigitNet, pictures: Pictures, recipe: Recipe, seed: int) -> Iterator[float]:
-    """Trains `net`, giving each epoch's mean loss after it.
-
-    Every epoch draws from its own generator, seeded by (seed, epoch), and the learning rate is
-    a function of the step, so a fit with the same seed and number of threads gives the same bits.
-    There is no early stopping: the rate falls to zero over exactly these epochs.
-    """
+def loss_of(
+    net: DigitNet, pictures: Pictures, amount: Warp, smoothing: float
+) -> Callable[[Tensor, Generator], Tensor]:
+    """The loss of some pictures, each of them warped; the labels are smoothed."""
     pixels, digits = torch.from_numpy(pictures.pixels), torch.from_numpy(pictures.digits)
-    optimizer = torch.optim.AdamW(
-        net.parameters(), betas=(0.9, 0.99), weight_decay=recipe.weight_decay
-    )
-    size = recipe.batch_size
-    steps_per_epoch = len(pictures) // size
-    # Smith and Topin (2019), Super-convergence: up to the peak, then down to nothing.
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, recipe.learning_rate, total_steps=recipe.epochs * steps_per_epoch + 1,
-        pct_start=0.15, cycle_momentum=False,
-    )  # fmt: skip
-    bf16 = torch.cpu._is_avx512_bf16_supported()  # elsewhere bfloat16 is emulated and slow
 
-    for epoch in range(recipe.epochs):
-        rng = Generator().manual_seed(1_000 * seed + epoch)
-        order = torch.randperm(len(pictures), generator=rng)
-        net.train()
-        total = 0.0
-        for i in range(steps_per_epoch):
-            batch = order[i * size : (i + 1) * size]
-            ink = pixels[batch].unsqueeze(1).float() / 255
-            ink = warp(ink, recipe.warp, rng)
+    def loss(rows: Tensor, rng: Generator) -> Tensor:
+        ink = warp(pixels[rows].unsqueeze(1).float() / 255, amount, rng)
+        return F.cross_entropy(net(ink), digits[rows], label_smoothing=smoothing)
 
-            with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
-                logits = net(ink)
-            loss = F.cross_entropy(logits, digits[batch], label_smoothing=recipe.label_smoothing)
-
-            optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            schedule.step()
-            total += loss.item()
-        net.eval()
-        yield total / steps_per_epoch
+    return loss
 
 
 def warp(ink: Tensor, amount: Warp, rng: Generator) -> Tensor:

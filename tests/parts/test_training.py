@@ -1,0 +1,138 @@
+"""The shared training loop: what it learns, and that being killed changes nothing of it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from mlfolio.core.run import Run, read_exhibits
+from mlfolio.parts.torch.figures import learning_curve
+from mlfolio.parts.torch.training import Recipe, bucketed, shuffled, train
+
+# Two clouds of points, told apart by a net with dropout and batch norm; `die` kills the process.
+PROGRAM = """
+import os, sys
+from pathlib import Path
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy
+from mlfolio.core.run import Run
+from mlfolio.parts.torch import training
+from safetensors.torch import save_file
+
+folder, die, patience = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+training.SAVE_S = 0.0
+torch.manual_seed(1)
+points = torch.randn(200, 4)
+labels = (points.sum(1) > 0).long()
+net = nn.Sequential(nn.Linear(4, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Dropout(), nn.Linear(16, 2))
+taken = 0
+
+def loss(rows, rng):
+    global taken
+    taken += 1
+    if taken == die:
+        os.kill(os.getpid(), 9)
+    noisy = points[rows] + torch.randn(len(rows), 4, generator=rng) / 9
+    return cross_entropy(net(noisy), labels[rows])
+
+def score():
+    return -float(cross_entropy(net(points), labels)) if patience == 9 else -len(torch.randn(1))
+
+recipe = training.Recipe(5, 0.02, patience=patience)
+history = training.train(
+    net, training.shuffled(200, 20, 0), loss, recipe, Run("toy", folder), score=score
+)
+print(taken, history.best, len(history.losses))
+save_file(net.state_dict(), folder / "net.safetensors")
+"""
+
+
+def run(folder: Path, die: int, patience: int) -> subprocess.CompletedProcess[str]:
+    folder.mkdir(exist_ok=True)
+    words = [sys.executable, "-c", PROGRAM, str(folder), str(die), str(patience)]
+    return subprocess.run(words, capture_output=True, text=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("patience", "kills"), [(2, [4]), (9, [8, 12])])
+def test_a_killed_training_goes_on_to_the_same_weights(
+    tmp_path: Path, patience: int, kills: list[int]
+) -> None:
+    """Killed in the first epoch, and in the second; to the end, or until it stops early."""
+    whole = run(tmp_path / "whole", 0, patience)
+    steps = int(whole.stdout.split()[0])
+    for die in kills:
+        assert run(tmp_path / "killed", die, patience).returncode == -signal.SIGKILL, die
+    ended = run(tmp_path / "killed", 0, patience)
+
+    assert ended.stdout.split()[1:] == whole.stdout.split()[1:], ended.stderr
+    assert int(ended.stdout.split()[0]) < steps
+    one, other = (load_file(tmp_path / name / "net.safetensors") for name in ("whole", "killed"))
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def toy(
+    folder: Path, recipe: Recipe, score: Callable[[], float] | None = None
+) -> tuple[torch.nn.Module, list[float]]:
+    """A line through noisy points; returns the net and its losses."""
+    folder.mkdir(exist_ok=True)
+    torch.manual_seed(0)
+    net, x = torch.nn.Linear(1, 1), torch.linspace(-1, 1, 64)[:, None]
+
+    def loss(rows: torch.Tensor, rng: torch.Generator) -> torch.Tensor:
+        noise = torch.randn(len(rows), 1, generator=rng) / 10
+        return torch.nn.functional.mse_loss(net(x[rows]), 3 * x[rows] - 1 + noise)
+
+    made = Run("toy", folder)
+    history = train(net, shuffled(64, 16, 0), loss, recipe, made, score=score)
+    learning_curve(history, made)
+    return net, history.losses
+
+
+def test_a_line_is_learned_and_shown(tmp_path: Path) -> None:
+    net, losses = toy(tmp_path, Recipe(60, 0.1))
+    assert [float(weights.detach()) for weights in net.parameters()] == pytest.approx(
+        [3, -1], abs=0.1
+    )
+    assert losses[-1] < losses[0] / 10
+    assert [exhibit.title for exhibit in read_exhibits(tmp_path)] == ["Learning curve"]
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 60
+
+
+def test_it_stops_early_and_goes_back_to_the_best(tmp_path: Path) -> None:
+    scores = iter([1.0, 2.0, 1.5, 1.0, 9.0])
+    _, losses = toy(tmp_path, Recipe(5, 0.1, patience=2), lambda: next(scores))
+    assert len(losses) == 4
+
+
+def test_a_checkpoint_of_another_recipe_or_a_damaged_one_is_left_alone(tmp_path: Path) -> None:
+    first, _ = toy(tmp_path / "one", Recipe(3, 0.1))
+    assert torch.equal(first.weight, toy(tmp_path / "one", Recipe(3, 0.1))[0].weight)
+    path = tmp_path / "one" / "checkpoints" / "training.safetensors"
+    content = path.read_bytes()
+    for damaged in (b"", content[:50], b"\xff" * 8 + content[8:]):
+        path.write_bytes(damaged)
+        again, _ = toy(tmp_path / "one", Recipe(3, 0.1))
+        assert torch.equal(first.weight, again.weight)  # type: ignore[arg-type]
+    other, losses = toy(tmp_path / "one", Recipe(4, 0.1))
+    assert len(losses) == 4
+    assert not torch.equal(first.weight, other.weight)  # type: ignore[arg-type]
+
+
+def test_batches_have_each_row_once_and_rows_of_one_length_together() -> None:
+    lengths = [n % 37 for n in range(1000)]
+    for batches in (shuffled(1000, 16, 0), bucketed(lengths, 16, 0)):
+        rows = torch.cat(batches(3)).tolist()
+        assert len(rows) == len(set(rows)) == 992
+        assert [part.tolist() for part in batches(3)] == [part.tolist() for part in batches(3)]
+        assert torch.cat(batches(4)).tolist() != rows
+    spread = [max(lengths[i] for i in part) - min(lengths[i] for i in part) for part in batches(0)]
+    assert sorted(spread)[len(spread) // 2] <= 2
