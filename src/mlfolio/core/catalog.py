@@ -21,6 +21,7 @@ SYSTEMS: dict[str, str] = {
     "spam": "mlfolio.systems.spam:Spam",
     "segments": "mlfolio.systems.segments:Segments",
     "digits": "mlfolio.systems.digits:Digits",
+    "sentiment": "mlfolio.systems.sentiment:Sentiment",
     "chatbot": "mlfolio.systems.chatbot:Chatbot",
     "documents": "mlfolio.systems.documents:Documents",
 }

@@ -49,6 +49,7 @@ class Dataset(BaseModel):
         citation: Whom to cite.
         bundled: The library that carries it, if one does; then there are no files.
         files: Its files.
+        instead: Other files that hold the same; they are placed by hand.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -60,6 +61,7 @@ class Dataset(BaseModel):
     citation: str
     bundled: str | None = None
     files: tuple[DataFile, ...] = ()
+    instead: tuple[DataFile, ...] = ()
 
     @property
     def folder(self) -> Path:
@@ -69,6 +71,8 @@ class Dataset(BaseModel):
     @property
     def missing(self) -> list[DataFile]:
         """The needed files that are not there."""
+        if self.instead and all((self.folder / f.name).is_file() for f in self.instead):
+            return []
         return [f for f in self.files if not f.optional and not (self.folder / f.name).is_file()]
 
 
@@ -198,6 +202,30 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="imdb",
+            title="Large Movie Review Dataset (IMDB)",
+            home="https://ai.stanford.edu/~amaas/data/sentiment/",
+            licence="not stated",
+            citation="Maas et al. (2011), Learning word vectors for sentiment analysis",
+            files=(
+                DataFile(
+                    name="aclImdb_v1.tar.gz",
+                    url="https://ai.stanford.edu/~amaas/data/sentiment/aclImdb_v1.tar.gz",
+                    download_hash="md5:7c2ac02c03563afcf9b574c7e56c153a",
+                ),
+            ),
+            instead=(  # Kaggle's form, its rows in the order of the halves
+                DataFile(
+                    name="IMDB Dataset.csv.zip",
+                    sha256="12f0f0911d4435babdafee9afd988dd1e764545c07727b16f4370b1f54b63a6f",
+                ),
+                DataFile(
+                    name="index.csv.zip",
+                    sha256="727c18b2c394c867924577077f071e096c3471df4201a47c0a6440fdf38306b6",
+                ),
+            ),
+        ),
+        Dataset(
             name="mnist",
             title="MNIST handwritten digits",
             home="http://yann.lecun.com/exdb/mnist/",
@@ -289,7 +317,7 @@ def place(name: str, quiet: bool = True) -> Path:
         with FileLock(record.folder / ".lock"):
             for file in record.missing:
                 _download(record, file, quiet)
-    for file in record.files:
+    for file in (*record.files, *record.instead):
         _verify(record, file)
     return record.folder
 

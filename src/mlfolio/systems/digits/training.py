@@ -12,6 +12,8 @@ import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from numpy.typing import NDArray
 from torch import Generator, Tensor
 
+from mlfolio.parts.torch.calibration import best_temperature
+
 from .data import Pictures
 from .nets import DigitNet
 
@@ -88,15 +90,6 @@ def logits_of(net: DigitNet, ink: NDArray[np.float32]) -> Tensor:
 
 
 def calibrate(net: DigitNet, pictures: Pictures) -> None:
-    """Sets the temperature with the least negative log-likelihood on pictures held out.
-
-    Guo et al. (2017), On calibration of modern neural networks. Platt's correction, as if one
-    more picture had been seen and its digit drawn at random, keeps the temperature away from 0
-    where a small set is answered without an error.
-    """
-    digits = torch.from_numpy(pictures.digits)
+    """Sets the temperature that fits pictures held out."""
     logits = logits_of(net, pictures.ink).clone()
-    doubt = 1 / (len(digits) + 1)
-    grid = torch.logspace(-1.5, 1.5, 601)
-    losses = [F.cross_entropy(logits / t, digits, label_smoothing=doubt) for t in grid]
-    net.temperature.copy_(grid[int(torch.stack(losses).argmin())])
+    net.temperature.copy_(best_temperature(logits, torch.from_numpy(pictures.digits)))

@@ -1,0 +1,138 @@
+"""Sentiment: an LSTM that reads reviews, measured beside NB-SVM."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy.special import expit
+
+from mlfolio.core.card import Card
+from mlfolio.core.model import Model
+from mlfolio.core.run import Run
+from mlfolio.core.score import Evaluation, Score
+from mlfolio.core.source import Source
+from mlfolio.core.system import System
+from mlfolio.data.splits import holdout
+from mlfolio.parts.stats import mean_score
+from mlfolio.parts.torch.device import best_device
+from mlfolio.parts.torch.figures import learning_curve
+from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.torch.training import Recipe
+
+from . import figures
+from .behaviour import behave
+from .card import CARD
+from .data import Reviews, ReviewSplit, load_reviews
+from .learning import Examples, fit_net, log_odds
+from .model import SentimentModel
+from .nbsvm import NbSvm
+from .net import ReviewNet
+from .words import Vocabulary, ends_of, words_of
+
+LSTM, NB_SVM, TRIVIAL = "LSTM", "NB-SVM", "majority"
+SMALL = 5_000  # reviews below which one thread is as fast
+FEW_WORDS = 2_000  # training reviews below which every word that two have is kept
+Floats = NDArray[np.float64]
+
+
+class Sentiment(System):
+    """Whether a review speaks well of what it is about."""
+
+    card: ClassVar[Card] = CARD
+    model: ClassVar[type[Model]] = SentimentModel
+
+    text: str = Field("", description="column of the texts in your own table; empty: by its name")
+    label: str = Field("", description="column of the labels, likewise")
+    epochs: int = Field(6, ge=1, le=100, description="passes over the training reviews at most")
+    patience: int = Field(2, ge=1, le=100, description="passes without a better one, then it stops")
+    learning_rate: float = Field(3e-3, gt=0, le=1, description="its peak; it warms up and falls")
+    width: int = Field(96, ge=2, le=1024, description="of the word embeddings")
+    hidden: int = Field(96, ge=2, le=1024, description="width of the LSTM, in each direction")
+    chunk: int = Field(100, ge=10, le=2000, description="words that the LSTM reads in one go")
+    most_words: int = Field(30_000, ge=100, le=500_000, description="words of the vocabulary")
+    sure: float = Field(
+        0.65, ge=0.5, lt=1, description="probability below which a review is called mixed"
+    )
+
+    def load(self, source: Source) -> ReviewSplit:
+        """IMDB with its own halves, the sample, or the user's table."""
+        return load_reviews(source, self.text, self.label)
+
+    def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
+        """Trains the net on nine tenths of the training part; the rest says when to stop."""
+        figures.describe(data, run)
+        train = data.train
+        part, rest = holdout(pd.DataFrame({"text": train.texts}), train.positive, 0.1, run.seed)
+        seen, unseen = train.take(part), train.take(rest)
+        fewest = 5 if len(part) >= FEW_WORDS else 2
+        vocabulary = Vocabulary.of(seen.texts, fewest, self.most_words)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(run.seed)
+            net = ReviewNet(len(vocabulary), self.width, self.hidden).to(best_device())
+        recipe = Recipe(
+            self.epochs, self.learning_rate, weight_decay=1e-3, clip=1.0, betas=(0.9, 0.99),
+            patience=self.patience,
+        )  # fmt: skip
+        with one_thread(len(part) < SMALL):
+            history = fit_net(
+                net, _read(seen, vocabulary), _read(unseen, vocabulary), recipe, self.chunk, run
+            )
+        learning_curve(history, run, caption="The line is at the epoch that was taken.")
+        model = SentimentModel(net, vocabulary, self.chunk, self.sure)
+        figures.word_map(model, train, run)
+        return model
+
+    def evaluate(self, model: SentimentModel, data: ReviewSplit, run: Run) -> Evaluation:
+        """The net beside NB-SVM and the majority, on reviews that neither has seen."""
+        test, truth = data.test, data.test.positive
+        started = time.perf_counter()
+        linear = NbSvm.fit(data.train.texts, data.train.positive)
+        run.note(f"NB-SVM was fitted in {time.perf_counter() - started:.0f} s.")
+
+        def read(texts: Sequence[str]) -> Floats:
+            ids = [model.vocabulary.ids(ends_of(words_of(text))) for text in texts]
+            return np.asarray(expit(log_odds(model.net, ids, model.chunk)))
+
+        base = np.full(len(truth), data.train.positive.mean())
+        chances = {LSTM: read(test.texts), NB_SVM: linear.chances(test.texts), TRIVIAL: base}
+        figures.judge(test, chances[LSTM], run)
+        models = {LSTM: read, NB_SVM: linear.chances}
+        figures.behaviour({name: behave(each, test.texts) for name, each in models.items()}, run)
+        right = {name: (each >= 0.5) == truth for name, each in chances.items()}
+        losses = {
+            name: -np.log(np.clip(np.where(truth == 1, each, 1 - each), 1e-7, 1))
+            for name, each in chances.items()
+        }
+        sure = np.maximum(chances[LSTM], 1 - chances[LSTM]) >= model.sure
+        protocol = "the test part, fitted and calibrated on the training part alone"
+
+        def share(name: str, rows: NDArray[np.bool_], protocol: str) -> Score:
+            kept = {who: values[rows] for who, values in right.items()}
+            return mean_score(name, kept, LSTM, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol)
+
+        scores = [
+            share("accuracy", np.ones(len(truth), dtype=bool), protocol),
+            mean_score(
+                "log loss", losses, LSTM, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol,
+                direction="lower", seed=run.seed,
+            ),
+            share("accuracy where sure", sure, f"{protocol}; without those called mixed"),
+            mean_score("share that is sure", {LSTM: sure}, LSTM, protocol=protocol),
+        ]  # fmt: skip
+        if data.known.any():
+            alone = f"{protocol}; without the {data.known.sum()} reviews that training has too"
+            scores.append(share("accuracy on new reviews", ~data.known, alone))
+        return Evaluation(scores=tuple(scores))
+
+
+def _read(reviews: Reviews, vocabulary: Vocabulary) -> Examples:
+    """Reviews as numbers."""
+    ids = [vocabulary.ids(ends_of(words_of(text))) for text in reviews.texts]
+    return Examples(ids, reviews.positive)

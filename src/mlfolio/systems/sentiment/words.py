@@ -1,0 +1,107 @@
+"""Reviews as numbers: words and marks, a vocabulary, and chunks of equal length."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+PADDING, UNKNOWN = 0, 1  # numbers of no words
+# Tags are skipped; "isn't" is a word, and "!" and "?" say something too.
+PIECE = re.compile(r"<[^<>]{1,40}>|([a-z0-9]+(?:['’][a-z]+)?|[!?.,])", re.IGNORECASE)
+MOST = 4000  # words of a review that are read: its first and its last half of that
+
+Ids = NDArray[np.int64]
+
+
+class Word(NamedTuple):
+    """A word, in small letters, and where it stands in the text."""
+
+    word: str
+    start: int
+    end: int
+
+
+def words_of(text: str) -> list[Word]:
+    """The words and marks of a text, in its order."""
+    return [
+        Word(match[1].lower().replace("’", "'"), *match.span(1))
+        for match in PIECE.finditer(text)
+        if match[1]
+    ]
+
+
+def ends_of(words: Sequence[Word]) -> list[Word]:
+    """What is read of the words: all of them, or the first and the last of very many."""
+    half = MOST // 2
+    return list(words) if len(words) <= MOST else [*words[:half], *words[-half:]]
+
+
+class Vocabulary:
+    """The words that a model knows, and their numbers.
+
+    Args:
+        words: In the order of their numbers, which begin at 2.
+    """
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = list(words)
+        self._ids = {word: number for number, word in enumerate(words, 2)}
+
+    @classmethod
+    def of(cls, texts: Iterable[str], fewest: int, most: int) -> Vocabulary:
+        """The words that so many texts have, at most so many of them, the commonest first."""
+        counts = Counter(word for text in texts for word in {w.word for w in words_of(text)})
+        common = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+        return cls([word for word, count in common[:most] if count >= fewest])
+
+    def __len__(self) -> int:
+        """How many numbers there are, those of no words included."""
+        return len(self.words) + 2
+
+    def ids(self, words: Sequence[Word]) -> Ids:
+        """The numbers of words, shape (words,)."""
+        found = [self._ids.get(word.word, UNKNOWN) for word in words]
+        return np.array(found, dtype=np.int64)
+
+
+class Batch(NamedTuple):
+    """Some reviews, cut into chunks.
+
+    Attributes:
+        tokens: Numbers of the words, padded with 0, shape (chunks, longest).
+        lengths: Words of each chunk, at least 1, shape (chunks,); on the CPU, where torch packs.
+        owner: Which review each chunk belongs to, from 0, shape (chunks,).
+        size: How many reviews there are.
+    """
+
+    tokens: Tensor
+    lengths: Tensor
+    owner: Tensor
+    size: int
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on a device."""
+        return self._replace(tokens=self.tokens.to(device), owner=self.owner.to(device))
+
+
+def to_batch(reviews: Sequence[Ids], longest: int) -> Batch:
+    """Cuts each review into chunks of about the same length, none longer than `longest`."""
+    pieces, owner = [], []
+    for number, ids in enumerate(reviews):
+        whole = ids if len(ids) else np.array([UNKNOWN])
+        parts = np.array_split(whole, math.ceil(len(whole) / longest))
+        pieces += parts
+        owner += [number] * len(parts)
+    lengths = torch.tensor([len(piece) for piece in pieces])
+    tokens = torch.zeros(len(pieces), int(lengths.max()), dtype=torch.int64)
+    for row, piece in enumerate(pieces):
+        tokens[row, : len(piece)] = torch.from_numpy(piece)
+    return Batch(tokens, lengths, torch.tensor(owner), len(reviews))

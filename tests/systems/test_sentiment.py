@@ -1,0 +1,190 @@
+"""Sentiment through its public doors: reading, learning, explaining, own and official data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import random
+import tarfile
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mlfolio.core.errors import FileError, KnobError
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.source import OFFICIAL, SAMPLE, Source
+from mlfolio.data.datasets import DATASETS, DataFile
+from mlfolio.systems.sentiment.behaviour import behave, with_typos
+from mlfolio.systems.sentiment.data import load_reviews
+from mlfolio.systems.sentiment.learning import log_odds
+from mlfolio.systems.sentiment.model import SentimentAnswer, SentimentModel
+from mlfolio.systems.sentiment.nbsvm import NbSvm
+from mlfolio.systems.sentiment.net import ReviewNet
+from mlfolio.systems.sentiment.sample import generate
+from mlfolio.systems.sentiment.words import Vocabulary, to_batch, words_of
+
+VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
+
+
+@pytest.fixture(scope="module")
+def model() -> SentimentModel:
+    """Untrained, so it has an opinion on everything."""
+    torch.manual_seed(0)
+    return SentimentModel(ReviewNet(len(VOCABULARY), 8, 6), VOCABULARY, chunk=10, sure=0.5)
+
+
+def ask(model: SentimentModel, text: str) -> SentimentAnswer:
+    (answer,) = model.predict(parse_inputs(model, [{"text": text}]))
+    return answer
+
+
+def test_words_are_parted_and_tags_skipped() -> None:
+    found = words_of("Isn’t it GOOD?<br /><br />No, a 7/10 <3 film!")
+    assert [word.word for word in found] == [
+        "isn't", "it", "good", "?", "no", ",", "a", "7", "10", "3", "film", "!",
+    ]  # fmt: skip
+    text = "Isn’t it GOOD?"
+    assert [text[word.start : word.end] for word in words_of(text)] == ["Isn’t", "it", "GOOD", "?"]
+
+
+def test_the_vocabulary_keeps_what_is_common() -> None:
+    made = Vocabulary.of(["a film", "a film a", "a dog"], fewest=2, most=9)
+    assert made.words == ["a", "film"]
+    assert made.ids(words_of("dog film a")).tolist() == [1, 3, 2]
+
+
+def test_chunks_hold_every_word_once() -> None:
+    reviews = [np.arange(1, n + 1) for n in (3, 25, 0, 10)]
+    batch = to_batch(reviews, 10)
+    assert batch.tokens.shape[1] <= 10
+    for number, ids in enumerate(reviews):
+        mine = batch.tokens[batch.owner == number]
+        assert mine[mine > 0].tolist() == (ids.tolist() or [1])
+
+
+def test_neither_padding_nor_other_reviews_change_an_answer(model: SentimentModel) -> None:
+    draw = np.random.default_rng(0)
+    reviews = [draw.integers(1, 8, n) for n in (1, 4, 10, 11, 57, 200)]
+    together = log_odds(model.net, reviews, 10)
+    alone = [log_odds(model.net, [ids], 10)[0] for ids in reviews]
+    assert together == pytest.approx(alone, abs=1e-5)
+
+
+def test_shares_of_words_add_up_to_the_answer(model: SentimentModel) -> None:
+    text = "Not a good film! A bad film, not good. " * 4
+    (reasons,) = model.explain(parse_inputs(model, [{"text": text}]))
+    chance = ask(model, text).probabilities["positive"]
+    odds = np.log(chance / (1 - chance))
+    assert sum(reason.effect for reason in reasons) == pytest.approx(abs(odds), abs=0.02)
+    assert {reason.value for reason in reasons} >= {"good", "bad", "film", "any review"}
+    assert [word for word, _ in model.words("Not a GOOD film")] == ["Not", "a", "GOOD", "film"]
+
+
+def test_what_makes_an_answer_doubtful_is_said(model: SentimentModel) -> None:
+    for text in ("", "<br />", "!?", "東京"):
+        answer = ask(model, text)
+        assert (answer.answer, answer.confidence) == ("mixed", None) or text == "!?"
+        assert "no words" in answer.warnings[0]
+    assert "only 1 of its 3 words" in ask(model, "good zebra xylophone").warnings[0]
+    (said,) = ask(model, "good film " * 3000).warnings
+    assert said == "of its 6,000 words the first and the last 2,000 were read"
+
+
+def test_the_ends_of_a_very_long_review_count(model: SentimentModel) -> None:
+    middle = "film " * 4000
+    one, other = (ask(model, start + middle).probabilities for start in ("good ", "bad "))
+    assert one != other
+    inside = [ask(model, middle + word + middle) for word in ("good ", "bad ")]
+    assert inside[0] == inside[1]
+
+
+def test_mixed_is_what_is_not_sure(model: SentimentModel) -> None:
+    careful = SentimentModel(model.net, VOCABULARY, 10, sure=0.999)
+    answer = ask(careful, "a good film")
+    assert (answer.answer, answer.confidence) == ("mixed", None)
+    assert sum(answer.probabilities.values()) == pytest.approx(1)
+
+
+def table(rows: list[tuple[str, str]]) -> Source:
+    with Path("my.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([("review", "sentiment"), *rows])
+    return Source.own("my.csv")
+
+
+def test_own_tables(home: Path) -> None:
+    made = [(text, "positive" if good else "NEG") for text, good in generate(100)]
+    data = load_reviews(table(made), "review", "sentiment")
+    assert len(data.train.texts) + len(data.test.texts) == 100
+    assert data.train.positive.sum() + data.test.positive.sum() == 50
+    with pytest.raises(FileError, match="'lukewarm' is neither positive nor negative"):
+        load_reviews(table([*made, ("so so", "lukewarm")]), "review", "sentiment")
+    with pytest.raises(FileError, match="1 different positive texts"):
+        load_reviews(table([(t, s) for t, s in made if s == "NEG"] + [("x", "pos")]),
+                     "review", "sentiment")  # fmt: skip
+    with pytest.raises(KnobError, match="its own columns"):
+        load_reviews(SAMPLE, "review", "")
+
+
+def test_copies_are_on_one_side(home: Path) -> None:
+    made = [(text, "pos" if good else "neg") for text, good in generate(100)]
+    copies = [(text.replace("film", "film ").upper(), side) for text, side in made]
+    data = load_reviews(table(made + copies), "review", "sentiment")
+    assert not data.known.any()
+
+
+@pytest.mark.parametrize("form", ["archive", "table"])
+def test_both_forms_of_imdb_give_the_same_halves(
+    home: Path, monkeypatch: pytest.MonkeyPatch, form: str
+) -> None:
+    texts = {(part, side, n): f"{part} {side} é {n}" for part in ("train", "test")
+             for n in (10, 9) for side in ("neg", "pos")}  # fmt: skip
+    folder = home / "data" / "imdb"
+    folder.mkdir(parents=True)
+    if form == "archive":
+        with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
+            for (part, side, n), text in {**texts, ("train", "unsup", 1): "no"}.items():
+                member = tarfile.TarInfo(f"aclImdb/{part}/{side}/{n}_7.txt")
+                member.size = len(text.encode())
+                archive.addfile(member, io.BytesIO(text.encode()))
+    else:
+        order = sorted(texts, key=lambda key: (key[0] == "test", key[2], key[1]))
+        rows = pd.DataFrame([(texts[key], key[1]) for key in order],
+                            columns=["review", "sentiment"])  # fmt: skip
+        index = pd.DataFrame(order, columns=["split", "label", "id"])
+        for name, frame in (("IMDB Dataset.csv", rows), ("index.csv", index)):
+            with zipfile.ZipFile(folder / f"{name}.zip", "w") as archive_:
+                archive_.writestr(name, frame.to_csv(index=False))
+    record = DATASETS["imdb"]
+    plain = {
+        "files": (DataFile(name="aclImdb_v1.tar.gz", url="http://127.0.0.1:1/x"),),
+        "instead": tuple(DataFile(name=file.name) for file in record.instead),
+    }
+    monkeypatch.setitem(DATASETS, "imdb", record.model_copy(update=plain))
+    data = load_reviews(OFFICIAL, "", "")
+    assert data.train.texts == ("train neg é 9", "train pos é 9", "train neg é 10",
+                                "train pos é 10")  # fmt: skip
+    assert data.test.positive.tolist() == [0, 1, 0, 1]
+
+
+def test_behaviour_is_judged_by_rule() -> None:
+    def believes_every_word(texts: list[str]) -> np.ndarray:
+        return np.array([float(not any(w in t for w in ("bad", "terrible", "awful", "boring",
+                         "disappointing"))) for t in texts])  # fmt: skip
+
+    reviews = [text.replace("Theo", "John") for text, _ in generate(40)]
+    found = {test.name: test.passed.mean() for test in behave(believes_every_word, reviews)}
+    assert found["plain praise and blame"] == 1
+    assert found["negation"] == 0
+    assert found["first names swapped"] == 1
+    text = "a wonderful film"
+    assert sorted(with_typos(text, random.Random(1))) == sorted(text)
+
+
+def test_nb_svm_learns_pairs_of_words() -> None:
+    texts = ["not good", "not bad", "very good", "very bad"] * 20
+    fitted = NbSvm.fit(texts, np.array([0, 1, 1, 0] * 20))
+    assert (fitted.chances(texts[:4]) > 0.5).tolist() == [False, True, True, False]
