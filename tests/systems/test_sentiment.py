@@ -74,6 +74,22 @@ def test_neither_padding_nor_other_reviews_change_an_answer(model: SentimentMode
     assert together == pytest.approx(alone, abs=1e-5)
 
 
+def test_states_are_those_of_a_packed_bidirectional_lstm(model: SentimentModel) -> None:
+    net, batch = model.net, to_batch([np.arange(1, n) for n in (2, 8, 5, 8)], 10)
+    packed = torch.nn.LSTM(8, 6, batch_first=True, bidirectional=True)
+    weights = {f"{name}_reverse": each for name, each in net.back.state_dict().items()}
+    packed.load_state_dict({**net.there.state_dict(), **weights})
+    embedded = net.embedding(batch.tokens)
+    sequence = torch.nn.utils.rnn.pack_padded_sequence(
+        embedded, batch.lengths, batch_first=True, enforce_sorted=False
+    )
+    states, lengths = torch.nn.utils.rnn.pad_packed_sequence(packed(sequence)[0], batch_first=True)
+    means = [row[:length].mean(0) for row, length in zip(states, lengths, strict=True)]
+    tops = [row[:length].amax(0) for row, length in zip(states, lengths, strict=True)]
+    wanted = net.head(torch.cat([torch.stack(means), torch.stack(tops)], dim=1)).squeeze(1)
+    assert net(batch).tolist() == pytest.approx(wanted.tolist(), abs=1e-6)
+
+
 def test_shares_of_words_add_up_to_the_answer(model: SentimentModel) -> None:
     text = "Not a good film! A bad film, not good. " * 4
     (reasons,) = model.explain(parse_inputs(model, [{"text": text}]))

@@ -20,7 +20,7 @@ from .net import ReviewNet
 from .words import UNKNOWN, Ids, to_batch
 
 FORGET = 0.1  # share of the words that training does not see
-BATCH = 32  # reviews of a step
+BATCH = 64  # reviews of a step
 ANSWERED = 64  # reviews that are answered at once
 
 

@@ -108,7 +108,7 @@ class SentimentModel:
         facts = {
             "words": self.vocabulary.words,
             "width": self.net.embedding.embedding_dim,
-            "hidden": self.net.lstm.hidden_size,
+            "hidden": self.net.there.hidden_size,
             "chunk": self.chunk,
             "sure": self.sure,
         }

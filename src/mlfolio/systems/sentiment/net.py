@@ -1,10 +1,9 @@
-"""The net: embeddings, a bidirectional LSTM over chunks, the mean and maximum of its states."""
+"""The net: embeddings, LSTMs that read chunks in both directions, mean and maximum of states."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from .words import PADDING, Batch
 
@@ -31,7 +30,8 @@ class ReviewNet(nn.Module):
         nn.init.normal_(self.embedding.weight, std=0.1)
         with torch.no_grad():
             self.embedding.weight[PADDING] = 0
-        self.lstm = nn.LSTM(width, hidden, batch_first=True, bidirectional=True)
+        self.there = nn.LSTM(width, hidden, batch_first=True)
+        self.back = nn.LSTM(width, hidden, batch_first=True)
         self.dropout = nn.Dropout(dropout)
         self.head = nn.Linear(4 * hidden, 1)
         self.register_buffer("temperature", torch.tensor(1.0))
@@ -41,19 +41,31 @@ class ReviewNet(nn.Module):
         return self.read(self.embedding(batch.tokens), batch)
 
     def read(self, embedded: Tensor, batch: Batch) -> Tensor:
-        """The same from embeddings, shape (chunks, longest, width)."""
-        packed = pack_padded_sequence(
-            self.dropout(embedded), batch.lengths, batch_first=True, enforce_sorted=False
-        )
-        states, _ = pad_packed_sequence(self.lstm(packed)[0], batch_first=True)
-        pooled = self.dropout(torch.cat(_pool(states.float(), batch), dim=1))
+        """The same from embeddings, shape (chunks, longest, width).
+
+        Padding stands at the end, where no state of a word sees it: one LSTM reads the words, the
+        other reads them turned round. The states are those of torch's bidirectional LSTM on a
+        packed sequence, whose gradient takes five times as long on a CPU.
+        """
+        words = self.dropout(embedded)
+        turned = _turn(self.back(_turn(words, batch))[0], batch)
+        states = torch.cat([self.there(words)[0], turned], dim=2).float()
+        pooled = self.dropout(torch.cat(_pool(states, batch), dim=1))
         odds: Tensor = self.head(pooled).squeeze(1).float() / self.temperature
         return odds
 
 
+def _turn(words: Tensor, batch: Batch) -> Tensor:
+    """The words of each chunk in the opposite order, (chunks, longest, width); padding stays."""
+    place = torch.arange(words.shape[1], device=words.device)
+    last = batch.lengths[:, None] - 1
+    source = torch.where(place > last, place, last - place)
+    return words.gather(1, source[..., None].expand_as(words))
+
+
 def _pool(states: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Mean and maximum over the words of each review, padding left out, (reviews, 2 * hidden)."""
-    lengths = batch.lengths.to(states.device)
+    lengths = batch.lengths
     is_padding = torch.arange(states.shape[1], device=states.device) >= lengths[:, None]
     sums = states.masked_fill(is_padding[..., None], 0).sum(dim=1)
     tops = states.masked_fill(is_padding[..., None], -torch.inf).amax(dim=1)

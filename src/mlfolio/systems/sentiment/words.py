@@ -77,7 +77,7 @@ class Batch(NamedTuple):
 
     Attributes:
         tokens: Numbers of the words, padded with 0, shape (chunks, longest).
-        lengths: Words of each chunk, at least 1, shape (chunks,); on the CPU, where torch packs.
+        lengths: Words of each chunk, at least 1, shape (chunks,).
         owner: Which review each chunk belongs to, from 0, shape (chunks,).
         size: How many reviews there are.
     """
@@ -89,7 +89,8 @@ class Batch(NamedTuple):
 
     def to(self, device: torch.device) -> Batch:
         """The same on a device."""
-        return self._replace(tokens=self.tokens.to(device), owner=self.owner.to(device))
+        tokens, lengths, owner = (part.to(device) for part in self[:3])
+        return Batch(tokens, lengths, owner, self.size)
 
 
 def to_batch(reviews: Sequence[Ids], longest: int) -> Batch:
