@@ -50,7 +50,7 @@ class Sentiment(System):
 
     text: str = Field("", description="column of the texts in your own table; empty: by its name")
     label: str = Field("", description="column of the labels, likewise")
-    epochs: int = Field(6, ge=1, le=100, description="passes over the training reviews at most")
+    epochs: int = Field(4, ge=1, le=100, description="passes over the training reviews at most")
     patience: int = Field(2, ge=1, le=100, description="passes without a better one, then it stops")
     learning_rate: float = Field(3e-3, gt=0, le=1, description="its peak; it warms up and falls")
     width: int = Field(96, ge=2, le=1024, description="of the word embeddings")
