@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test check docs real constraints clean
+.PHONY: demo test coverage check docs real constraints clean
 
 demo: .venv/base  ## iris and titanic on what is there, the scores, and what to type next
 	$(BIN)/mlfolio run iris
@@ -17,6 +17,9 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
 
 test: .venv/all lint types  ## everything that needs no network
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+coverage: .venv/all  ## the same, slower, with the lines that no test reaches
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## under a minute: lint, types, fast tests

@@ -53,8 +53,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def quick(kind: Any) -> dict[str, int]:
     """A system's knobs that say how often something is done again, at the least they allow.
 
-    What a run takes its minutes for; what it does is the same. Systems are run with their defaults
-    by the test that comes with an ejected one (`test_an_ejected_system_passes_its_own_test`).
+    What a run takes its minutes for; what it does is the same. Most systems are run with their
+    defaults by the test that comes with an ejected one
+    (`test_an_ejected_system_passes_its_own_test`).
     """
     return {
         name: next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))

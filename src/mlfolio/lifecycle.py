@@ -331,7 +331,7 @@ def _fit(system: System, data: Data, attempt: Run, say: Say) -> tuple[Model, flo
     attempt.stage = "fit"
     attempt.write("knobs.json", system.model_dump(mode="json"))
     if before := attempt.take_over():
-        say(f"going on with what {before}, which did not end, has trained")
+        say(f"going on with what {before} has trained, which did not end")
     say(f"{system.card.title}: fitting on {data.info.source}, {_sizes(data)}")
     started = time.perf_counter()
     model: Model = system.fit(data, attempt)

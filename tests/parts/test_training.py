@@ -12,6 +12,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run, read_exhibits
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.training import Recipe, bucketed, shuffled, train
@@ -109,8 +110,30 @@ def test_a_line_is_learned_and_shown(tmp_path: Path) -> None:
 
 def test_it_stops_early_and_goes_back_to_the_best(tmp_path: Path) -> None:
     scores = iter([1.0, 2.0, 1.5, 1.0, 9.0])
-    _, losses = toy(tmp_path, Recipe(5, 0.1, patience=2), lambda: next(scores))
+    net, losses = toy(tmp_path, Recipe(5, 0.1, patience=2), lambda: next(scores))
     assert len(losses) == 4
+    kept = load_file(tmp_path / "checkpoints" / "training.safetensors")
+    scores = iter([1.0, 2.0, 0.0, 0.0])
+    other, _ = toy(tmp_path / "other", Recipe(5, 0.1, patience=2), lambda: next(scores))
+    assert torch.equal(net.weight, other.weight)  # type: ignore[arg-type]
+    assert torch.equal(net.weight, kept["net/weight"])  # type: ignore[arg-type]
+
+
+def test_a_training_that_diverges_is_told_of(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="diverged"):
+        toy(tmp_path, Recipe(40, 1e30))
+
+
+def test_a_full_disk_does_not_stop_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr("mlfolio.parts.torch.checkpoint.save_file", full)
+    _, losses = toy(tmp_path, Recipe(3, 0.1))
+    assert len(losses) == 3
+    assert len(caplog.records) == 1
 
 
 def test_a_checkpoint_of_another_recipe_or_a_damaged_one_is_left_alone(tmp_path: Path) -> None:

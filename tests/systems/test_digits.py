@@ -8,6 +8,7 @@ import io
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -368,3 +369,31 @@ def test_two_fits_with_a_seed_are_the_same(tmp_path: Path) -> None:
 
     assert (same == again).all()
     assert (same != other).any()
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_gone_on_with_by_the_next(home: Path) -> None:
+    """By `mlfolio run` from outside: the scores are those of a run that nobody killed."""
+    knobs = {"data": "sample", "epochs": 6, "register": False}
+    whole = mlfolio.run("digits", **knobs)
+    command = [sys.executable, "-m", "mlfolio", "run", "digits", "epochs=6", "--data", "sample"]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    runs, deadline = home / "runs" / "digits", time.monotonic() + 120
+    while not list(runs.glob("*/checkpoints/net.safetensors")):
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    (runs / "damaged" / "checkpoints").mkdir(parents=True)
+    (runs / "damaged" / "run.json").write_text("")
+    said: list[str] = []
+
+    other = mlfolio.run("digits", **knobs, seed=1, say=said.append)
+    again = mlfolio.run("digits", **knobs, say=said.append)
+
+    assert other.scores[2].value != whole.scores[2].value
+    assert sum("going on with what" in text for text in said) == 1
+    assert [score.value for score in again.scores] == [score.value for score in whole.scores]
+    assert any("went on after step" in e.title for e in read_exhibits(again.folder))
+    assert not list(runs.glob("2*/checkpoints"))

@@ -169,14 +169,15 @@ class Run:
         """
         for folder in sorted(self.folder.parent.iterdir(), reverse=True):
             theirs = folder / CHECKPOINTS
-            if not theirs.is_dir() or folder == self.folder or status(folder) == "running":
+            if not theirs.is_dir() or folder == self.folder:
                 continue
-            if _origin(folder) == _origin(self.folder):
-                try:
+            try:
+                ended = status(folder) in ("failed", "interrupted")
+                if ended and _origin(folder) == _origin(self.folder):
                     theirs.rename(self.folder / CHECKPOINTS)
-                except OSError:  # another run took them first
-                    continue
-                return folder.name
+                    return folder.name
+            except (FileError, OSError, ValueError):  # damaged, or another run took them first
+                continue
         return None
 
     def drop_checkpoints(self) -> None:

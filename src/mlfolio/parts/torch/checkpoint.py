@@ -6,9 +6,12 @@ what else there is.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +21,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+import mlfolio
+
 Tensors = dict[str, Tensor]
+LOG = logging.getLogger(__name__)
 
 
 @dataclass
@@ -49,21 +55,23 @@ class Checkpoint:
         path: Where it is; its folder is made.
         net: What is trained.
         optimizer: By what.
-        recipe: How; a checkpoint of another recipe, or of another torch, is not gone on with.
+        circumstances: All that decides the outcome, as a text; a checkpoint of others is not gone
+            on with.
 
     Attributes:
         saved: When it was written last, on the monotonic clock.
     """
 
     def __init__(
-        self, path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, recipe: object
+        self, path: Path, net: nn.Module, optimizer: torch.optim.Optimizer, circumstances: str
     ) -> None:
         self._path = path
         self._net = net
         self._optimizer = optimizer
-        self._circumstances = (
-            f"torch {torch.__version__}, {torch.get_num_threads()} threads, {recipe}"
-        )
+        self._circumstances = hashlib.sha256(
+            "\n".join([circumstances, _machine(), _code(), _digest(net)]).encode()
+        ).hexdigest()
+        self._is_writable = True
         self._best: Tensors = {}
         self.saved = time.monotonic()
 
@@ -114,13 +122,41 @@ class Checkpoint:
             "circumstances": self._circumstances,
             "history": TypeAdapter(History).dump_json(history).decode(),
         }
-        self._path.parent.mkdir(parents=True, exist_ok=True)
         temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
         try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
             save_file(tensors, temporary, header)
             temporary.replace(self._path)
+        except (OSError, SafetensorError) as error:  # no reason to stop what goes well
+            if self._is_writable:
+                LOG.warning("no checkpoint can be written, the training goes on: %s", error)
+            self._is_writable = False
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _machine() -> str:
+    """What else the bits depend on."""
+    cuda = torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU"
+    return f"torch {torch.__version__}, {torch.get_num_threads()} threads, {cuda}"
+
+
+@cache
+def _code() -> str:
+    """A hash of this package: another program would go on to something else."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(mlfolio.__file__).parent.rglob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def _digest(net: nn.Module) -> str:
+    """A hash of the net's names, shapes and weights, untrained."""
+    digest = hashlib.sha256()
+    for name, tensor in _copy(net.state_dict()).items():
+        digest.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
 
 
 def _part(tensors: Tensors, part: str) -> Tensors:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Generator, Tensor, nn
 
+from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run
 
 from .checkpoint import Checkpoint, History
@@ -105,9 +106,13 @@ def train(
     """
     device = next(net.parameters()).device
     optimizer = make_optimizer(net, recipe)
-    kept = Checkpoint(run.checkpoint(name), net, optimizer, recipe)
+    rows = batches(0)
+    steps_each = len(rows)
+    facts = f"{recipe}, seed {run.seed}, {device}, {[part.tolist() for part in rows]}"
+    kept = Checkpoint(run.checkpoint(name), net, optimizer, facts)
     history = kept.load()
-    steps_each = len(batches(0))
+    if history.step:
+        run.note(f"The training of the {name} went on after step {history.step:,}.")
     total = recipe.epochs * steps_each
     left = range(history.step, history.step if _is_over(history, recipe) else total)
     order: list[Tensor] = []
@@ -154,6 +159,10 @@ def _end_epoch(
     """Writes down how an epoch went, and whether it is the best so far."""
     history.losses.append(history.running / steps)
     history.running = 0.0
+    if not math.isfinite(history.losses[-1]):
+        raise UserError(
+            f"the training of the {name} diverged: its loss is no number", "a lower learning_rate"
+        )
     epoch, measured = len(history.losses) - 1, {f"{name} loss": history.losses[-1]}
     if score is not None:
         with evaluating(net):
