@@ -96,14 +96,14 @@ def test_shares_of_words_add_up_to_the_answer(model: SentimentModel) -> None:
     chance = ask(model, text).probabilities["positive"]
     odds = np.log(chance / (1 - chance))
     assert sum(reason.effect for reason in reasons) == pytest.approx(abs(odds), abs=0.02)
-    assert {reason.value for reason in reasons} >= {"good", "bad", "film", "any review"}
+    assert {reason.value for reason in reasons} >= {"good", "bad", "film", "without its words"}
     assert [word for word, _ in model.words("Not a GOOD film")] == ["Not", "a", "GOOD", "film"]
 
 
 def test_what_makes_an_answer_doubtful_is_said(model: SentimentModel) -> None:
     for text in ("", "<br />", "!?", "東京"):
         answer = ask(model, text)
-        assert (answer.answer, answer.confidence) == ("mixed", None) or text == "!?"
+        assert (answer.answer, answer.confidence) == ("mixed", None)
         assert "no words" in answer.warnings[0]
     assert "only 1 of its 3 words" in ask(model, "good zebra xylophone").warnings[0]
     (said,) = ask(model, "good film " * 3000).warnings
@@ -133,7 +133,7 @@ def table(rows: list[tuple[str, str]]) -> Source:
 
 def test_own_tables(home: Path) -> None:
     made = [(text, "positive" if good else "NEG") for text, good in generate(100)]
-    data = load_reviews(table(made), "review", "sentiment")
+    data = load_reviews(table(made), "", "")
     assert len(data.train.texts) + len(data.test.texts) == 100
     assert data.train.positive.sum() + data.test.positive.sum() == 50
     with pytest.raises(FileError, match="'lukewarm' is neither positive nor negative"):
@@ -141,6 +141,9 @@ def test_own_tables(home: Path) -> None:
     with pytest.raises(FileError, match="1 different positive texts"):
         load_reviews(table([(t, s) for t, s in made if s == "NEG"] + [("x", "pos")]),
                      "review", "sentiment")  # fmt: skip
+    with pytest.raises(FileError, match="no words that are read"):
+        load_reviews(table([("".join(chr(0x4E00 + 97 * n + 13 * k) for k in range(12)), side)
+                            for n in range(40) for side in ("pos", "neg")]), "", "")  # fmt: skip
     with pytest.raises(KnobError, match="its own columns"):
         load_reviews(SAMPLE, "review", "")
 
@@ -162,6 +165,9 @@ def test_both_forms_of_imdb_give_the_same_halves(
     folder.mkdir(parents=True)
     if form == "archive":
         with tarfile.open(folder / "aclImdb_v1.tar.gz", "w:gz") as archive:
+            folder_ = tarfile.TarInfo("aclImdb/")
+            folder_.type = tarfile.DIRTYPE
+            archive.addfile(folder_)
             for (part, side, n), text in {**texts, ("train", "unsup", 1): "no"}.items():
                 member = tarfile.TarInfo(f"aclImdb/{part}/{side}/{n}_7.txt")
                 member.size = len(text.encode())

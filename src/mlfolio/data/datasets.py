@@ -214,7 +214,7 @@ DATASETS: dict[str, Dataset] = {
                     download_hash="md5:7c2ac02c03563afcf9b574c7e56c153a",
                 ),
             ),
-            instead=(  # Kaggle's form, its rows in the order of the halves
+            instead=(  # in the form of Kaggle's table, with an index of the halves
                 DataFile(
                     name="IMDB Dataset.csv.zip",
                     sha256="12f0f0911d4435babdafee9afd988dd1e764545c07727b16f4370b1f54b63a6f",
@@ -317,7 +317,8 @@ def place(name: str, quiet: bool = True) -> Path:
         with FileLock(record.folder / ".lock"):
             for file in record.missing:
                 _download(record, file, quiet)
-    for file in (*record.files, *record.instead):
+    is_whole = all((record.folder / file.name).is_file() for file in record.files)
+    for file in record.files if is_whole or not record.instead else record.instead:
         _verify(record, file)
     return record.folder
 

@@ -15,9 +15,19 @@ from mlfolio.data.tables import read_table
 
 TEXTS: Final = (
     "text", "message", "v2", "body", "sms", "content", "email", "utterance", "query", "question",
-    "sentence",
+    "sentence", "review",
 )  # fmt: skip
-LABELS: Final = ("intent", "label", "v1", "class", "category", "type", "target", "spam")
+LABELS: Final = (
+    "intent",
+    "label",
+    "v1",
+    "class",
+    "category",
+    "type",
+    "target",
+    "spam",
+    "sentiment",
+)
 
 
 class LabelledTexts(NamedTuple):

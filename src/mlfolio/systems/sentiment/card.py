@@ -14,8 +14,8 @@ CARD = Card(
     promises=(
         Promise(metric="accuracy", target=0.89),
         Promise(metric="log loss", direction="lower"),
-        Promise(metric="accuracy where sure"),
         Promise(metric="share that is sure"),
+        Promise(metric="accuracy where sure"),
     ),
     method=(
         "A bidirectional LSTM over word embeddings that are learned from nothing reads a review in "

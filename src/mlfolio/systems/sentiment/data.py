@@ -31,6 +31,7 @@ from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates, skeleton
 
 from .sample import generate
+from .words import words_of
 
 TEST: Final = 0.2  # of own texts
 FEWEST: Final = 20  # different texts of each kind
@@ -153,6 +154,10 @@ def _split(
                 f"{name} has {different} different {word} texts; at least {FEWEST} are needed",
                 "add some; near-duplicates count once",
             )
+    if sum(bool(words_of(text)) for text in texts) < len(texts) / 2:
+        raise FileError(
+            f"{name}: most texts have no words that are read", "letters a to z are; see the limits"
+        )
     everything = Reviews(tuple(texts), positive)
     train, test = holdout(groups, positive, TEST, seed=0)
     return ReviewSplit(source, name, licence, everything.take(train), everything.take(test), notes)
@@ -188,14 +193,12 @@ def _of_archive(path: Path) -> Iterator[tuple[str, str, str]]:
     texts: dict[tuple[str, int, str], str] = {}
     with tarfile.open(path) as archive:
         for member in archive:
-            _, *place_in, name = Path(member.name).parts
-            if (
-                len(place_in) == 2
-                and place_in[1] in SIDES
-                and (file := archive.extractfile(member))
-            ):
-                number = int(name.partition("_")[0])
-                texts[place_in[0], number, place_in[1]] = file.read().decode("utf-8")
+            place_in = Path(member.name).parts
+            if len(place_in) != 4 or place_in[2] not in SIDES:
+                continue
+            if file := archive.extractfile(member):
+                number = int(place_in[3].partition("_")[0])
+                texts[place_in[1], number, place_in[2]] = file.read().decode("utf-8")
     return ((part, side, text) for (part, _, side), text in sorted(texts.items()))
 
 

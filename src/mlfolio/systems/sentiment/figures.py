@@ -14,7 +14,7 @@ from sklearn.manifold import TSNE
 from mlfolio.core.run import Run
 
 from .behaviour import Behaviour
-from .data import Reviews, ReviewSplit
+from .data import Reviews
 from .model import SentimentModel
 from .words import words_of
 
@@ -23,19 +23,16 @@ LENGTHS = (0, 100, 200, 400, 100_000)  # words, for the slices
 SHOWN = 300  # characters of a review in the report
 
 
-def describe(data: ReviewSplit, run: Run) -> None:
-    """How many reviews there are, and how long they are."""
-    parts = {"train": data.train, "test": data.test}
-    rows = {
-        name: {
-            "reviews": len(part.texts),
-            "positive": int(part.positive.sum()),
-            "median words": int(np.median([len(words_of(text)) for text in part.texts[:5000]])),
-        }
-        for name, part in parts.items()
-        if part.texts
+def describe(train: Reviews, run: Run) -> None:
+    """How many reviews there are to learn from, and how long they are."""
+    lengths = [len(words_of(text)) for text in train.texts]
+    facts = {
+        "reviews": len(lengths),
+        "positive": int(train.positive.sum()),
+        "median words": int(np.median(lengths)),
+        "longest": max(lengths),
     }
-    run.table("Reviews", pd.DataFrame(rows).T)
+    run.table("Reviews to learn from", pd.DataFrame({"train": facts}).T)
 
 
 def word_map(model: SentimentModel, train: Reviews, run: Run) -> None:

@@ -20,7 +20,8 @@ from .net import ReviewNet
 from .words import UNKNOWN, Ids, to_batch
 
 FORGET = 0.1  # share of the words that training does not see
-BATCH = 64  # reviews of a step
+BATCH = 64  # reviews of a step, at most; of small sets fewer, for more steps
+STEPS = 50  # of an epoch, where there are so few reviews
 ANSWERED = 64  # reviews that are answered at once
 
 
@@ -64,7 +65,7 @@ def fit_net(
         return float(((log_odds(net, unseen.reviews, longest) > 0) == unseen.positive).mean())
 
     lengths = [len(review) for review in seen.reviews]
-    size = min(BATCH, len(lengths))
+    size = min(BATCH, max(8, len(lengths) // STEPS), len(lengths))
     history = train(net, bucketed(lengths, size, run.seed), loss, recipe, run, "net", score)
     odds = torch.from_numpy(log_odds(net, unseen.reviews, longest)).float()
     logits = torch.stack([torch.zeros_like(odds), odds], dim=1)

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-import numpy as np
 import torch
 from pydantic import Field
 from safetensors.torch import load_file, save_file
@@ -18,7 +17,7 @@ from mlfolio.parts.torch.threads import one_thread
 
 from .learning import log_odds
 from .net import ReviewNet
-from .words import MOST, UNKNOWN, Vocabulary, Word, ends_of, to_batch, words_of
+from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
 
 STEPS = 16  # of the path that shares are summed along
 KNOWN = 0.5  # share of a review's words that should have occurred in training
@@ -73,15 +72,11 @@ class SentimentModel:
 
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
         """Judges each review."""
-        read = [words_of(row.text) for row in inputs]
-        ids = [self.vocabulary.ids(ends_of(words)) for words in read]
-        with one_thread():
-            # One by one: the same review gets the same answer, whoever asks at the same time.
-            odds = [float(log_odds(self.net, [each], self.chunk)[0]) for each in ids]
-        return [self._answer(*each) for each in zip(read, ids, odds, strict=True)]
+        # One by one: the same review gets the same answer, whoever asks at the same time.
+        return [self._answer(words_of(row.text)) for row in inputs]
 
     def explain(self, inputs: Sequence[Review]) -> list[list[Reason]]:
-        """What each word adds to the log-odds of the answer, the strongest first."""
+        """What each of the first 400 words adds to the log-odds of the answer, strongest first."""
         return [self._reasons(row) for row in inputs]
 
     def words(self, text: str) -> list[tuple[str, float]]:
@@ -123,10 +118,11 @@ class SentimentModel:
         net.load_state_dict(load_file(folder / "net.safetensors"))
         return cls(net, vocabulary, facts["chunk"], facts["sure"])
 
-    def _answer(self, words: Sequence[Word], ids: np.ndarray, odds: float) -> SentimentAnswer:
-        chance = float(expit(odds))
+    def _answer(self, words: Sequence[Word]) -> SentimentAnswer:
+        ids = self.vocabulary.ids(ends_of(words))
+        chance = float(expit(self._log_odds(ids)))
         sure = max(chance, 1 - chance)
-        is_mixed = sure < self.sure or not words
+        is_mixed = sure < self.sure or not any(word.word[0].isalnum() for word in words)
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
         return SentimentAnswer(
             answer="mixed" if is_mixed else side,
@@ -135,45 +131,48 @@ class SentimentModel:
             warnings=_warnings(words, ids),
         )
 
+    def _log_odds(self, ids: Ids) -> float:
+        with one_thread():
+            return float(log_odds(self.net, [ids], self.chunk)[0])
+
     def _reasons(self, row: Review) -> list[Reason]:
-        words = ends_of(words_of(row.text))[:EXPLAINED]
+        words = ends_of(words_of(row.text))
+        sign = 1 if self._log_odds(self.vocabulary.ids(words)) >= 0 else -1
+        words = words[:EXPLAINED]
         effects, before = self._shares(words)
         shares: dict[str, float] = {}
         for each, effect in zip(words, effects, strict=True):
             shares[each.word] = shares.get(each.word, 0.0) + effect
-        sign = 1 if before + sum(effects) >= 0 else -1
         found = [
             Reason(feature="word", value=word, effect=round(sign * effect, 4))
             for word, effect in shares.items()
         ]
-        start = Reason(feature="before reading", value="any review", effect=round(sign * before, 4))
+        start = Reason(
+            feature="before reading", value="without its words", effect=round(sign * before, 4)
+        )
         return sorted([*found, start], key=lambda reason: -abs(reason.effect))
 
     def _shares(self, words: Sequence[Word]) -> tuple[list[float], float]:
         """What each word adds to the log-odds, and what they are without any."""
         if not words:
             return [], 0.0
-        batch = to_batch([self.vocabulary.ids(words)] * STEPS, self.chunk)
-        chunks = len(batch.lengths) // STEPS
-        whole = self.net.embedding(batch.tokens).detach()
+        one = to_batch([self.vocabulary.ids(words)], self.chunk)
+        many = to_batch([self.vocabulary.ids(words)] * STEPS, self.chunk)
+        whole = self.net.embedding(one.tokens).detach()  # (chunks, longest, width)
         # The middle of each step of the way from nothing to the review.
         way = (torch.arange(STEPS) + 0.5) / STEPS
         with one_thread():
-            embedded = (whole * way.repeat_interleave(chunks)[:, None, None]).requires_grad_()
-            (gradient,) = torch.autograd.grad(self.net.read(embedded, batch).sum(), embedded)
-            one = batch._replace(
-                tokens=batch.tokens[:chunks], lengths=batch.lengths[:chunks],
-                owner=batch.owner[:chunks], size=1,
-            )  # fmt: skip
+            embedded = (way[:, None, None, None] * whole).flatten(0, 1).requires_grad_()
+            (gradient,) = torch.autograd.grad(self.net.read(embedded, many).sum(), embedded)
             with torch.inference_mode():
-                nothing = float(self.net.read(torch.zeros_like(whole[:chunks]), one)[0])
-        slopes = gradient.view(STEPS, chunks, *whole.shape[1:]).mean(dim=0)
-        shares = (slopes * whole[:chunks]).sum(dim=2)
+                nothing = float(self.net.read(torch.zeros_like(whole), one)[0])
+        slopes = gradient.view(STEPS, *whole.shape).mean(dim=0)
+        shares = (slopes * whole).sum(dim=2)
         parts = [row[:length] for row, length in zip(shares, one.lengths.tolist(), strict=True)]
         return torch.cat(parts).tolist(), nothing
 
 
-def _warnings(words: Sequence[Word], ids: np.ndarray) -> list[str]:
+def _warnings(words: Sequence[Word], ids: Ids) -> list[str]:
     """What makes an answer less sure than its number says."""
     plain = [
         number for word, number in zip(ends_of(words), ids, strict=True) if word.word[0].isalnum()

@@ -31,7 +31,9 @@ class NbSvm:
         rows = counter.fit_transform(texts)
         sides = [np.asarray(rows[positive == side].sum(axis=0)).ravel() + 1 for side in (0, 1)]
         ratio = np.log(sides[1] / sides[1].sum()) - np.log(sides[0] / sides[0].sum())
-        linear = LogisticRegression(C=2.0, solver="liblinear", dual=True, max_iter=1000)
+        linear = LogisticRegression(
+            C=2.0, solver="liblinear", dual=True, max_iter=1000, random_state=0
+        )
         return cls(counter, ratio, linear.fit(_weighed(rows, ratio), positive))
 
     def chances(self, texts: Sequence[str]) -> NDArray[np.float64]:

@@ -67,7 +67,7 @@ class Sentiment(System):
 
     def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
         """Trains the net on nine tenths of the training part; the rest says when to stop."""
-        figures.describe(data, run)
+        figures.describe(data.train, run)
         train = data.train
         part, rest = holdout(pd.DataFrame({"text": train.texts}), train.positive, 0.1, run.seed)
         seen, unseen = train.take(part), train.take(rest)
@@ -123,10 +123,12 @@ class Sentiment(System):
                 "log loss", losses, LSTM, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol,
                 direction="lower", seed=run.seed,
             ),
-            share("accuracy where sure", sure, f"{protocol}; without those called mixed"),
             mean_score("share that is sure", {LSTM: sure}, LSTM, protocol=protocol),
         ]  # fmt: skip
-        if data.known.any():
+        if sure.any():
+            said = f"{protocol}; without those called mixed"
+            scores.append(share("accuracy where sure", sure, said))
+        if data.known.any() and not data.known.all():
             alone = f"{protocol}; without the {data.known.sum()} reviews that training has too"
             scores.append(share("accuracy on new reviews", ~data.known, alone))
         return Evaluation(scores=tuple(scores))
