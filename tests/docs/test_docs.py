@@ -14,12 +14,14 @@ from pathlib import Path
 
 import httpx
 import numpy as np
+import pandas as pd
 import pytest
 
 from mlfolio.core.catalog import SYSTEMS, get_system
 from mlfolio.systems.chatbot.desk import read_desk
 from mlfolio.systems.chatbot.stories import read_stories
 from mlfolio.systems.segments import data as shop
+from mlfolio.systems.sentiment import sample as films
 from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli, quick
 from tests.serve.conftest import free_port
@@ -140,6 +142,8 @@ def prepare(folder: Path) -> None:
         (folder / "folder" / str(label)).mkdir(parents=True, exist_ok=True)
         picture = Image.fromarray((pixels * 15.9).astype(np.uint8)).resize((28, 28))
         picture.save(folder / "folder" / str(label) / f"{number}.png")
+    reviews = pd.DataFrame({"text": [text for text, _ in films.generate(20)]})
+    reviews.to_csv(folder / "reviews.csv", index=False)
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
     (folder / "my_digits").symlink_to(folder / "folder")
