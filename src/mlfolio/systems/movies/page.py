@@ -29,8 +29,8 @@ def build(ask: Ask) -> None:
             disliked = _films("films you saw and did not like", titles, "disliked")
             genre = gr.Dropdown([ANY, *model.genres], value=ANY, label="genre", elem_id="genre")
             with gr.Row():
-                first = gr.Number(None, label="from year", precision=0, elem_id="year-from")
-                last = gr.Number(None, label="to year", precision=0, elem_id="year-to")
+                first = gr.Number(None, label="from year", elem_id="year-from")
+                last = gr.Number(None, label="to year", elem_id="year-to")
             fame = gr.Slider(
                 0, 1, 0.5, step=0.05, elem_id="popularity",
                 label="popularity: left what few have seen, right what most have",
