@@ -167,13 +167,14 @@ class Run:
         Returns:
             The name of that run; None if there is none.
         """
+        mine = _origin(self.folder)
         for folder in sorted(self.folder.parent.iterdir(), reverse=True):
             theirs = folder / CHECKPOINTS
             if not theirs.is_dir() or folder == self.folder:
                 continue
             try:
                 ended = status(folder) in ("failed", "interrupted")
-                if ended and _origin(folder) == _origin(self.folder):
+                if ended and _origin(folder) == mine:
                     theirs.rename(self.folder / CHECKPOINTS)
                     return folder.name
             except (FileError, OSError, ValueError):  # damaged, or another run took them first

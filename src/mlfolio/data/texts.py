@@ -18,16 +18,8 @@ TEXTS: Final = (
     "sentence", "review",
 )  # fmt: skip
 LABELS: Final = (
-    "intent",
-    "label",
-    "v1",
-    "class",
-    "category",
-    "type",
-    "target",
-    "spam",
-    "sentiment",
-)
+    "intent", "label", "v1", "class", "category", "type", "target", "spam", "sentiment",
+)  # fmt: skip
 
 
 class LabelledTexts(NamedTuple):

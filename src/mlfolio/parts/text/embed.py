@@ -27,6 +27,7 @@ from tokenizers import Tokenizer
 
 from mlfolio.core.errors import FileError, MissingExtraError
 from mlfolio.parts.text.vectors import Vectors
+from mlfolio.parts.torch.device import cpu_has_bf16
 from mlfolio.parts.torch.threads import one_thread
 
 BUNDLED = "all-MiniLM-L6-v2"
@@ -225,8 +226,7 @@ def _load_network(folder: Path) -> Any:
 
 
 def _dtype() -> torch.dtype:
-    native = getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)()
-    return torch.bfloat16 if native else torch.float32
+    return torch.bfloat16 if cpu_has_bf16() else torch.float32
 
 
 def _pools_first_token(folder: Path) -> bool:

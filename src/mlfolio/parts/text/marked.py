@@ -1,12 +1,41 @@
-"""A text with its words marked by what they speak for, as HTML."""
+"""A page's form with its text beside it, the words marked by what they speak for."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from typing import Any, Protocol, runtime_checkable
+
+from mlfolio.core.page import Ask
 
 STRONG = 1.5  # log-odds from which a mark is as dark as it gets
 MOST = 400  # words that are shown
+
+
+@runtime_checkable
+class Marks(Protocol):
+    """A model that knows the share of each word of a text in its answer."""
+
+    def words(self, text: str) -> list[tuple[str, float]]:
+        """Each word that is read, and its share in the log-odds."""
+        ...
+
+
+def marked_form(ask: Ask, legend: str) -> None:
+    """The usual form of a model with a field `text`, and beside the answer the words as read.
+
+    Args:
+        ask: Asks the model.
+        legend: What the colours speak for.
+    """
+
+    def beside(row: Mapping[str, Any]) -> str:
+        text = row.get("text")
+        if not isinstance(ask.model, Marks) or not isinstance(text, str):
+            return ""
+        return marked(ask.model.words(text), legend)
+
+    ask.form(beside)
 
 
 def marked(words: Sequence[tuple[str, float]], legend: str) -> str:

@@ -15,5 +15,10 @@ def autocast(device: torch.device) -> torch.autocast:
     if device.type == "cuda":
         native = torch.cuda.is_bf16_supported(including_emulation=False)
     else:
-        native = torch.cpu._is_avx512_bf16_supported()
+        native = cpu_has_bf16()
     return torch.autocast(device.type, torch.bfloat16, enabled=native)
+
+
+def cpu_has_bf16() -> bool:
+    """Whether the CPU multiplies bfloat16 natively."""
+    return bool(getattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)())

@@ -91,7 +91,7 @@ def train(
     name: str = "training",
     score: Callable[[], float] | None = None,
 ) -> History:
-    """Trains a net in place; at the end it has the weights of the epoch with the best score.
+    """Trains a net in place; which epoch's weights it has at the end, `patience` says.
 
     What a killed run of the same name has kept (see `Run.take_over`) is gone on with.
 

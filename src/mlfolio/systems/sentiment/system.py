@@ -34,7 +34,7 @@ from .learning import Examples, fit_net, log_odds
 from .model import SentimentModel
 from .nbsvm import NbSvm
 from .net import ReviewNet
-from .words import Vocabulary, ends_of, words_of
+from .words import Vocabulary
 
 LSTM, NB_SVM, TRIVIAL = "LSTM", "NB-SVM", "majority"
 SMALL = 5_000  # reviews below which one thread is as fast
@@ -97,7 +97,7 @@ class Sentiment(System):
         run.note(f"NB-SVM was fitted in {time.perf_counter() - started:.0f} s.")
 
         def read(texts: Sequence[str]) -> Floats:
-            ids = [model.vocabulary.ids(ends_of(words_of(text))) for text in texts]
+            ids = list(map(model.vocabulary.read, texts))
             return np.asarray(expit(log_odds(model.net, ids, model.chunk)))
 
         base = np.full(len(truth), data.train.positive.mean())
@@ -136,5 +136,4 @@ class Sentiment(System):
 
 def _read(reviews: Reviews, vocabulary: Vocabulary) -> Examples:
     """Reviews as numbers."""
-    ids = [vocabulary.ids(ends_of(words_of(text))) for text in reviews.texts]
-    return Examples(ids, reviews.positive)
+    return Examples(list(map(vocabulary.read, reviews.texts)), reviews.positive)

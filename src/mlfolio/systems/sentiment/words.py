@@ -66,6 +66,10 @@ class Vocabulary:
         """How many numbers there are, those of no words included."""
         return len(self.words) + 2
 
+    def read(self, text: str) -> Ids:
+        """The numbers of the words of a text that are read."""
+        return self.ids(ends_of(words_of(text)))
+
     def ids(self, words: Sequence[Word]) -> Ids:
         """The numbers of words, shape (words,)."""
         found = [self._ids.get(word.word, UNKNOWN) for word in words]
