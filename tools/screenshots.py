@@ -92,6 +92,12 @@ def recommend(page: Any) -> None:
     page.wait_for_selector("#films tbody tr")
 
 
+def forecast(page: Any) -> None:
+    """The first series, with its candles and its band."""
+    page.get_by_role("button", name="Forecast").click()
+    page.wait_for_selector("#chart img")
+
+
 def book(page: Any) -> None:
     """The beginning of a conversation at the hotel's desk, with what was understood."""
     for said in ("I need a double room from Friday", "three nights", "no, two nights"):
@@ -118,7 +124,8 @@ def ask(page: Any) -> None:
 
 SCENES: dict[str, Callable[[Any], None]] = {
     "home": home, "iris": predict, "titanic": predict, "house-prices": predict,
-    "movies": recommend, "segments": predict, "digits": digit, "chatbot": book, "documents": ask,
+    "movies": recommend, "segments": predict, "digits": digit, "stocks": forecast,
+    "chatbot": book, "documents": ask,
 }  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from mlfolio.systems.chatbot.desk import read_desk
 from mlfolio.systems.chatbot.stories import read_stories
 from mlfolio.systems.segments import data as shop
 from mlfolio.systems.sentiment import sample as films
+from mlfolio.systems.stocks import sample as prices
 from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli, quick
 from tests.serve.conftest import free_port
@@ -144,6 +145,7 @@ def prepare(folder: Path) -> None:
         picture.save(folder / "folder" / str(label) / f"{number}.png")
     reviews = pd.DataFrame({"text": [text for text, _ in films.generate(20)]})
     reviews.to_csv(folder / "reviews.csv", index=False)
+    prices.unforeseeable(600).frame.to_csv(folder / "prices.csv", index=False)
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
     (folder / "my_digits").symlink_to(folder / "folder")

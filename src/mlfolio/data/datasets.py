@@ -226,6 +226,18 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="stocks",
+            title="Daily prices of seven American stocks and the S&P 500 (Yahoo Finance)",
+            home="https://finance.yahoo.com",
+            licence="Yahoo's terms: personal use",
+            citation="Yahoo Finance, historical prices; measured on 2000-01-03 to 2020-05-22",
+            # Without hashes: Yahoo's files grow every day, and run's fingerprints tell them apart.
+            files=tuple(
+                DataFile(name=f"{ticker}.csv")
+                for ticker in ("AAPL", "IBM", "INTC", "JNJ", "JPM", "KO", "MSFT", "^GSPC")
+            ),
+        ),
+        Dataset(
             name="mnist",
             title="MNIST handwritten digits",
             home="http://yann.lecun.com/exdb/mnist/",

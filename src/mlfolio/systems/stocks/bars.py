@@ -1,0 +1,228 @@
+"""Daily prices as people have them: any CSV with Yahoo's columns, in order and made comparable."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.system import Finding
+from mlfolio.data.dates import read_dates, require_read
+from mlfolio.data.tables import require_columns
+
+Floats = NDArray[np.float64]
+
+PRICES = ("open", "high", "low", "close")
+ALIASES = {
+    "datetime": "date", "timestamp": "date", "vol.": "volume", "vol": "volume",
+    "adj close": "adjusted", "adj. close": "adjusted", "adj_close": "adjusted",
+    "adjclose": "adjusted", "adjusted close": "adjusted", "adjusted_close": "adjusted",
+}  # fmt: skip
+HIGHEST = 1e9  # of a price; of a volume its square
+LONG_GAP = 10  # days without prices that are told
+SPLITS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
+NEAR_SPLIT = 0.06  # in logarithms: the day's own move comes on top of the split
+THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d*)?"
+MISSING = ("", "null", "nan", "none", "n/a", "-", "–")
+
+
+@dataclass(frozen=True, eq=False)
+class Bars:
+    """A series of days. Prices are adjusted for splits and dividends where the file says how.
+
+    Attributes:
+        dates: Days, shape (days,), rising.
+        open: Prices, shape (days,), above nought, in the unit of the last day.
+        high: Likewise.
+        low: Likewise.
+        close: Likewise.
+        volume: Shape (days,); noughts where it is not known.
+    """
+
+    dates: NDArray[np.datetime64]
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+    volume: Floats
+
+    def __len__(self) -> int:
+        return len(self.dates)
+
+    def last(self, days: int) -> Bars:
+        """The last days."""
+        return self.take(slice(max(0, len(self) - days), None))
+
+    def take(self, days: slice) -> Bars:
+        """Some of the days."""
+        return Bars(*(getattr(self, field.name)[days] for field in fields(self)))
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The same as a table with Yahoo's columns."""
+        names = ("Date", *(name.title() for name in PRICES), "Volume")
+        values = (getattr(self, field.name) for field in fields(self))
+        return pd.DataFrame(dict(zip(names, values, strict=True)))
+
+
+def read_bars(table: pd.DataFrame, name: str) -> tuple[Bars, list[Finding]]:
+    """The days of a table, oldest first, and what was noticed.
+
+    Where there is an adjusted close, all prices are multiplied by what makes it of the close, so
+    that returns are those of an owner, and then by one number that makes the last close what it is.
+
+    Args:
+        table: Columns Date, Open, High, Low, Close, perhaps Adj Close and Volume, in any order.
+        name: What to call it in errors.
+
+    Raises:
+        FileError: Columns are missing, or a cell is not what its column says.
+    """
+    table = table.rename(columns=lambda column: _plain(str(column)))
+    table = table.loc[:, ~table.columns.duplicated()]
+    require_columns(table, ["date", *PRICES], name)
+    notes: list[Finding] = []
+    known = [column for column in (*PRICES, "adjusted", "volume") if column in table]
+    rows = pd.DataFrame({column: _numbers(table[column], name) for column in known})
+    rows["date"] = read_dates(table["date"], name).dt.normalize()
+    rows = _in_order(rows, name, notes)
+    _require_possible(rows, name)
+    if "volume" not in rows:
+        notes.append(_note("volume", f"{name} has no column of volumes", "the model sees noughts"))
+        rows["volume"] = 0.0
+    notes += _find_gaps(rows["date"], name)
+    factor = np.ones(len(rows))
+    if "adjusted" in rows:
+        factor = (rows["adjusted"] / rows["close"]).to_numpy()
+        factor = factor / factor[-1]
+    adjusted = {column: rows[column].to_numpy() * factor for column in PRICES}
+    days = rows["date"].to_numpy().astype("datetime64[D]")
+    bars = Bars(days, **adjusted, volume=rows["volume"].fillna(0.0).to_numpy())
+    plain = replace(bars, **{column: rows[column].to_numpy() for column in PRICES})
+    return bars, [*notes, *_tell_splits(find_splits(plain), find_splits(bars), name)]
+
+
+def find_splits(bars: Bars) -> dict[str, str]:
+    """Days on which a price jumped by what looks like a split, with its ratio.
+
+    After a split the day opens near the new price already, and by a ratio that is usual.
+    """
+    before = bars.close[:-1]
+    opened, closed = np.log(bars.open[1:] / before), np.log(bars.close[1:] / before)
+    least = np.log(SPLITS[0]) - NEAR_SPLIT
+    found = {}
+    for day in np.flatnonzero((np.abs(opened) > least) & (np.abs(closed) > least)):
+        jumps = np.abs([opened[day], closed[day]])
+        off = {ratio: float(np.abs(jumps - np.log(ratio)).max()) for ratio in SPLITS}
+        ratio = min(off, key=lambda each: off[each])
+        if off[ratio] < NEAR_SPLIT:
+            side = f"{ratio:g} for 1" if closed[day] < 0 else f"1 for {ratio:g}"
+            found[str(bars.dates[day + 1])] = side
+    return found
+
+
+def _tell_splits(plain: dict[str, str], adjusted: dict[str, str], name: str) -> list[Finding]:
+    """Splits that Adj Close makes good, and jumps that are left."""
+
+    def listed(splits: dict[str, str]) -> str:
+        return ", ".join(f"{day} ({ratio})" for day, ratio in list(splits.items())[:5])
+
+    found = []
+    if made_good := {day: ratio for day, ratio in plain.items() if day not in adjusted}:
+        message = f"{name}: Close jumps as by a split, Adj Close does not: {listed(made_good)}"
+        found.append(_note("split", message, "returns are those of Adj Close"))
+    if adjusted:
+        message = (
+            f"{name}: a jump that looks like a split that prices are not adjusted for: "
+            f"{listed(adjusted)}"
+        )
+        fix = "if it was no crash, bring a column Adj Close, or divide the prices before it"
+        found.append(Finding(level="warning", check="split", message=message, fix=fix))
+    return found
+
+
+def _plain(column: str) -> str:
+    """`Adj Close`, `adj_close` and `adjusted` are the same column."""
+    lower = column.strip().lower()
+    return ALIASES.get(lower, lower)
+
+
+def _numbers(column: pd.Series, name: str) -> pd.Series:
+    """Numbers, also with separators of thousands; missing where Yahoo writes `null` or a dash."""
+    if pd.api.types.is_numeric_dtype(column):
+        return column.astype(float)
+    texts = column.astype("string").str.strip().str.removeprefix("$")
+    texts = texts.mask(texts.str.lower().isin(MISSING))
+    thousands = texts.str.fullmatch(THOUSANDS).fillna(False)
+    plain = texts.mask(thousands, texts.str.replace(",", ""))
+    read = pd.to_numeric(plain, errors="coerce")
+    require_read(texts, read, name, "a number: 1234.5")
+    return read.astype(float)
+
+
+def _in_order(rows: pd.DataFrame, name: str, notes: list[Finding]) -> pd.DataFrame:
+    """Complete rows, oldest first, a day once."""
+    whole = rows[[column for column in rows if column != "volume"]].notna().all(axis=1)
+    if lost := int((~whole).sum()):
+        notes.append(_note("rows left out", f"{name}: {lost:,} rows without a date or a price"))
+    rows = rows[whole]
+    if rows.empty:
+        raise FileError(f"{name} has no row with a date and all prices", "see that it is not empty")
+    if not rows["date"].is_monotonic_increasing:
+        notes.append(_note("order", f"{name}: its rows are not oldest first and were put in order"))
+        rows = rows.sort_values("date", kind="stable")
+    twice = rows["date"].duplicated(keep="last")
+    if twice.any():
+        message = f"{name}: {twice.sum():,} dates more than once, {_first(rows, twice)} first"
+        notes.append(_note("copies", message, "the last row of each counts"))
+    return rows[~twice]
+
+
+def _require_possible(rows: pd.DataFrame, name: str) -> None:
+    """Refuses prices that none can be, with the row's date."""
+    prices = rows[[column for column in (*PRICES, "adjusted") if column in rows]]
+    wrong = {
+        "prices are above nought": (prices <= 0).any(axis=1),
+        f"prices are below {HIGHEST:,.0f}": (prices >= HIGHEST).any(axis=1),
+        "low is not above high": rows["low"] > rows["high"] * (1 + 1e-6),
+    }
+    if "volume" in rows:
+        wrong["volumes are not below nought"] = rows["volume"] < 0
+        wrong["volumes are finite"] = rows["volume"] > HIGHEST**2
+    for rule, where in wrong.items():
+        if where.any():
+            raise FileError(
+                f"{name}, {_first(rows, where)}: {rule}", f"see to {where.sum():,} such rows"
+            )
+
+
+def _find_gaps(dates: pd.Series, name: str) -> list[Finding]:
+    """Long stretches without prices: what is on both sides of one counts as a day apart."""
+    days = dates.diff().dt.days.to_numpy()
+    long = np.flatnonzero(np.nan_to_num(days) > LONG_GAP)
+    if not len(long):
+        return []
+    at = max(long, key=lambda place: days[place])
+    message = (
+        f"{name}: {len(long)} gaps of more than {LONG_GAP} days, the longest of {days[at]:.0f} "
+        f"before {dates.iloc[at].date()}"
+    )
+    return [Finding(level="warning", check="gaps", message=message, fix="bring the days between")]
+
+
+def _first(rows: pd.DataFrame, where: pd.Series) -> str:
+    """The date of the first such row."""
+    return str(rows.loc[where, "date"].iloc[0].date())
+
+
+def _note(check: str, message: str, fix: str = "") -> Finding:
+    return Finding(level="note", check=check, message=message, fix=fix)
+
+
+def messages(findings: Sequence[Finding]) -> list[str]:
+    """Findings as sentences, for who asks about a series."""
+    return [found.message + (f"; {found.fix}" if found.fix else "") for found in findings]
