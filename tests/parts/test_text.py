@@ -96,6 +96,15 @@ def test_near_duplicates_differ_in_numbers_addresses_and_signs() -> None:
     assert near_duplicates([]).tolist() == []
 
 
+def test_addresses_are_one_word_however_long_they_are() -> None:
+    assert skeleton("Mail me@x.org, or see (www.x.org/a?b=1) or @you") == (
+        "mail url or see url or you"
+    )
+    assert skeleton("a@.b @a.b a@b. a@b.c") == "a b a b a b url"
+    assert skeleton("@" * 20_000) == ""  # took hours
+    assert skeleton(".@" * 10_000) == "url"
+
+
 def test_near_duplicates_are_found_by_similarity_and_joined_by_a_third() -> None:
     words = [f"word{chr(97 + i)}" for i in range(20)]
     texts = [" ".join(words[i : i + 16]) for i in (0, 2, 4)] + ["something else altogether here"]

@@ -24,15 +24,28 @@ LONGEST: Final = 20_000  # characters of a text that are compared
 BITS: Final = 20  # of a shingle's hash
 BANDS, BAND_ROWS = 24, 3  # three hashes of 20 bits are one number of 60
 PAIRS: Final = 20_000  # that are compared at once, to bound the memory
-_ADDRESS = re.compile(r"https?://\S+|www\.\S+|\S+@\S+\.\S+")
+_TOKEN = re.compile(r"\S+")
+_LINK = re.compile(r"https?://.+|www\..+")
 _NUMBER = re.compile(r"\d(?:[\d .,:/-]*\d)?")
 
 
 def skeleton(text: str) -> str:
     """A text without what templates fill in: small letters, `0` for numbers, no punctuation."""
     plain = unicodedata.normalize("NFKC", text[:LONGEST]).lower()
-    plain = _NUMBER.sub(" 0 ", _ADDRESS.sub(" url ", plain))
+    plain = _NUMBER.sub(" 0 ", _TOKEN.sub(_without_address, plain))
     return " ".join(re.sub(r"[\W_]+", " ", plain).split())
+
+
+def _without_address(token: re.Match[str]) -> str:
+    """What has no blanks in it, `url` for an address of a page or of a person.
+
+    One pattern for all of it would take the cube of a long token's length.
+    """
+    word = token[0]
+    at = word.find("@", 1)
+    if at > 0 and word.rfind(".", at + 2, len(word) - 1) > 0:
+        return " url "
+    return _LINK.sub(" url ", word)
 
 
 def near_duplicates(
