@@ -149,6 +149,7 @@ def prepare(folder: Path) -> None:
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
     (folder / "my_digits").symlink_to(folder / "folder")
+    (folder / "my_pictures").symlink_to(folder / "folder")
     (folder / "my-folder").symlink_to(folder / "papers")
 
 

@@ -22,6 +22,7 @@ SYSTEMS: dict[str, str] = {
     "segments": "mlfolio.systems.segments:Segments",
     "digits": "mlfolio.systems.digits:Digits",
     "sentiment": "mlfolio.systems.sentiment:Sentiment",
+    "pictures": "mlfolio.systems.pictures:PictureSystem",
     "stocks": "mlfolio.systems.stocks:Stocks",
     "chatbot": "mlfolio.systems.chatbot:Chatbot",
     "documents": "mlfolio.systems.documents:Documents",

@@ -226,6 +226,49 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="cats-vs-dogs",
+            title="Dogs vs. Cats",
+            home="https://www.kaggle.com/c/dogs-vs-cats",
+            licence="Kaggle competition rules",
+            citation="Elson et al. (2007), Asirra: a CAPTCHA that exploits interest-aligned manual "
+            "image categorization",
+            files=(DataFile(name="train.zip"),),
+            instead=(  # a part of it: 3,000 pictures to learn from and 1,000 to test, made smaller
+                DataFile(
+                    name="train.parquet",
+                    sha256="0543ca716987070b8a9892a5d5214964091d3c8e3609db1ca4dcfed4773586e7",
+                ),
+                DataFile(
+                    name="test.parquet",
+                    sha256="1650cc20d4f06ab487836282a27e422e71753a5c0151bfff02da81a32c9e9cbf",
+                ),
+            ),
+        ),
+        Dataset(
+            name="cifar-10",
+            title="CIFAR-10",
+            home="https://www.cs.toronto.edu/~kriz/cifar.html",
+            licence="not stated",
+            citation="Krizhevsky (2009), Learning multiple layers of features from tiny images",
+            files=(
+                DataFile(
+                    name="cifar-10-binary.tar.gz",
+                    url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+                    download_hash="md5:c32a1d4ab5d03f1284b67883e8d87530",
+                ),
+            ),
+            instead=(  # a copy whose pictures were compressed as JPEGs
+                DataFile(
+                    name="train.parquet",
+                    sha256="d0b7296d61b45e1d2d1267653558d404aaf352dcc59972dc2c10548a732895d9",
+                ),
+                DataFile(
+                    name="test.parquet",
+                    sha256="c07b2bf5e7ab5624612ef7e9b6d0842fb2b9e03502dc070ec328847a0af8d6dc",
+                ),
+            ),
+        ),
+        Dataset(
             name="stocks",
             title="Daily prices of seven American stocks and the S&P 500 (Yahoo Finance)",
             home="https://finance.yahoo.com",

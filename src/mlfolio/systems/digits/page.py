@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from typing import Any
 
 import gradio as gr
@@ -13,6 +12,7 @@ from scipy import ndimage
 
 from mlfolio.core.model import Model
 from mlfolio.core.page import Ask
+from mlfolio.parts.vision.reading import write_png
 from mlfolio.report.words import png_url
 
 from .data import to_bytes
@@ -119,7 +119,5 @@ def _overlaid(grey: Grey, found: Normalised, model: DigitsModel) -> str:
         (round(taken.left - placed.left * across), round(taken.top - placed.top * down)),
     )
     share = np.clip(np.asarray(heat), 0, 1)[..., None]
-    buffer = io.BytesIO()
     mixed = grey[..., None] * (1 - share) + share * np.array(ORANGE)
-    Image.fromarray(to_bytes(mixed)).save(buffer, "PNG")
-    return png_url(buffer.getvalue())
+    return png_url(write_png(to_bytes(mixed)))

@@ -25,13 +25,14 @@ from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe, shuffled, train
+from mlfolio.parts.vision.augment import Warp
 
 from . import figures
 from .card import CARD
 from .data import DigitSplit, Pictures, load_digits
 from .model import DigitsModel, pick_examples
 from .nets import SIDE, DigitNet, cnn, dense
-from .training import SMALL, Warp, calibrate, logits_of, loss_of, make_net, plan
+from .training import SMALL, calibrate, logits_of, loss_of, make_net, plan
 
 CNN, DENSE, LINEAR = "convolutional net", "dense net", "logistic regression"
 TRIVIAL = "majority digit"

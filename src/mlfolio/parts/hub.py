@@ -1,0 +1,74 @@
+"""Models by name: a folder, or what the Hugging Face hub has."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mlfolio.core.errors import FileError
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def find_model(name: str, fetch: bool, what: str, otherwise: str) -> Path:
+    """Where the files of a model lie.
+
+    Args:
+        name: A folder, or a model's name on the hub.
+        fetch: Whether it may be downloaded; else it has to be on this machine.
+        what: What it is called in an error.
+        otherwise: What can be used instead.
+
+    Raises:
+        FileError: It is neither here nor to be had.
+    """
+    path = Path(name).expanduser()
+    if path.is_dir():
+        return path.resolve()
+    from huggingface_hub import snapshot_download
+
+    try:
+        files = ["*.json", "model.safetensors"]  # nothing that could hold code
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=not fetch))
+    except Exception as error:  # the hub's errors have no common base: offline, no such name...
+        place = "to be had from the hub" if fetch else "in the cache of the hub"
+        raise FileError(
+            f"no {what} {name!r}: neither a folder nor {place} ({type(error).__name__})",
+            f"{otherwise}, or the path of a folder"
+            + ("" if fetch else f"; a run with this {what} downloads it"),
+        ) from None
+
+
+def load_pretrained(folder: Path, what: str) -> nn.Module:
+    """The net in a folder, as the transformers library reads it; no code is run from there.
+
+    Args:
+        folder: With `config.json` and `model.safetensors`.
+        what: What it is called in an error.
+
+    Raises:
+        FileError: It holds none.
+    """
+    from transformers import AutoModel
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    try:
+        net: nn.Module = AutoModel.from_pretrained(
+            folder, use_safetensors=True, trust_remote_code=False
+        )
+    except Exception as error:  # transformers' own have no common base
+        raise FileError(
+            f"{folder} holds no {what} that can be used ({type(error).__name__}: {error!s:.200})",
+            "it needs config.json and model.safetensors as the hub has them",
+        ) from None
+    return net
+
+
+def untrained(config: dict[str, Any]) -> nn.Module:
+    """A net of the transformers library, from its configuration alone."""
+    from transformers import AutoConfig, AutoModel
+
+    net: nn.Module = AutoModel.from_config(AutoConfig.for_model(**config), trust_remote_code=False)
+    return net

@@ -1,0 +1,1 @@
+"""Pictures: reading them, altering them, nets that look at them."""

@@ -1,0 +1,297 @@
+"""Nets that look at pictures: a backbone that sees, and a head that tells classes apart.
+
+A backbone maps pictures `(n, 3, side, side)` in [0, 1] of any side to a map `(n, width, rows,
+columns)` of what is where. There are two kinds: a small one of our own, whose weights come with the
+package, and whatever the `transformers` library reads (ResNet, EfficientNet, MobileNet, ViT, ...).
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from mlfolio.core.errors import FileError
+from mlfolio.parts.hub import find_model, load_pretrained, untrained
+from mlfolio.parts.torch.training import evaluating
+
+from .pictures import Pixels
+
+SMALL: Final = "small"  # the name of our own
+SCRATCH: Final = "scratch"  # the same net, untrained
+WEIGHTS: Final = Path(__file__).with_name("small.safetensors")
+STEM: Final = 24  # channels of the first layer; the last has eight times as many
+IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+AT_ONCE: Final = 64 * 96**2  # pixels that are looked at together
+
+
+class Backbone(nn.Module):
+    """What sees. Its colours are standardised inside, so an exported graph needs nothing else.
+
+    Args:
+        body: Maps standardised pictures to the map.
+        width: Channels of the map.
+        facts: From which `make_backbone` makes the same net, untrained; JSON.
+        mean: Of each colour, in [0, 1].
+        std: Likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, body: nn.Module, width: int, facts: dict[str, Any],
+        mean: tuple[float, ...] = IMAGENET[0], std: tuple[float, ...] = IMAGENET[1],
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.body = body
+        self.width = width
+        self.facts = facts
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What is where, shape (n, width, rows, columns)."""
+        seen: Tensor = self.body((pictures - self.mean) / self.std)
+        return seen
+
+
+class PictureNet(nn.Module):
+    """A backbone, the mean over all places, and one linear layer.
+
+    Args:
+        backbone: What sees.
+        classes: How many classes are told apart.
+        seed: Draws the weights of the head.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, backbone: Backbone, classes: int, seed: int = 0) -> None:
+        super().__init__()
+        self.backbone = backbone
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.head = nn.Linear(backbone.width, classes)
+        self.register_buffer("temperature", torch.tensor(1.0))
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """Calibrated logits `(n, classes)` of pictures `(n, 3, side, side)` in [0, 1]."""
+        return self.judge(self.backbone(pictures).mean(dim=(2, 3)))
+
+    def judge(self, features: Tensor) -> Tensor:
+        """The logits of what the backbone saw on the whole, shape (n, width)."""
+        logits: Tensor = self.head(features)
+        return logits.float() / self.temperature
+
+
+def get_backbone(name: str, seed: int, fetch: bool = False) -> Backbone:
+    """A backbone, its weights learned from other pictures unless it is `scratch`.
+
+    Args:
+        name: `small`, `scratch`, a folder (of a transformers model, or of a stored model of the
+            system `pictures`), or a model's name on the Hugging Face hub.
+        seed: Draws the weights of `scratch`.
+        fetch: Whether it may be downloaded from the hub.
+
+    Raises:
+        FileError: There is no such backbone here.
+    """
+    if name in (SMALL, SCRATCH):
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            net = make_backbone({"kind": SMALL, "stem": STEM})
+        if name == SMALL:
+            _fill(net, WEIGHTS)
+        return net
+    folder = find_model(name, fetch, "backbone", f"use {SMALL!r}, which comes with the package")
+    own = folder / "model" if (folder / "model").is_dir() else folder  # of a run
+    if (own / "model.json").is_file():
+        net = make_backbone(_json(own / "model.json").get("backbone", {}))
+        _fill(net, own / "net.safetensors")
+        return net
+    return _pretrained(folder)
+
+
+def small_net() -> PictureNet:
+    """The net that the small backbone was taken from, with its head for CIFAR-10's ten classes."""
+    net = PictureNet(make_backbone({"kind": SMALL, "stem": STEM}), 10)
+    net.load_state_dict(load_file(WEIGHTS))
+    return net
+
+
+def make_backbone(facts: dict[str, Any]) -> Backbone:
+    """An untrained backbone.
+
+    Args:
+        facts: Of the one that it is to be like.
+
+    Raises:
+        FileError: They are those of no backbone.
+    """
+    match facts:
+        case {"kind": "small", "stem": int(stem)}:
+            net = Backbone(_small(stem), 8 * stem, facts)
+        case {"kind": "transformers", "config": dict(config), "mean": list(mean), "std": list(std)}:
+            body = Transformers(untrained(config))
+            net = Backbone(body, body.width, facts, tuple(mean), tuple(std))
+        case _:
+            raise FileError(f"{facts!r:.200} is no backbone", "train the model anew")
+    # Channels last is the layout in which CPUs convolve fastest.
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _small(stem: int) -> nn.Sequential:
+    """ResNet-9 after David Page (2018, How to train your ResNet), narrower; an eighth a side."""
+    return nn.Sequential(
+        convolution(3, stem),
+        convolution(stem, 2 * stem, pool=True),
+        Residual(2 * stem),
+        convolution(2 * stem, 4 * stem, pool=True),
+        convolution(4 * stem, 8 * stem, pool=True),
+        Residual(8 * stem),
+    )
+
+
+def convolution(channels: int, out: int, pool: bool = False) -> nn.Sequential:
+    """Convolution, optional 2x2 max-pool, BatchNorm, ReLU.
+
+    Pooling comes first: it commutes with the ReLU and leaves BatchNorm a quarter of the pixels.
+    """
+    layers: list[nn.Module] = [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
+    if pool:
+        layers.append(nn.MaxPool2d(2))
+    return nn.Sequential(*layers, nn.BatchNorm2d(out), nn.ReLU())
+
+
+class Residual(nn.Module):
+    """Two convolutions whose outcome is added to what came in (He et al., 2016)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.body = nn.Sequential(convolution(channels, channels), convolution(channels, channels))
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """The same shape as came in."""
+        out: Tensor = seen + self.body(seen)
+        return out
+
+
+class Transformers(nn.Module):
+    """A vision model of the transformers library, its last layer laid out as a map."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+        self.config: Any = model.config
+        with evaluating(self):
+            self.width = int(self(torch.zeros(1, 3, *self._smallest()))[0].shape[0])
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        """What is where; of a ViT the tokens of the picture's patches."""
+        seen: Tensor = self.model(pixel_values=pictures).last_hidden_state
+        if seen.ndim == 4:
+            return seen
+        patch = int(self.config.patch_size)
+        rows, columns = pictures.shape[2] // patch, pictures.shape[3] // patch
+        tokens = seen[:, seen.shape[1] - rows * columns :]  # before them: what stands for no patch
+        return tokens.transpose(1, 2).reshape(len(seen), -1, rows, columns)
+
+    def _smallest(self) -> tuple[int, int]:
+        side = getattr(self.config, "image_size", 64)
+        return (side, side) if isinstance(side, int) else (side[0], side[1])
+
+
+def _pretrained(folder: Path) -> Backbone:
+    """The model in a folder, as the transformers library reads it; no code is run from there."""
+    model: Any = load_pretrained(folder, "backbone")
+    try:
+        body = Transformers(model)
+    except Exception as error:  # whatever a model that takes no pictures says to one
+        raise FileError(
+            f"{folder} holds no backbone that can be used ({type(error).__name__}: {error!s:.200})",
+            "a model that looks at pictures: ResNet, EfficientNet, MobileNet, ViT, ...",
+        ) from None
+    colours = _json(folder / "preprocessor_config.json")
+    mean = tuple(colours.get("image_mean", IMAGENET[0]))
+    std = tuple(colours.get("image_std", IMAGENET[1]))
+    facts = {"kind": "transformers", "config": model.config.to_dict(), "mean": mean, "std": std}
+    net = Backbone(body, body.width, json.loads(json.dumps(facts, default=str)), mean, std)
+    return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _fill(net: Backbone, path: Path) -> None:
+    """Puts stored weights into a backbone; they may be those of a whole net, and halved."""
+    try:
+        stored = {
+            name.removeprefix("backbone."): weights.float()
+            if weights.is_floating_point()
+            else weights
+            for name, weights in load_file(path).items()
+            if name.startswith("backbone.")
+        }
+        net.load_state_dict(stored)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise FileError(f"{path} holds other weights: {error!s:.200}", "train it anew") from None
+
+
+def to_tensor(pictures: Pixels, device: torch.device) -> Tensor:
+    """Pictures as nets want them: `(n, 3, side, side)` in [0, 1]."""
+    numbers = torch.from_numpy(pictures).to(device).permute(0, 3, 1, 2)
+    return numbers.float().div_(255)  # laid out channels last already
+
+
+def features_of(backbone: Backbone, pictures: Pixels) -> NDArray[np.float32]:
+    """The mean over all places of what a backbone sees, shape (n, width)."""
+    found = np.zeros((len(pictures), backbone.width), np.float32)
+    size = max(1, AT_ONCE // pictures.shape[1] ** 2)
+    with evaluating(backbone):
+        for at in range(0, len(pictures), size):
+            seen = backbone(to_tensor(pictures[at : at + size], backbone.mean.device))
+            found[at : at + size] = seen.mean(dim=(2, 3)).float().cpu().numpy()
+    return found
+
+
+def logits_of(net: PictureNet, pictures: Pixels) -> Tensor:
+    """Calibrated logits of pictures, shape (n, classes)."""
+    features = torch.from_numpy(features_of(net.backbone, pictures))
+    with evaluating(net):
+        return net.judge(features.to(net.temperature.device)).cpu()
+
+
+def grad_cam(net: PictureNet, pictures: Pixels, classes: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Where each picture speaks for a class, shape (n, rows, columns), in [0, 1].
+
+    Grad-CAM (Selvaraju et al., 2017), equations 1 and 2: channels of the map weighed by the mean
+    gradient of the class's logit, what speaks against it cut off.
+
+    Args:
+        net: In evaluation mode.
+        pictures: Shape (n, side, side, 3).
+        classes: Number of each one's class, shape (n,).
+    """
+    seen = net.backbone(to_tensor(pictures, net.temperature.device)).detach().requires_grad_()
+    chosen = (
+        net.judge(seen.mean(dim=(2, 3)))
+        .gather(1, torch.from_numpy(classes).to(seen.device)[:, None])
+        .sum()
+    )
+    (gradient,) = torch.autograd.grad(chosen, seen)
+    shares = (gradient.mean(dim=(2, 3), keepdim=True) * seen).sum(dim=1).relu().detach()
+    top = shares.flatten(1).amax(dim=1).clamp_min(1e-9)
+    return np.asarray((shares / top[:, None, None]).cpu().numpy(), np.float32)

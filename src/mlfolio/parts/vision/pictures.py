@@ -1,0 +1,106 @@
+"""Pictures with their classes, and which of them are the same picture."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Self
+
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from numpy.typing import NDArray
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from mlfolio.data.splits import holdout
+
+THUMB: Final = 8  # pixels a side in which pictures are compared
+SAME: Final = 0.985  # correlation of two thumbnails from which they are one picture
+BLOCK: Final = 2048  # pictures that are compared with all others at once
+
+Pixels = NDArray[np.uint8]  # (n, side, side, 3)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Pictures and their classes.
+
+    Attributes:
+        pixels: Squashed to squares, shape (n, side, side, 3).
+        classes: Number of each one's class, shape (n,).
+        files: What each is called.
+        groups: Equal numbers for what is the same picture, or nearly, shape (n,).
+    """
+
+    pixels: Pixels
+    classes: NDArray[np.int64]
+    files: tuple[str, ...]
+    groups: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, pixels: Pixels, classes: NDArray[np.int64], files: Sequence[str]) -> Self:
+        """Each of them a group of its own, until they are compared (see `grouped`)."""
+        return cls(pixels, classes, tuple(files), np.arange(len(classes)))
+
+    def __len__(self) -> int:
+        return len(self.classes)
+
+    def take(self, rows: NDArray[np.int64]) -> Pictures:
+        """Some of them, by their places."""
+        files = tuple(self.files[row] for row in rows)
+        return Pictures(self.pixels[rows], self.classes[rows], files, self.groups[rows])
+
+    def split(self, share: float, seed: int) -> tuple[Pictures, Pictures]:
+        """Two parts, stratified, near-duplicates on one side; the second has the share."""
+        groups = pd.DataFrame({"group": self.groups})
+        part, rest = holdout(groups, self.classes, share, seed)
+        return self.take(part), self.take(rest)
+
+
+def grouped(parts: Sequence[Pictures]) -> list[Pictures]:
+    """The same, near-duplicates known, across parts too."""
+    groups = near_duplicates(np.concatenate([part.pixels for part in parts]))
+    ends = np.cumsum([len(part) for part in parts])[:-1]
+    pairs = zip(parts, np.split(groups, ends), strict=True)
+    return [replace(part, groups=found) for part, found in pairs]
+
+
+def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:
+    """Which pictures are the same but for size, compression or a mirror: equal numbers, (n,).
+
+    They are compared as thumbnails, by correlation; what has one colour is the same as what has
+    that hue alone.
+    """
+    if not len(pixels):
+        return np.zeros(0, dtype=np.int64)
+    thumbs = torch.cat(
+        [_thumbs(part) for part in np.array_split(pixels, -(-len(pixels) // 512))]
+    )  # (n, 3, 8, 8)
+    plain, turned = _unit(thumbs), _unit(thumbs.flip(3))
+    links: list[NDArray[np.int64]] = []
+    for start in range(0, len(plain), BLOCK):
+        some = plain[start : start + BLOCK]
+        for others in (plain, turned):
+            found = (some @ others[start:].T > SAME).nonzero().numpy() + start
+            links.append(found[found[:, 0] < found[:, 1]])
+    first, second = np.concatenate(links).T
+    n = len(pixels)
+    _, groups = connected_components(coo_matrix((np.ones(len(first)), (first, second)), (n, n)))
+    return np.asarray(groups, dtype=np.int64)
+
+
+def _thumbs(pixels: Pixels) -> torch.Tensor:
+    numbers = torch.from_numpy(pixels).permute(0, 3, 1, 2).float()
+    return F.interpolate(numbers, size=(THUMB, THUMB), mode="area")
+
+
+def _unit(thumbs: torch.Tensor) -> torch.Tensor:
+    """Vectors whose products are correlations, shape (n, 192)."""
+    flat = thumbs.flatten(1)
+    spread = flat - flat.mean(dim=1, keepdim=True)
+    # Of one colour: nothing to correlate, so the colour itself is compared.
+    blank = spread.norm(dim=1) < 1
+    spread[blank] = flat[blank]
+    return F.normalize(spread, dim=1)

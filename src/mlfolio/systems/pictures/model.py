@@ -1,0 +1,186 @@
+"""The stored model of pictures: the net, its classes, and what is strange to it."""
+
+from __future__ import annotations
+
+import base64
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, ClassVar, Final, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
+from safetensors.torch import load_file, save_file
+
+from mlfolio.core.model import Input, Output
+from mlfolio.core.run import read_json, write_json
+from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam, make_backbone
+from mlfolio.parts.vision.reading import FORMS, Rgb, read_rgb, squash, write_png
+
+from .data import LONGEST, NONE
+from .strange import Strangeness
+
+FLAT: Final = 2.0  # standard deviation of all pixels below which there is nothing to see
+FACTS: Final = ("names", "side", "backbone", "limit")
+
+
+def read_picture(value: object) -> Rgb:
+    """A picture in any of the forms that people send; the longer side has 640 pixels at most."""
+    return read_rgb(value, LONGEST)
+
+
+def write_picture(picture: Rgb) -> str:
+    """The same as PNG in base64."""
+    return base64.b64encode(write_png(picture)).decode("ascii")
+
+
+class Picture(Input):
+    """A picture of one thing."""
+
+    image: Annotated[
+        Rgb,
+        PlainValidator(read_picture),
+        PlainSerializer(write_picture),
+        WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": FORMS}),
+    ]
+
+
+class PictureAnswer(Output):
+    """Which class a picture shows, or `none of these`.
+
+    Attributes:
+        answer: The class, or `none of these` where the picture is far from all that was seen.
+        confidence: That the answer is right; None for `none of these`.
+        probabilities: Of each class, if it is one of them.
+        strangeness: Distance from what the classes look like, 1 where strangers begin.
+    """
+
+    answer: str
+    probabilities: dict[str, float]
+    strangeness: float
+
+
+class PicturesModel:
+    """Tells pictures apart with a net.
+
+    Attributes:
+        net: In evaluation mode, on the CPU.
+        names: Of the classes.
+        side: Pixels of a square's side, as the net sees it.
+        usual: What is strange to it.
+        pictures: A few training pictures, the model's examples, shape (n, side, side, 3).
+    """
+
+    input_type: ClassVar[type[Input]] = Picture
+    output_type: ClassVar[type[Output]] = PictureAnswer
+
+    def __init__(
+        self, net: PictureNet, names: Sequence[str], side: int, usual: Strangeness,
+        pictures: NDArray[np.uint8],
+    ) -> None:  # fmt: skip
+        self.net = net.cpu().eval()
+        self.names = tuple(names)
+        self.side = side
+        self.usual = usual
+        self.pictures = pictures
+
+    def predict(self, inputs: Sequence[Picture]) -> list[PictureAnswer]:
+        """Judges each picture."""
+        if not inputs:
+            return []
+        with one_thread():
+            found = self.judge(np.stack([squash(row.image, self.side) for row in inputs]))
+        flat = [float(row.image.std()) < FLAT for row in inputs]
+        return list(map(self._answer, *found, flat))
+
+    def judge(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Probabilities of the classes, and how strange each picture is.
+
+        Args:
+            pixels: Squares, shape (n, side, side, 3).
+
+        Returns:
+            Shapes (n, classes) and (n,); strangers begin at 1.
+        """
+        seen = torch.from_numpy(features_of(self.net.backbone, pixels))
+        with torch.inference_mode():
+            chances = self.net.judge(seen).double().softmax(dim=1).numpy()
+        return chances, self.usual.distances(seen.numpy()) / max(self.usual.limit, 1e-9)
+
+    def likeliest(self, picture: Rgb) -> str:
+        """The likeliest class of a picture, were it one of them."""
+        with one_thread():
+            chances, _ = self.judge(squash(picture, self.side)[None])
+        return self.names[int(chances[0].argmax())]
+
+    def heat(self, picture: Rgb, name: str) -> NDArray[np.float32]:
+        """Where a picture speaks for a class: Grad-CAM, shape (rows, columns), in [0, 1]."""
+        kind = np.array([self.names.index(name)])
+        with one_thread():
+            found = grad_cam(self.net, squash(picture, self.side)[None], kind)
+        return np.asarray(found[0])
+
+    def examples(self) -> list[Picture]:
+        """A training picture of each of the first classes."""
+        return [Picture(image=picture) for picture in self.pictures]
+
+    def save(self, folder: Path) -> None:
+        """Writes weights, distances and examples as safetensors, the rest as JSON."""
+        tensors = {name: each.contiguous() for name, each in self.net.state_dict().items()}
+        save_file(tensors, folder / "net.safetensors")
+        arrays = {
+            "means": torch.from_numpy(self.usual.means),
+            "whitening": torch.from_numpy(self.usual.whitening),
+            "pictures": torch.from_numpy(self.pictures),
+        }
+        save_file(
+            {name: each.contiguous() for name, each in arrays.items()}, folder / "usual.safetensors"
+        )
+        facts = {
+            "names": self.names,
+            "side": self.side,
+            "backbone": self.net.backbone.facts,
+            "limit": self.usual.limit,
+        }
+        write_json(folder / "model.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads back what `save` wrote."""
+        facts = read_json(folder / "model.json", *FACTS)
+        net = PictureNet(make_backbone(facts["backbone"]), len(facts["names"]))
+        net.load_state_dict(load_file(folder / "net.safetensors"))
+        arrays = load_file(folder / "usual.safetensors")
+        usual = Strangeness(arrays["means"].numpy(), arrays["whitening"].numpy(), facts["limit"])
+        return cls(net, facts["names"], facts["side"], usual, arrays["pictures"].numpy())
+
+    def export_onnx(self, path: Path) -> None:
+        """Writes the net as ONNX: `pictures` float32 `(n, 3, side, side)` to `probabilities`.
+
+        Pictures are red, green and blue in [0, 1]. Squashing them to squares is left to whoever
+        runs it, and so is what is strange.
+        """
+        whole = torch.nn.Sequential(self.net, torch.nn.Softmax(dim=1)).eval()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the exporter's own, about torch's insides
+            torch.onnx.export(
+                whole, (torch.zeros(2, 3, self.side, self.side),), path, dynamo=True, verbose=False,
+                input_names=["pictures"], output_names=["probabilities"], external_data=False,
+                dynamic_shapes=({0: torch.export.Dim("n", min=1)},),
+            )  # fmt: skip
+
+    def _answer(
+        self, chances: NDArray[np.float64], strangeness: float, is_flat: bool
+    ) -> PictureAnswer:
+        best = int(chances.argmax())
+        is_none = strangeness > 1 or is_flat
+        return PictureAnswer(
+            answer=NONE if is_none else self.names[best],
+            confidence=None if is_none else float(chances[best]),
+            probabilities=dict(zip(self.names, map(float, chances), strict=True)),
+            strangeness=float(strangeness),
+            warnings=["there is nothing to see in it: it has one colour"] if is_flat else [],
+        )

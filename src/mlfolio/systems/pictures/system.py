@@ -1,0 +1,177 @@
+"""Pictures: a net that was trained on other pictures, taught the user's own classes."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import ClassVar, Final
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from mlfolio.core.card import Card
+from mlfolio.core.model import Model
+from mlfolio.core.run import Run
+from mlfolio.core.score import Evaluation, Score
+from mlfolio.core.source import Source
+from mlfolio.core.system import System
+from mlfolio.parts.stats import mean_score
+from mlfolio.parts.torch.device import best_device
+from mlfolio.parts.torch.figures import learning_curve
+from mlfolio.parts.torch.training import Recipe
+from mlfolio.parts.vision.learning import Altering, calibrate, fit_head, fit_net, plan
+from mlfolio.parts.vision.nets import (
+    SCRATCH,
+    SMALL,
+    PictureNet,
+    get_backbone,
+    logits_of,
+    small_net,
+)
+from mlfolio.parts.vision.pictures import Pictures
+
+from . import figures
+from .card import CARD
+from .data import CIFAR_SIDE, PictureSplit, cifar_test, load_pictures
+from .model import PicturesModel
+from .strange import Strangeness
+
+NET, FROM_SCRATCH, FROZEN, TRIVIAL = "net", "same net from scratch", "frozen backbone", "majority"
+VALIDATION: Final = 0.1  # of the training part, for the temperature and what is strange
+LARGE: Final = 224  # pixels a side for backbones by name
+RATES: Final = {SMALL: 2e-3, SCRATCH: 6e-3}
+RATE: Final = 2e-4  # of backbones by name
+PROTOCOL = "the test part, fitted and calibrated on the training part alone"
+
+
+class PictureSystem(System):
+    """Which of the user's classes a picture shows, or none of them."""
+
+    card: ClassVar[Card] = CARD
+    model: ClassVar[type[Model]] = PicturesModel
+
+    backbone: str = Field(
+        SMALL,
+        description="what sees: small (comes with the package, trained on CIFAR-10), scratch "
+        "(the same, untrained), a folder, or a model's name on the Hugging Face hub",
+    )
+    size: int | None = Field(
+        None, ge=16, le=1024,
+        description="pixels a side that pictures are squashed to; unset: 64, or less if they are "
+        "smaller, and 224 for a backbone by name",
+    )  # fmt: skip
+    epochs: int | None = Field(
+        None, ge=0, le=1000,
+        description="passes of the whole net over the training pictures; unset: 12, or as "
+        "many as make 150 steps; 0 trains the head alone",
+    )  # fmt: skip
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="its peak; unset: 0.002, from scratch 0.006, by name 0.0002"
+    )
+    weight_decay: float = Field(0.05, ge=0, le=1, description="pull of the weights towards zero")
+    alter: float = Field(
+        1.0, ge=0, le=3,
+        description="how strongly pictures are altered while the net learns: turned, moved, "
+        "zoomed, relit, partly greyed out; short trainings from scratch want less",
+    )  # fmt: skip
+    refused: float = Field(
+        0.02, gt=0, le=0.5,
+        description="share of the pictures of your classes that may be called none of these",
+    )  # fmt: skip
+
+    def load(self, source: Source) -> PictureSplit:
+        """Cats and dogs, the sample, or the user's folder of folders."""
+        by_name = self.backbone not in (SMALL, SCRATCH)
+        return load_pictures(source, self.size or (LARGE if by_name else None))
+
+    def fit(self, data: PictureSplit, run: Run) -> PicturesModel:
+        """A head on the frozen backbone, then all of it; a tenth of the pictures is held out."""
+        figures.describe(data, run)
+        seen, unseen = data.train.split(VALIDATION, run.seed)
+        net = self._train(self.backbone, seen, unseen, len(data.names), run, "net")
+        usual = Strangeness.of(net, seen, unseen, self.refused)
+        first = seen.pixels[np.unique(seen.classes, return_index=True)[1][:10]]
+        model = PicturesModel(net, data.names, data.side, usual, first)
+        figures.where(model, unseen, run)
+        return model
+
+    def evaluate(self, model: PicturesModel, data: PictureSplit, run: Run) -> Evaluation:
+        """The net beside the same net from scratch, its own start, and the majority."""
+        truth, chances = data.test.classes, {}
+        chances[NET], strange = model.judge(data.test.pixels)
+        shares = np.bincount(data.train.classes, minlength=len(data.names)) / len(data.train)
+        chances[TRIVIAL] = np.broadcast_to(shares, chances[NET].shape)
+        if self.backbone != SCRATCH:
+            chances[FROZEN] = self._rival(self.backbone, data, run, epochs=0)
+            chances[FROM_SCRATCH] = self._rival(SCRATCH, data, run)
+        right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
+        figures.judge(data, chances, right, run)
+        figures.strangers(strange, model.judge(data.outside)[1], run)
+        return Evaluation(scores=(*_scores(right, chances, truth), *self._of_backbone()))
+
+    def _train(
+        self, backbone: str, seen: Pictures, unseen: Pictures, classes: int, run: Run, name: str,
+        epochs: int | None = None,
+    ) -> PictureNet:  # fmt: skip
+        """A calibrated net on some backbone."""
+        device = best_device()
+        net = PictureNet(get_backbone(backbone, run.seed, fetch=True), classes, run.seed).to(device)
+        if backbone != SCRATCH:
+            fit_head(net, seen)
+        wanted = self.epochs if epochs is None else epochs
+        passes, size = plan(len(seen), wanted)
+        if passes:
+            rate = self.learning_rate if backbone != SCRATCH or name == "net" else None
+            recipe = Recipe(
+                passes, rate or RATES.get(backbone, RATE), self.weight_decay, warm_up=0.2, clip=5.0,
+                betas=(0.9, 0.99),
+            )  # fmt: skip
+            alter = Altering.of(seen.pixels.shape[1], self.alter)
+            started = time.perf_counter()
+            history = fit_net(net, seen, unseen, recipe, size, alter, run, name)
+            spent = time.perf_counter() - started
+            run.note(f"The {name} was trained for {passes} epochs in {spent:.0f} s.")
+            learning_curve(history, run, title=f"Learning curve of the {name}")
+        calibrate(net, unseen)
+        return net
+
+    def _rival(
+        self, backbone: str, data: PictureSplit, run: Run, epochs: int | None = None
+    ) -> NDArray[np.float64]:
+        """Probabilities that another net gives to the test pictures, shape (n, classes)."""
+        seen, unseen = data.train.split(VALIDATION, run.seed)
+        name = FROM_SCRATCH if backbone == SCRATCH else FROZEN
+        net = self._train(backbone, seen, unseen, len(data.names), run, name, epochs)
+        return np.asarray(logits_of(net, data.test.pixels).double().softmax(dim=1).numpy())
+
+    def _of_backbone(self) -> list[Score]:
+        """How good the small backbone is at what it was trained for, with the head it had."""
+        if self.backbone != SMALL or (test := cifar_test(CIFAR_SIDE)) is None:
+            return []
+        answers = logits_of(small_net(), test.pixels).argmax(dim=1).numpy()
+        right = {SMALL: answers == test.classes, TRIVIAL: test.classes == 0}
+        protocol = "CIFAR-10's test part, by the net that the small backbone was taken from"
+        return [mean_score("CIFAR-10 accuracy", right, SMALL, trivial=TRIVIAL, protocol=protocol)]
+
+
+def _scores(
+    right: Mapping[str, NDArray[np.bool_]], chances: Mapping[str, NDArray[np.float64]],
+    truth: NDArray[np.int64],
+) -> list[Score]:  # fmt: skip
+    strong = FROZEN if FROZEN in right else None
+    scratch = right.get(FROM_SCRATCH, right[NET])
+    gain = right[NET].astype(float) - scratch
+    true = {name: rows[np.arange(len(truth)), truth] for name, rows in chances.items()}
+    losses = {name: -np.log(np.clip(rows, 1e-7, 1)) for name, rows in true.items()}
+    return [
+        mean_score("accuracy", right, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL),
+        mean_score(
+            "gain over scratch", {NET: gain}, NET,
+            protocol=f"{PROTOCOL}; accuracy less that of the {FROM_SCRATCH}, trained as long",
+        ),
+        mean_score(
+            "log loss", losses, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL,
+            direction="lower",
+        ),
+    ]  # fmt: skip
