@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import random
+import shutil
 import tarfile
 import zipfile
 from pathlib import Path
@@ -16,15 +17,21 @@ import torch
 
 from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.run import Run
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
+from mlfolio.parts.text.embed import BUNDLED, find_encoder
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
 from mlfolio.systems.sentiment.data import load_reviews
 from mlfolio.systems.sentiment.learning import log_odds
+from mlfolio.systems.sentiment.lstm import LstmReader
 from mlfolio.systems.sentiment.model import SentimentAnswer, SentimentModel
 from mlfolio.systems.sentiment.nbsvm import NbSvm
 from mlfolio.systems.sentiment.net import ReviewNet
+from mlfolio.systems.sentiment.readers import load_reader
 from mlfolio.systems.sentiment.sample import generate
+from mlfolio.systems.sentiment.system import Sentiment
+from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer
 from mlfolio.systems.sentiment.words import Vocabulary, to_batch, words_of
 
 VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
@@ -34,7 +41,9 @@ VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 def model() -> SentimentModel:
     """Untrained, so it has an opinion on everything."""
     torch.manual_seed(0)
-    return SentimentModel(ReviewNet(len(VOCABULARY), 8, 6), VOCABULARY, chunk=10, sure=0.5)
+    return SentimentModel(
+        LstmReader(ReviewNet(len(VOCABULARY), 8, 6), VOCABULARY, 10), "lstm", sure=0.5
+    )
 
 
 def ask(model: SentimentModel, text: str) -> SentimentAnswer:
@@ -67,15 +76,17 @@ def test_chunks_hold_every_word_once() -> None:
 
 
 def test_neither_padding_nor_other_reviews_change_an_answer(model: SentimentModel) -> None:
+    assert isinstance(model.reader, LstmReader)
     draw = np.random.default_rng(0)
     reviews = [draw.integers(1, 8, n) for n in (1, 4, 10, 11, 57, 200)]
-    together = log_odds(model.net, reviews, 10)
-    alone = [log_odds(model.net, [ids], 10)[0] for ids in reviews]
+    together = log_odds(model.reader.net, reviews, 10)
+    alone = [log_odds(model.reader.net, [ids], 10)[0] for ids in reviews]
     assert together == pytest.approx(alone, abs=1e-5)
 
 
 def test_states_are_those_of_a_packed_bidirectional_lstm(model: SentimentModel) -> None:
-    net, batch = model.net, to_batch([np.arange(1, n) for n in (2, 8, 5, 8)], 10)
+    assert isinstance(model.reader, LstmReader)
+    net, batch = model.reader.net, to_batch([np.arange(1, n) for n in (2, 8, 5, 8)], 10)
     packed = torch.nn.LSTM(8, 6, batch_first=True, bidirectional=True)
     weights = {f"{name}_reverse": each for name, each in net.back.state_dict().items()}
     packed.load_state_dict({**net.there.state_dict(), **weights})
@@ -119,7 +130,7 @@ def test_the_ends_of_a_very_long_review_count(model: SentimentModel) -> None:
 
 
 def test_mixed_is_what_is_not_sure(model: SentimentModel) -> None:
-    careful = SentimentModel(model.net, VOCABULARY, 10, sure=0.999)
+    careful = SentimentModel(model.reader, "lstm", sure=0.999)
     answer = ask(careful, "a good film")
     assert (answer.answer, answer.confidence) == ("mixed", None)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -210,3 +221,91 @@ def test_nb_svm_learns_pairs_of_words() -> None:
     texts = ["not good", "not bad", "very good", "very bad"] * 20
     fitted = NbSvm.fit(texts, np.array([0, 1, 1, 0] * 20))
     assert (fitted.chances(texts[:4]) > 0.5).tolist() == [False, True, True, False]
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the hub has them: a small BERT, untrained, with the pieces of the bundled one."""
+    from transformers import BertConfig, BertModel
+
+    folder = tmp_path_factory.mktemp("bert")
+    torch.manual_seed(0)
+    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
+    BertModel(BertConfig(**sizes, intermediate_size=32)).save_pretrained(folder)
+    shutil.copy(find_encoder(BUNDLED) / "tokenizer.json", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def reader(bert: Path) -> TransformerReader:
+    net, cutter = get_transformer(str(bert), longest=32)
+    torch.nn.init.normal_(net.head.weight)
+    return TransformerReader(net.eval(), cutter)
+
+
+def test_a_transformer_gives_the_same_answer_alone_and_stored(
+    reader: TransformerReader, tmp_path: Path
+) -> None:
+    texts = [text for text, _ in generate(9)] + ["", "film " * 300, "Brilliant!"]
+    reader.save(tmp_path)
+
+    together = reader.log_odds(texts)
+
+    assert [float(reader.log_odds([text])[0]) for text in texts] == pytest.approx(
+        together.tolist(), abs=1e-5
+    )
+    again = TransformerReader.load(tmp_path).log_odds(texts)
+    assert again.tolist() == pytest.approx(together.tolist(), abs=1e-6)
+
+
+def test_a_transformer_reads_both_ends(reader: TransformerReader) -> None:
+    middle = "film " * 500
+    one, other = reader.log_odds([f"good {middle}", f"bad {middle}"])
+    assert one != other
+    inside = reader.log_odds([f"{middle} good {middle}", f"{middle} bad {middle}"])
+    assert inside[0] == inside[1]
+    assert "the first and the last 16 were read" in reader.warnings(middle)[0]
+    assert reader.warnings("a short one") == []
+
+
+def test_tags_are_no_words_for_a_transformer(reader: TransformerReader) -> None:
+    one, other = reader.cutter(["It was good.<br /><br />Not bad.", "It was good. Not bad."])
+    assert one.ids.tolist() == other.ids.tolist()
+
+
+def test_shares_of_a_transformers_words_add_up(reader: TransformerReader) -> None:
+    model = SentimentModel(reader, "transformer", sure=0.5)
+    text = "Unforgettable, (truly) unputdownable… not a BAD film!"
+    shares, before = reader.shares(text)
+    assert before + sum(share.effect for share in shares) == pytest.approx(
+        float(reader.log_odds([text])[0]), abs=0.05
+    )
+    said = [word for word, _ in model.words(text)]
+    assert said == ["Unforgettable", ",", "truly", "unputdownable", "not", "a", "BAD", "film", "!"]
+
+
+@pytest.mark.slow
+def test_a_transformer_is_fine_tuned(bert: Path, home: Path) -> None:
+    system = Sentiment.with_knobs(
+        {
+            "reader": "transformer",
+            "transformer": str(bert),
+            "pieces": 48,
+            "epochs": 12,
+            "learning_rate": 0.003,
+        }
+    )
+    (home / "run").mkdir()
+    data = system.load(SAMPLE)
+
+    model = system.fit(data, Run("sentiment", home / "run"))
+
+    scores = system.evaluate(model, data, Run("sentiment", home / "run"))
+    assert scores["accuracy"].value > 0.8
+
+
+def test_a_folder_without_a_transformer_is_refused(home: Path) -> None:
+    with pytest.raises(FileError, match="holds no transformer"):
+        get_transformer(str(home), 32)
+    with pytest.raises(FileError, match="a reader of the kind 'crystal ball'"):
+        load_reader("crystal ball", home)

@@ -20,7 +20,8 @@ CARD = Card(
     method=(
         "A bidirectional LSTM over word embeddings that are learned from nothing reads a review in "
         "chunks; the mean and the maximum of all its words' states decide. A temperature makes its "
-        "probabilities honest, and what is not likely enough is called mixed. NB-SVM, a linear "
+        "probabilities honest, and what is not likely enough is called mixed. A pretrained "
+        "transformer can read instead. NB-SVM, a linear "
         "model on words and pairs of words, stands beside it."
     ),
     intended_use="Learning; sorting reviews, with a person to look at what is mixed.",

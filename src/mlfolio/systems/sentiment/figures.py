@@ -15,7 +15,7 @@ from mlfolio.core.run import Run
 
 from .behaviour import Behaviour
 from .data import Reviews
-from .model import SentimentModel
+from .lstm import LstmReader
 from .words import words_of
 
 MAPPED = 200  # words on the map
@@ -35,19 +35,19 @@ def describe(train: Reviews, run: Run) -> None:
     run.table("Reviews to learn from", pd.DataFrame({"train": facts}).T)
 
 
-def word_map(model: SentimentModel, train: Reviews, run: Run) -> None:
+def word_map(reader: LstmReader, train: Reviews, run: Run) -> None:
     """The embeddings of the words that tell most, on a plane by t-SNE (van der Maaten, 2008)."""
-    ratio = _ratios(model, train)
+    ratio = _ratios(reader, train)
     chosen = np.argsort(-np.abs(ratio))[:MAPPED]
     if len(chosen) < 10:
         return
-    vectors = model.net.embedding.weight.detach().numpy()[chosen + 2]
+    vectors = reader.net.embedding.weight.detach().numpy()[chosen + 2]
     places = TSNE(perplexity=min(30, len(chosen) / 4), random_state=run.seed).fit_transform(vectors)
     figure = Figure(figsize=(9, 7))
     axis = figure.subplots()
     axis.scatter(places[:, 0], places[:, 1], c=np.sign(ratio[chosen]), cmap="coolwarm_r", s=8)
     for (x, y), number in zip(places, chosen, strict=True):
-        axis.annotate(model.vocabulary.words[number], (x, y), fontsize=6)
+        axis.annotate(reader.vocabulary.words[number], (x, y), fontsize=6)
     axis.set_axis_off()
     caption = (
         f"The {len(chosen)} words whose share of positive reviews is farthest from even; blue ones "
@@ -56,12 +56,12 @@ def word_map(model: SentimentModel, train: Reviews, run: Run) -> None:
     run.figure("Map of words", figure, caption)
 
 
-def _ratios(model: SentimentModel, train: Reviews) -> NDArray[np.float64]:
+def _ratios(reader: LstmReader, train: Reviews) -> NDArray[np.float64]:
     """Log-odds of being in a positive review, of each word that twenty reviews or more have."""
-    size = len(model.vocabulary)
+    size = len(reader.vocabulary)
     counts = np.zeros((2, size))
     for text, side in zip(train.texts, train.positive, strict=True):
-        counts[side, np.unique(model.vocabulary.ids(words_of(text)))] += 1
+        counts[side, np.unique(reader.vocabulary.ids(words_of(text)))] += 1
     ratio = np.log(counts[1] + 1) - np.log(counts[0] + 1)
     ratio[counts.sum(axis=0) < 20] = 0
     found: NDArray[np.float64] = ratio[2:]

@@ -1,4 +1,4 @@
-"""The stored model of sentiment: the net, its vocabulary, and when it is unsure."""
+"""The stored model of sentiment: what reads, and when it is unsure."""
 
 from __future__ import annotations
 
@@ -6,23 +6,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Literal, Self
 
-import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 from scipy.special import expit
 
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
 
-from .learning import log_odds
-from .net import ReviewNet
-from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
+from .readers import Reader, load_reader
+from .words import words_of
 
-STEPS = 16  # of the path that shares are summed along
-KNOWN = 0.5  # share of a review's words that should have occurred in training
-EXPLAINED = 400  # words of a review whose shares are told
-FACTS = ("words", "width", "hidden", "chunk", "sure")
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
     "Two hours of people shouting in cars. The plot makes no sense, the jokes are older than me.",
@@ -52,137 +45,81 @@ class SentimentAnswer(Output):
 
 
 class SentimentModel:
-    """Reads reviews with a net.
+    """Says whether reviews speak well of a film.
 
     Attributes:
-        net: In evaluation mode, on the CPU.
-        vocabulary: The words that it knows.
-        chunk: Words that are read in one go.
+        reader: What reads them.
+        kind: Which reader that is, `lstm` or `transformer`.
         sure: Probability from which a review is called positive or negative.
     """
 
     input_type: ClassVar[type[Input]] = Review
     output_type: ClassVar[type[Output]] = SentimentAnswer
 
-    def __init__(self, net: ReviewNet, vocabulary: Vocabulary, chunk: int, sure: float) -> None:
-        self.net = net.cpu().eval()
-        self.vocabulary = vocabulary
-        self.chunk = chunk
+    def __init__(self, reader: Reader, kind: str, sure: float) -> None:
+        self.reader = reader
+        self.kind = kind
         self.sure = sure
 
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
         """Judges each review."""
         # One by one: the same review gets the same answer, whoever asks at the same time.
-        return [self._answer(words_of(row.text)) for row in inputs]
+        return [self._answer(row.text) for row in inputs]
 
     def explain(self, inputs: Sequence[Review]) -> list[list[Reason]]:
-        """What each of the first 400 words adds to the log-odds of the answer, strongest first."""
-        return [self._reasons(row) for row in inputs]
+        """What each of the first words adds to the log-odds of the answer, strongest first."""
+        return [self._reasons(row.text) for row in inputs]
 
     def words(self, text: str) -> list[tuple[str, float]]:
-        """Each word that is read, as it was written, and its share in the log-odds of positive.
-
-        Integrated gradients (Sundararajan et al., 2017) from a review whose words have embeddings
-        of nought: together with that review's log-odds the shares are the whole's, but for the
-        error of 16 steps.
-        """
-        words = ends_of(words_of(text))[:EXPLAINED]
-        shares, _ = self._shares(words)
-        return [(text[w.start : w.end], share) for w, share in zip(words, shares, strict=True)]
+        """Each word that is read, as it was written, and its share in the log-odds of positive."""
+        shares, _ = self.reader.shares(text)
+        return [(text[share.start : share.end], share.effect) for share in shares]
 
     def examples(self) -> list[Review]:
         """Reviews of our own invention."""
         return [Review(text=text) for text in EXAMPLES]
 
     def save(self, folder: Path) -> None:
-        """Writes the net's weights as safetensors, and the vocabulary as JSON."""
-        save_file(
-            {name: weights.contiguous() for name, weights in self.net.state_dict().items()},
-            folder / "net.safetensors",
-        )
-        facts = {
-            "words": self.vocabulary.words,
-            "width": self.net.embedding.embedding_dim,
-            "hidden": self.net.there.hidden_size,
-            "chunk": self.chunk,
-            "sure": self.sure,
-        }
-        write_json(folder / "model.json", facts)
+        """Writes the reader, and what is asked of it."""
+        self.reader.save(folder)
+        write_json(folder / "model.json", {"reader": self.kind, "sure": self.sure})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", *FACTS)
-        vocabulary = Vocabulary(facts["words"])
-        net = ReviewNet(len(vocabulary), facts["width"], facts["hidden"])
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        return cls(net, vocabulary, facts["chunk"], facts["sure"])
+        facts = read_json(folder / "model.json", "reader", "sure")
+        return cls(load_reader(facts["reader"], folder), facts["reader"], facts["sure"])
 
-    def _answer(self, words: Sequence[Word]) -> SentimentAnswer:
-        ids = self.vocabulary.ids(ends_of(words))
-        chance = float(expit(self._log_odds(ids)))
+    def _answer(self, text: str) -> SentimentAnswer:
+        chance = float(expit(self._log_odds(text)))
         sure = max(chance, 1 - chance)
-        is_mixed = sure < self.sure or not any(word.word[0].isalnum() for word in words)
+        has_words = any(word.word[0].isalnum() for word in words_of(text))
+        is_mixed = sure < self.sure or not has_words
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
+        no_words = ["there are no words in it: nothing can be told from it"]
         return SentimentAnswer(
             answer="mixed" if is_mixed else side,
             confidence=None if is_mixed else sure,
             probabilities={"positive": chance, "negative": 1 - chance},
-            warnings=_warnings(words, ids),
+            warnings=self.reader.warnings(text) if has_words else no_words,
         )
 
-    def _log_odds(self, ids: Ids) -> float:
+    def _log_odds(self, text: str) -> float:
         with one_thread():
-            return float(log_odds(self.net, [ids], self.chunk)[0])
+            return float(self.reader.log_odds([text])[0])
 
-    def _reasons(self, row: Review) -> list[Reason]:
-        words = ends_of(words_of(row.text))
-        sign = 1 if self._log_odds(self.vocabulary.ids(words)) >= 0 else -1
-        words = words[:EXPLAINED]
-        effects, before = self._shares(words)
+    def _reasons(self, text: str) -> list[Reason]:
+        sign = 1 if self._log_odds(text) >= 0 else -1
+        found, before = self.reader.shares(text)
         shares: dict[str, float] = {}
-        for each, effect in zip(words, effects, strict=True):
-            shares[each.word] = shares.get(each.word, 0.0) + effect
-        found = [
+        for share in found:
+            word = text[share.start : share.end].lower().replace("’", "'")
+            shares[word] = shares.get(word, 0.0) + share.effect
+        reasons = [
             Reason(feature="word", value=word, effect=round(sign * effect, 4))
             for word, effect in shares.items()
         ]
         start = Reason(
             feature="before reading", value="without its words", effect=round(sign * before, 4)
         )
-        return sorted([*found, start], key=lambda reason: -abs(reason.effect))
-
-    def _shares(self, words: Sequence[Word]) -> tuple[list[float], float]:
-        """What each word adds to the log-odds, and what they are without any."""
-        if not words:
-            return [], 0.0
-        one = to_batch([self.vocabulary.ids(words)], self.chunk)
-        many = to_batch([self.vocabulary.ids(words)] * STEPS, self.chunk)
-        whole = self.net.embedding(one.tokens).detach()  # (chunks, longest, width)
-        # The middle of each step of the way from nothing to the review.
-        way = (torch.arange(STEPS) + 0.5) / STEPS
-        with one_thread():
-            embedded = (way[:, None, None, None] * whole).flatten(0, 1).requires_grad_()
-            (gradient,) = torch.autograd.grad(self.net.read(embedded, many).sum(), embedded)
-            with torch.inference_mode():
-                nothing = float(self.net.read(torch.zeros_like(whole), one)[0])
-        slopes = gradient.view(STEPS, *whole.shape).mean(dim=0)
-        shares = (slopes * whole).sum(dim=2)
-        parts = [row[:length] for row, length in zip(shares, one.lengths.tolist(), strict=True)]
-        return torch.cat(parts).tolist(), nothing
-
-
-def _warnings(words: Sequence[Word], ids: Ids) -> list[str]:
-    """What makes an answer less sure than its number says."""
-    plain = [
-        number for word, number in zip(ends_of(words), ids, strict=True) if word.word[0].isalnum()
-    ]
-    if not plain:
-        return ["there are no words in it: nothing can be told from it"]
-    found = []
-    known = sum(number != UNKNOWN for number in plain)
-    if known < KNOWN * len(plain):
-        found.append(f"only {known} of its {len(plain)} words were seen in training")
-    if len(words) > MOST:
-        found.append(f"of its {len(words):,} words the first and the last {MOST // 2:,} were read")
-    return found
+        return sorted([*reasons, start], key=lambda reason: -abs(reason.effect))

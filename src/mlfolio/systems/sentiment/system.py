@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,8 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import holdout
 from mlfolio.parts.stats import mean_score
+from mlfolio.parts.text.embed import BUNDLED
+from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.device import best_device
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
@@ -30,13 +32,15 @@ from . import figures
 from .behaviour import behave
 from .card import CARD
 from .data import Reviews, ReviewSplit, load_reviews
-from .learning import Examples, fit_net, log_odds
+from .learning import Examples, fit_net
+from .lstm import LstmReader
 from .model import SentimentModel
 from .nbsvm import NbSvm
 from .net import ReviewNet
+from .transformer import TransformerReader, fit_transformer, get_transformer
 from .words import Vocabulary
 
-LSTM, NB_SVM, TRIVIAL = "LSTM", "NB-SVM", "majority"
+NET, NB_SVM, TRIVIAL = "net", "NB-SVM", "majority"
 SMALL = 5_000  # reviews below which one thread is as fast
 FEW_WORDS = 2_000  # training reviews below which every word that two have is kept
 Floats = NDArray[np.float64]
@@ -50,11 +54,26 @@ class Sentiment(System):
 
     text: str = Field("", description="column of the texts in your own table; empty: by its name")
     label: str = Field("", description="column of the labels, likewise")
-    epochs: int = Field(4, ge=1, le=100, description="passes over the training reviews at most")
+    reader: Literal["lstm", "transformer"] = Field(
+        "lstm", description="which net reads: one that learns from nothing, or a pretrained one"
+    )
+    transformer: str = Field(
+        BUNDLED, description="which pretrained one: a folder, or a name on the Hugging Face hub"
+    )
+    pieces: int = Field(
+        256, ge=16, le=8192, description="pieces of words that the transformer reads, half of "
+        "them from the end of a longer review",
+    )  # fmt: skip
+    epochs: int | None = Field(
+        None, ge=1, le=100,
+        description="passes over the training reviews at most; unset: 4, of the transformer 2",
+    )  # fmt: skip
     patience: int = Field(2, ge=1, le=100, description="passes without a better one, then it stops")
-    learning_rate: float = Field(3e-3, gt=0, le=1, description="its peak; it warms up and falls")
+    learning_rate: float | None = Field(
+        None, gt=0, le=1, description="its peak; unset: 0.003, of the transformer 0.0001"
+    )
     width: int = Field(96, ge=2, le=1024, description="of the word embeddings")
-    hidden: int = Field(96, ge=2, le=1024, description="width of the LSTM, in each direction")
+    hidden: int = Field(96, ge=2, le=1024, description="width of the NET, in each direction")
     chunk: int = Field(100, ge=10, le=2000, description="words that the LSTM reads in one go")
     most_words: int = Field(30_000, ge=100, le=500_000, description="words of the vocabulary")
     sure: float = Field(
@@ -66,28 +85,45 @@ class Sentiment(System):
         return load_reviews(source, self.text, self.label)
 
     def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
-        """Trains the net on nine tenths of the training part; the rest says when to stop."""
+        """Trains a net on nine tenths of the training part; the rest says when to stop."""
         figures.describe(data.train, run)
-        train = data.train
-        part, rest = holdout(pd.DataFrame({"text": train.texts}), train.positive, 0.1, run.seed)
-        seen, unseen = train.take(part), train.take(rest)
-        fewest = 5 if len(part) >= FEW_WORDS else 2
+        part, rest = holdout(
+            pd.DataFrame({"text": data.train.texts}), data.train.positive, 0.1, run.seed
+        )
+        seen, unseen = data.train.take(part), data.train.take(rest)
+        fit = self._fit_lstm if self.reader == "lstm" else self._fit_transformer
+        reader, history = fit(seen, unseen, run)
+        learning_curve(history, run, caption="The line is at the epoch that was taken.")
+        if isinstance(reader, LstmReader):
+            figures.word_map(reader, data.train, run)
+        return SentimentModel(reader, self.reader, self.sure)
+
+    def _recipe(self, epochs: int, rate: float, **others: Any) -> Recipe:
+        return Recipe(
+            self.epochs or epochs, self.learning_rate or rate, clip=1.0, patience=self.patience,
+            **others,
+        )  # fmt: skip
+
+    def _fit_lstm(self, seen: Reviews, unseen: Reviews, run: Run) -> tuple[LstmReader, History]:
+        fewest = 5 if len(seen.texts) >= FEW_WORDS else 2
         vocabulary = Vocabulary.of(seen.texts, fewest, self.most_words)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             net = ReviewNet(len(vocabulary), self.width, self.hidden).to(best_device())
-        recipe = Recipe(
-            self.epochs, self.learning_rate, weight_decay=1e-3, clip=1.0, betas=(0.9, 0.99),
-            patience=self.patience,
-        )  # fmt: skip
-        with one_thread(len(part) < SMALL):
-            history = fit_net(
-                net, _read(seen, vocabulary), _read(unseen, vocabulary), recipe, self.chunk, run
-            )
-        learning_curve(history, run, caption="The line is at the epoch that was taken.")
-        model = SentimentModel(net, vocabulary, self.chunk, self.sure)
-        figures.word_map(model, train, run)
-        return model
+        recipe = self._recipe(4, 3e-3, weight_decay=1e-3, betas=(0.9, 0.99))
+        known, new = _read(seen, vocabulary), _read(unseen, vocabulary)
+        with one_thread(len(seen.texts) < SMALL):
+            history = fit_net(net, known, new, recipe, self.chunk, run)
+        return LstmReader(net, vocabulary, self.chunk), history
+
+    def _fit_transformer(
+        self, seen: Reviews, unseen: Reviews, run: Run
+    ) -> tuple[TransformerReader, History]:
+        net, cutter = get_transformer(self.transformer, self.pieces)
+        recipe = self._recipe(2, 1e-4)
+        return fit_transformer(
+            net, cutter, seen.texts, seen.positive, unseen.texts, unseen.positive, recipe, run
+        )
 
     def evaluate(self, model: SentimentModel, data: ReviewSplit, run: Run) -> Evaluation:
         """The net beside NB-SVM and the majority, on reviews that neither has seen."""
@@ -97,33 +133,32 @@ class Sentiment(System):
         run.note(f"NB-SVM was fitted in {time.perf_counter() - started:.0f} s.")
 
         def read(texts: Sequence[str]) -> Floats:
-            ids = list(map(model.vocabulary.read, texts))
-            return np.asarray(expit(log_odds(model.net, ids, model.chunk)))
+            return np.asarray(expit(model.reader.log_odds(texts)))
 
         base = np.full(len(truth), data.train.positive.mean())
-        chances = {LSTM: read(test.texts), NB_SVM: linear.chances(test.texts), TRIVIAL: base}
-        figures.judge(test, chances[LSTM], run)
-        models = {LSTM: read, NB_SVM: linear.chances}
+        chances = {NET: read(test.texts), NB_SVM: linear.chances(test.texts), TRIVIAL: base}
+        figures.judge(test, chances[NET], run)
+        models = {NET: read, NB_SVM: linear.chances}
         figures.behaviour({name: behave(each, test.texts) for name, each in models.items()}, run)
         right = {name: (each >= 0.5) == truth for name, each in chances.items()}
         losses = {
             name: -np.log(np.clip(np.where(truth == 1, each, 1 - each), 1e-7, 1))
             for name, each in chances.items()
         }
-        sure = np.maximum(chances[LSTM], 1 - chances[LSTM]) >= model.sure
+        sure = np.maximum(chances[NET], 1 - chances[NET]) >= model.sure
         protocol = "the test part, fitted and calibrated on the training part alone"
 
         def share(name: str, rows: NDArray[np.bool_], protocol: str) -> Score:
             kept = {who: values[rows] for who, values in right.items()}
-            return mean_score(name, kept, LSTM, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol)
+            return mean_score(name, kept, NET, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol)
 
         scores = [
             share("accuracy", np.ones(len(truth), dtype=bool), protocol),
             mean_score(
-                "log loss", losses, LSTM, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol,
+                "log loss", losses, NET, trivial=TRIVIAL, strong=NB_SVM, protocol=protocol,
                 direction="lower", seed=run.seed,
             ),
-            mean_score("share that is sure", {LSTM: sure}, LSTM, protocol=protocol),
+            mean_score("share that is sure", {NET: sure}, NET, protocol=protocol),
         ]  # fmt: skip
         if sure.any():
             said = f"{protocol}; without those called mixed"

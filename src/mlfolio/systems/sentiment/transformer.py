@@ -1,0 +1,295 @@
+"""A fine-tuned transformer as a reader: MiniLM, or any BERT by its name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Final, NamedTuple, Self
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812 - the field's name for it
+from numpy.typing import NDArray
+from safetensors.torch import load_file, save_file
+from tokenizers import Tokenizer
+from torch import Generator, Tensor, nn
+
+from mlfolio.core.errors import FileError
+from mlfolio.core.run import Run, read_json, write_json
+from mlfolio.parts.hub import load_pretrained, untrained
+from mlfolio.parts.text.embed import find_encoder
+from mlfolio.parts.torch.calibration import best_temperature
+from mlfolio.parts.torch.checkpoint import History
+from mlfolio.parts.torch.device import best_device
+from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.torch.training import Recipe, bucketed, evaluating, train
+
+from .readers import EXPLAINED, STEPS, Floats, Share
+from .words import PIECE, words_of
+
+BATCH: Final = 32  # texts of a step
+ANSWERED: Final = 64  # texts that are answered at once
+FACTS: Final = ("config", "longest")
+
+
+class Pieces(NamedTuple):
+    """Pieces of words of a text, those that are read.
+
+    Attributes:
+        ids: Their numbers, marks of beginning and end included, shape (pieces,).
+        spans: Where each stands in the text; (0, 0) for a mark.
+        total: How many pieces the whole text has.
+    """
+
+    ids: NDArray[np.int64]
+    spans: list[tuple[int, int]]
+    total: int
+
+
+class Cutter:
+    """Cuts texts into pieces and keeps both ends of long ones.
+
+    The first and the last pieces of a long text say more than its middle: "head+tail" of Sun et
+    al. (2019, How to fine-tune BERT for text classification), the best policy of theirs on IMDB.
+
+    Args:
+        tokenizer: Of the transformer.
+        longest: Pieces that are read, marks included.
+    """
+
+    def __init__(self, tokenizer: Tokenizer, longest: int) -> None:
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        self.tokenizer = tokenizer
+        self.longest = longest
+
+    def __call__(self, texts: Sequence[str]) -> list[Pieces]:
+        """The pieces of each text."""
+        # Tags are blanks, so that places in the text stay as they are.
+        plain = [_without_tags(text) for text in texts]
+        return [self._ends(found) for found in self.tokenizer.encode_batch(plain)]
+
+    def _ends(self, found: Any) -> Pieces:
+        ids, spans = found.ids, found.offsets
+        half = self.longest // 2
+        if len(ids) > self.longest:
+            ids, spans = ids[:half] + ids[-half:], spans[:half] + spans[-half:]
+        return Pieces(np.array(ids, dtype=np.int64), spans, len(found.ids))
+
+
+def _without_tags(text: str) -> str:
+    return PIECE.sub(lambda found: found[0] if found[1] else " " * len(found[0]), text)
+
+
+class TransformerNet(nn.Module):
+    """A transformer, the mean over its pieces, and one linear layer.
+
+    Args:
+        body: An encoder of the transformers library.
+        dropout: Share of the mean that training leaves out.
+    """
+
+    temperature: Tensor
+
+    def __init__(self, body: nn.Module, dropout: float = 0.1) -> None:
+        super().__init__()
+        self.body = body
+        self.dropout = nn.Dropout(dropout)
+        config: Any = body.config
+        self.head = nn.Linear(config.hidden_size, 1)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)
+        self.register_buffer("temperature", torch.tensor(1.0))
+
+    @property
+    def embedding(self) -> nn.Module:
+        """Numbers of pieces to vectors, before places are added."""
+        body: Any = self.body
+        found: nn.Module = body.get_input_embeddings()
+        return found
+
+    def forward(self, ids: Tensor, mask: Tensor, embedded: Tensor | None = None) -> Tensor:
+        """Calibrated log-odds of being positive, shape (n,).
+
+        Args:
+            ids: Numbers of pieces, padded, shape (n, longest).
+            mask: 1 for a piece, 0 for padding, the same shape.
+            embedded: What stands for the pieces instead, shape (n, longest, width).
+        """
+        seen = {"input_ids": ids} if embedded is None else {"inputs_embeds": embedded}
+        states = self.body(**seen, attention_mask=mask).last_hidden_state
+        weights = mask[..., None].to(states.dtype)
+        mean = (states * weights).sum(dim=1) / weights.sum(dim=1)
+        odds: Tensor = self.head(self.dropout(mean)).squeeze(1).float()
+        return odds / self.temperature
+
+
+@dataclass(frozen=True)
+class TransformerReader:
+    """Reads texts with a transformer.
+
+    Attributes:
+        net: In evaluation mode, on the CPU.
+        cutter: Makes pieces of texts.
+    """
+
+    net: TransformerNet
+    cutter: Cutter
+    kind: ClassVar[str] = "transformer"
+
+    def log_odds(self, texts: Sequence[str]) -> Floats:
+        """Calibrated log-odds of being positive, shape (n,)."""
+        return log_odds(self.net, self.cutter(texts))
+
+    def shares(self, text: str) -> tuple[list[Share], float]:
+        """What each of the first 400 words adds to the log-odds, and what they are without any."""
+        (pieces,) = self.cutter([text])
+        ids, mask = padded([pieces])
+        whole = self.net.embedding(ids).detach()
+        way = (torch.arange(STEPS) + 0.5) / STEPS
+        with one_thread():
+            embedded = (way[:, None, None] * whole).requires_grad_()
+            many = mask.expand(STEPS, -1)
+            odds = self.net(ids.expand(STEPS, -1), many, embedded).sum()
+            (gradient,) = torch.autograd.grad(odds, embedded)
+            with torch.inference_mode():
+                nothing = float(self.net(ids, mask, torch.zeros_like(whole))[0])
+        effects = (gradient.mean(dim=0) * whole[0]).sum(dim=1).tolist()
+        found = _of_words(text, pieces, effects)
+        untold = sum(effects) - sum(share.effect for share in found)
+        return found, nothing + untold
+
+    def warnings(self, text: str) -> list[str]:
+        """That not all of it was read."""
+        (pieces,) = self.cutter([text])
+        if pieces.total <= self.cutter.longest:
+            return []
+        half = self.cutter.longest // 2
+        return [
+            f"of its {pieces.total:,} pieces of words the first and the last {half:,} were read"
+        ]
+
+    def save(self, folder: Path) -> None:
+        """Writes weights as safetensors, the rest as JSON."""
+        tensors = {name: each.contiguous() for name, each in self.net.state_dict().items()}
+        save_file(tensors, folder / "net.safetensors")
+        self.cutter.tokenizer.save(str(folder / "tokenizer.json"))
+        config: Any = self.net.body.config
+        facts = {"config": json.loads(config.to_json_string()), "longest": self.cutter.longest}
+        write_json(folder / "transformer.json", facts)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Reads back what `save` wrote; no code is run from there."""
+        facts = read_json(folder / "transformer.json", *FACTS)
+        net = TransformerNet(untrained(facts["config"]))
+        net.load_state_dict(load_file(folder / "net.safetensors"))
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        return cls(net.eval(), Cutter(tokenizer, facts["longest"]))
+
+
+def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
+    """A pretrained transformer with an untrained head.
+
+    Args:
+        name: `all-MiniLM-L6-v2` (bundled), a folder, or a model's name on the Hugging Face hub.
+        longest: Pieces of a text that are read.
+
+    Raises:
+        FileError: There is no such model.
+    """
+    folder = find_encoder(name, fetch=True)
+    body = load_pretrained(folder, "transformer")
+    config: Any = body.config
+    try:
+        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        most = int(config.max_position_embeddings)
+    except Exception as error:  # tokenizers raises bare Exception
+        raise FileError(
+            f"{folder} holds no transformer that reads texts ({type(error).__name__})",
+            "it needs tokenizer.json beside its weights",
+        ) from None
+    return TransformerNet(body), Cutter(tokenizer, min(longest, most))
+
+
+def fit_transformer(
+    net: TransformerNet, cutter: Cutter, seen: Sequence[str], positive: NDArray[np.int64],
+    unseen: Sequence[str], truth: NDArray[np.int64], recipe: Recipe, run: Run,
+) -> tuple[TransformerReader, History]:  # fmt: skip
+    """Fine-tunes a transformer and calibrates it.
+
+    Args:
+        net: Trained in place; its embeddings are left as they are, for few texts change few words.
+        cutter: Makes pieces of texts.
+        seen: Texts that are learned from.
+        positive: 1 or 0 for each, shape (n,).
+        unseen: Texts that tell the accuracy after each epoch, and the temperature.
+        truth: 1 or 0 for each of these.
+        recipe: How.
+        run: Whose.
+    """
+    device = best_device()
+    net.to(device)
+    net.embedding.requires_grad_(False)
+    texts, held_out = cutter(seen), cutter(unseen)
+    wanted = torch.from_numpy(positive).float().to(device)
+
+    def loss(rows: Tensor, _: Generator) -> Tensor:
+        ids, mask = padded([texts[row] for row in rows.tolist()])
+        return F.binary_cross_entropy_with_logits(
+            net(ids.to(device), mask.to(device)), wanted[rows.to(device)]
+        )
+
+    def score() -> float:
+        return float(((log_odds(net, held_out) > 0) == truth).mean())
+
+    size = min(BATCH, max(4, len(texts) // 20), len(texts))
+    batches = bucketed([len(each.ids) for each in texts], size, run.seed)
+    history = train(net, batches, loss, recipe, run, "transformer", score)
+    odds = torch.from_numpy(log_odds(net, held_out)).float()
+    logits = torch.stack([torch.zeros_like(odds), odds], dim=1)
+    net.temperature.copy_(best_temperature(logits, torch.from_numpy(truth)))
+    return TransformerReader(net.cpu().eval(), cutter), history
+
+
+def log_odds(net: TransformerNet, texts: Sequence[Pieces]) -> Floats:
+    """Log-odds of being positive, shape (n,); texts of about a length are read together."""
+    device = net.temperature.device
+    order = np.argsort([len(each.ids) for each in texts], kind="stable")
+    found = np.zeros(len(texts))
+    with evaluating(net):
+        for at in range(0, len(order), ANSWERED):
+            rows = order[at : at + ANSWERED]
+            ids, mask = padded([texts[row] for row in rows])
+            found[rows] = net(ids.to(device), mask.to(device)).double().cpu().numpy()
+    return found
+
+
+def padded(texts: Sequence[Pieces]) -> tuple[Tensor, Tensor]:
+    """Numbers of pieces, shape (n, longest), and 1 where there is one."""
+    longest = max(len(each.ids) for each in texts)
+    ids = torch.zeros(len(texts), longest, dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for row, each in enumerate(texts):
+        ids[row, : len(each.ids)] = torch.from_numpy(each.ids)
+        mask[row, : len(each.ids)] = 1
+    return ids, mask
+
+
+def _of_words(text: str, pieces: Pieces, effects: Sequence[float]) -> list[Share]:
+    """Shares of pieces added up to those of the words that they are of."""
+    at, found = 0, []
+    inside = [
+        (*span, e) for span, e in zip(pieces.spans, effects, strict=True) if span[0] < span[1]
+    ]
+    for word in words_of(text):
+        parts = []
+        while at < len(inside) and inside[at][0] < word.end:
+            if inside[at][0] >= word.start:
+                parts.append(inside[at][2])
+            at += 1
+        if parts:
+            found.append(Share(word.start, word.end, sum(parts)))
+    return found[:EXPLAINED]
