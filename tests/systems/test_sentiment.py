@@ -285,23 +285,16 @@ def test_shares_of_a_transformers_words_add_up(reader: TransformerReader) -> Non
 
 
 @pytest.mark.slow
-def test_a_transformer_is_fine_tuned(bert: Path, home: Path) -> None:
-    system = Sentiment.with_knobs(
-        {
-            "reader": "transformer",
-            "transformer": str(bert),
-            "pieces": 48,
-            "epochs": 12,
-            "learning_rate": 0.003,
-        }
-    )
+def test_a_transformer_is_fine_tuned(home: Path) -> None:
+    knobs = {"reader": "transformer", "pieces": 64, "epochs": 1, "learning_rate": 5e-4}
+    system = Sentiment.with_knobs(knobs)
     (home / "run").mkdir()
     data = system.load(SAMPLE)
 
     model = system.fit(data, Run("sentiment", home / "run"))
 
-    scores = system.evaluate(model, data, Run("sentiment", home / "run"))
-    assert scores["accuracy"].value > 0.8
+    odds = model.reader.log_odds(data.test.texts)
+    assert ((odds > 0) == data.test.positive).mean() > 0.85
 
 
 def test_a_folder_without_a_transformer_is_refused(home: Path) -> None:

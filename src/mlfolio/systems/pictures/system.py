@@ -108,7 +108,7 @@ class PictureSystem(System):
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
         figures.judge(data, chances, right, run)
         figures.strangers(strange, model.judge(data.outside)[1], run)
-        return Evaluation(scores=(*_scores(right, chances, truth), *self._of_backbone()))
+        return Evaluation(scores=(*_scores(right, chances, truth), *self._of_backbone(data.source)))
 
     def _train(
         self, backbone: str, seen: Pictures, unseen: Pictures, classes: int, run: Run, name: str,
@@ -145,9 +145,11 @@ class PictureSystem(System):
         net = self._train(backbone, seen, unseen, len(data.names), run, name, epochs)
         return np.asarray(logits_of(net, data.test.pixels).double().softmax(dim=1).numpy())
 
-    def _of_backbone(self) -> list[Score]:
+    def _of_backbone(self, source: Source) -> list[Score]:
         """How good the small backbone is at what it was trained for, with the head it had."""
-        if self.backbone != SMALL or (test := cifar_test(CIFAR_SIDE)) is None:
+        if source.kind != "official" or self.backbone != SMALL:
+            return []
+        if (test := cifar_test(CIFAR_SIDE)) is None:
             return []
         answers = logits_of(small_net(), test.pixels).argmax(dim=1).numpy()
         right = {SMALL: answers == test.classes, TRIVIAL: test.classes == 0}
