@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mlfolio.core.errors import FileError
-from mlfolio.parts.text.embed import BUNDLED, _folder, get_encoder
+from mlfolio.parts.text.embed import BUNDLED, find_encoder, get_encoder
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +21,7 @@ def test_vectors_are_those_of_mean_pooling() -> None:
     import torch
     from transformers import AutoModel, AutoTokenizer
 
-    folder = _folder(BUNDLED)
+    folder = find_encoder(BUNDLED)
     tokenizer = AutoTokenizer.from_pretrained(folder)
     network = AutoModel.from_pretrained(folder, dtype=torch.float32).eval()
     batch = tokenizer(TEXTS, padding=True, truncation=True, max_length=256, return_tensors="pt")
@@ -56,7 +56,7 @@ def test_tokens_are_counted_without_limit() -> None:
 
 def test_any_folder_will_do(tmp_path: Path) -> None:
     folder = tmp_path / "mine"
-    shutil.copytree(_folder(BUNDLED), folder)
+    shutil.copytree(find_encoder(BUNDLED), folder)
     first = get_encoder(str(folder)).encode_query("Pea soup")
     np.testing.assert_array_equal(first, get_encoder().encode_query("Pea soup"))
 
@@ -68,7 +68,7 @@ def test_any_folder_will_do(tmp_path: Path) -> None:
 
 
 def test_other_weights_in_the_same_folder_are_another_recipe(tmp_path: Path) -> None:
-    shutil.copytree(_folder(BUNDLED), tmp_path, dirs_exist_ok=True)
+    shutil.copytree(find_encoder(BUNDLED), tmp_path, dirs_exist_ok=True)
     encoder = get_encoder(str(tmp_path))
     before = encoder.recipe()
     assert before == encoder.recipe()
@@ -100,6 +100,6 @@ def test_encoders_that_are_not_there(tmp_path: Path) -> None:
     with pytest.raises(FileError, match="holds no encoder"):
         get_encoder(str(tmp_path))
     for name in ("config.json", "tokenizer.json"):
-        shutil.copy(_folder(BUNDLED) / name, tmp_path)
+        shutil.copy(find_encoder(BUNDLED) / name, tmp_path)
     with pytest.raises(FileError, match="holds no weights"):
         get_encoder(str(tmp_path)).encode_query("x")

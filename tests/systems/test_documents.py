@@ -19,7 +19,7 @@ from mlfolio.core.source import SAMPLE, Source
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
-from mlfolio.parts.text.embed import BUNDLED, _folder
+from mlfolio.parts.text.embed import BUNDLED, find_encoder
 from mlfolio.systems.documents.data import load_corpus
 from mlfolio.systems.documents.model import (
     NOT_FOUND,
@@ -372,7 +372,7 @@ def test_an_index_made_in_another_way_is_not_reused(
 
 def test_another_encoder_is_warned_of(tmp_path: Path) -> None:
     encoder = tmp_path / "encoder"
-    shutil.copytree(_folder(BUNDLED), encoder)
+    shutil.copytree(find_encoder(BUNDLED), encoder)
     run = _run(tmp_path, "one")
 
     system = Documents(encoder=str(encoder))
