@@ -20,6 +20,7 @@ import pytest
 from mlfolio.core.catalog import SYSTEMS, get_system
 from mlfolio.systems.chatbot.desk import read_desk
 from mlfolio.systems.chatbot.stories import read_stories
+from mlfolio.systems.masks import sample as people
 from mlfolio.systems.segments import data as shop
 from mlfolio.systems.sentiment import sample as films
 from mlfolio.systems.stocks import sample as prices
@@ -148,9 +149,28 @@ def prepare(folder: Path) -> None:
     prices.unforeseeable(600).frame.to_csv(folder / "prices.csv", index=False)
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
+    film_people(folder)
     (folder / "my_digits").symlink_to(folder / "folder")
     (folder / "my_pictures").symlink_to(folder / "folder")
     (folder / "my-folder").symlink_to(folder / "papers")
+
+
+def film_people(folder: Path) -> None:
+    """Drawn people: a film, and folders of faces with and without masks."""
+    import cv2
+    from PIL import Image
+
+    size, code = (people.WIDE, people.HIGH), cv2.VideoWriter.fourcc(*"mp4v")
+    writer = cv2.VideoWriter(str(folder / "film.mp4"), cv2.CAP_FFMPEG, code, 10.0, size)
+    picture = people.draw_scene(2, np.random.default_rng(3))[0]
+    for _ in range(5):
+        writer.write(np.ascontiguousarray(picture[..., ::-1]))
+    writer.release()
+    pixels, kinds = people.draw_faces(40)
+    for number, (face, kind) in enumerate(zip(pixels[:60], kinds, strict=False)):
+        place = folder / "faces" / ("with_mask", "without_mask")[kind]
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(face).save(place / f"{number}.png")
 
 
 @pytest.mark.slow

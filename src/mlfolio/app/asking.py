@@ -13,8 +13,9 @@ from gradio.context import LocalContext
 
 from mlfolio.app import form, words
 from mlfolio.core.errors import InputError, MlfolioError
-from mlfolio.core.model import Conversation, Model, Output
+from mlfolio.core.model import Conversation, Model, Output, Reason
 from mlfolio.serve.fleet import Served
+from mlfolio.serve.journal import Entry
 from mlfolio.serve.problems import as_problem
 from mlfolio.serve.service import Service
 
@@ -71,19 +72,30 @@ class Asking:
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""
         return await self._answer(row, {})
 
+    async def output(self, row: Mapping[str, Any]) -> Output:
+        """The answer itself, for a page that shows it in its own way."""
+        with _in_words():
+            entry, _ = await self._predict(row)
+        return entry.output
+
     async def _answer(self, row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, str]:
-        service, served = self._service, self._served
         try:
             with _in_words():
-                async with asyncio.timeout(service.settings.timeout_s):
-                    inputs = await service.read(served.model, [row])
-                    (entry,) = await service.predict(served, inputs, _client())
-                    why = (await service.explain(served, inputs))[0] if served.reasons else []
+                entry, why = await self._predict(row)
         except InputError as error:
             return words.error([words.problem(found, names) for found in error.problems]), ""
         except MlfolioError as error:
             return words.error([error.message, error.fix]), ""
         return words.answer(entry.output, entry.id, names), words.reasons(why, names)
+
+    async def _predict(self, row: Mapping[str, Any]) -> tuple[Entry, list[Reason]]:
+        """What every question goes through: validated, queued, logged, within the time limit."""
+        service, served = self._service, self._served
+        async with asyncio.timeout(service.settings.timeout_s):
+            inputs = await service.read(served.model, [row])
+            (entry,) = await service.predict(served, inputs, _client())
+            why = (await service.explain(served, inputs))[0] if served.reasons else []
+        return entry, why
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come, the whole output last."""

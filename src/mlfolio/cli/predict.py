@@ -38,11 +38,17 @@ def predict(
         str | None,
         typer.Option(
             "--input",
-            help="FILE.csv, .json or .jsonl, or - for standard input; for spam a mailbox.",
+            help="FILE.csv, .json or .jsonl, or - for standard input; for spam a mailbox, for "
+            "masks a film.",
         ),
     ] = None,
     output: Annotated[
-        Path | None, typer.Option("--output", help="Write answers here, as .csv, .json or .jsonl.")
+        Path | None,
+        typer.Option(
+            "--output",
+            help="Write answers here, as .csv, .json or .jsonl; for masks a film with what was "
+            "seen.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -51,6 +57,9 @@ def predict(
     from mlfolio.core.errors import UserError
     from mlfolio.core.run import write_text
 
+    if (said := _annotate(name, file, output, fields or [])) is not None:
+        typer.echo(said, err=True)
+        return
     if (fields is None) == (file is None):
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
     asked = _form_of(output, file, as_json)
@@ -76,6 +85,21 @@ def predict(
         else:
             write_text(output, text)
         typer.echo(f"{len(answers):,} answers in {output}", err=True)
+
+
+def _annotate(name: str, file: str | None, output: Path | None, options: list[str]) -> str | None:
+    """Has a copy of a file marked, if that is what was asked for, and says what was done."""
+    import mlfolio
+    from mlfolio.core.model import Annotates
+
+    if file in (None, "-") or output is None or output.suffix[1:].lower() in ("", *FORMS):
+        return None
+    model = mlfolio.load(name).model
+    if not isinstance(model, Annotates):
+        return None
+    _require_place(output, file)
+    said = model.annotate(Path(str(file)), output, pairs(options))
+    return None if said is None else f"{said}: {output}"
 
 
 def show(predictor: Predictor, row: dict[str, Any], answer: Output, as_json: bool) -> None:
@@ -125,12 +149,7 @@ def _form_of(output: Path | None, file: str | None, as_json: bool) -> str:
 
     if output is None:
         return "json" if as_json else ""
-    if output.is_dir() or not output.parent.is_dir():
-        raise UserError(
-            f"answers cannot be written to {str(output)!r}", "name a file in a folder that exists"
-        )
-    if file not in (None, "-") and output.exists() and output.samefile(file):
-        raise UserError(f"{str(output)!r} is the file that the rows come from", "name another")
+    _require_place(output, file)
     form = output.suffix[1:].lower()
     if not form and _is_special(output):
         return "json" if as_json else ""
@@ -138,6 +157,22 @@ def _form_of(output: Path | None, file: str | None, as_json: bool) -> str:
         wanted = ".json" if as_json else ".csv, .json or .jsonl"
         raise UserError(f"{str(output)!r} does not end in {wanted}", "name it so")
     return form
+
+
+def _require_place(output: Path, file: str | None) -> None:
+    """A file can be written there, and is not the one that is read.
+
+    Raises:
+        UserError: It cannot, or it is.
+    """
+    from mlfolio.core.errors import UserError
+
+    if output.is_dir() or not output.parent.is_dir():
+        raise UserError(
+            f"answers cannot be written to {str(output)!r}", "name a file in a folder that exists"
+        )
+    if file is not None and Path(file).exists() and output.exists() and output.samefile(file):
+        raise UserError(f"{str(output)!r} is the file that the rows come from", "name another")
 
 
 def _is_special(path: Path) -> bool:

@@ -24,6 +24,7 @@ SYSTEMS: dict[str, str] = {
     "sentiment": "mlfolio.systems.sentiment:Sentiment",
     "pictures": "mlfolio.systems.pictures:PictureSystem",
     "stocks": "mlfolio.systems.stocks:Stocks",
+    "masks": "mlfolio.systems.masks:Masks",
     "chatbot": "mlfolio.systems.chatbot:Chatbot",
     "documents": "mlfolio.systems.documents:Documents",
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, Protocol, Self, runtime_checkable
 
@@ -127,6 +127,18 @@ class Reads(Protocol):
 
     def read(self, path: Path) -> Iterator[dict[str, Any]] | None:
         """The rows at a path, by field, with what tells them apart; None if it is no such file."""
+        ...
+
+
+@runtime_checkable
+class Annotates(Protocol):
+    """A model that can mark what it sees in a copy of a file: boxes in a film, say."""
+
+    def annotate(self, source: Path, target: Path, options: Mapping[str, Any]) -> str | None:
+        """Writes the copy, whole or not at all, and says what was done.
+
+        None if the target's name is of no kind that it writes.
+        """
         ...
 
 

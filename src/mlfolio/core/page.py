@@ -46,6 +46,10 @@ class Ask(Protocol):
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""
         ...
 
+    async def output(self, row: Mapping[str, Any]) -> Output:
+        """The answer itself, for a page that shows it in its own way."""
+        ...
+
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
         """The pieces of an answer as they come, the whole output last; only if it `Streams`."""
         ...

@@ -269,6 +269,24 @@ DATASETS: dict[str, Dataset] = {
             ),
         ),
         Dataset(
+            name="face-mask",
+            title="Face-Mask-Detection faces, and scenes of Kaggle's Face Mask Detection",
+            home="https://github.com/chandrikadeb7/Face-Mask-Detection, "
+            "https://www.kaggle.com/datasets/andrewmvd/face-mask-detection",
+            licence="faces: repository MIT, their sources not cleared; scenes: CC0",
+            citation="Deb (2020), Face Mask Detection; Larxel (2020), Face Mask Detection, Kaggle",
+            files=(  # faces made smaller, near-duplicates known; scenes/ lies beside them
+                DataFile(
+                    name="faces_train.parquet",
+                    sha256="b048ef73c536dc32ea36bb0a7e6a0e33e9eb4932c1c5e4d00c3d79834772d19d",
+                ),
+                DataFile(
+                    name="faces_test.parquet",
+                    sha256="728fd3feda18197d101c23f32f826e11158943069888e05a8d63a8d9f157a199",
+                ),
+            ),
+        ),
+        Dataset(
             name="stocks",
             title="Daily prices of seven American stocks and the S&P 500 (Yahoo Finance)",
             home="https://finance.yahoo.com",

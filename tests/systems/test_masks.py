@@ -1,0 +1,528 @@
+"""Masks through its public doors: drawn people in pictures, films and folders."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("cv2")
+
+import cv2
+import onnx
+import torch
+from PIL import Image
+
+import mlfolio
+from mlfolio.core.errors import FileError, InputError
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.run import read_exhibits
+from mlfolio.core.source import SAMPLE, Source
+from mlfolio.lifecycle import Predictor, Result
+from mlfolio.systems.masks import film, hands, learning, sample, scenes
+from mlfolio.systems.masks.data import WITH, WITHOUT, WRONG, Scene
+from mlfolio.systems.masks.detect import CenterFace, YuNet, merge, read_detector
+from mlfolio.systems.masks.model import NOT_SURE, FacesAnswer, MasksModel
+from mlfolio.systems.masks.system import Masks
+from tests.conftest import Cli
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(tmp_path_factory.mktemp("runs")))
+        return mlfolio.run("masks", data="sample")
+
+
+@pytest.fixture
+def model(result: Result) -> MasksModel:
+    return MasksModel.load(result.folder / "model")
+
+
+def scene(n: int = 3, seed: int = 3) -> np.ndarray:
+    return sample.draw_scene(n, np.random.default_rng(seed))[0]
+
+
+def encoded(pixels: np.ndarray, form: str = "PNG") -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, form)
+    return base64.b64encode(buffer.getvalue()).decode()
+
+
+def ask(model: MasksModel, image: object) -> FacesAnswer:
+    answer = Predictor(Masks.card, model).predict({"image": image})
+    assert isinstance(answer, FacesAnswer)
+    return answer
+
+
+def test_it_learns_the_sample(result: Result) -> None:
+    scores = {score.name: score for score in result.scores}
+
+    assert scores["accuracy"].value >= 0.95
+    assert scores["scene precision"].value >= 0.8
+    assert scores["scene recall"].value >= 0.4
+    assert scores["covered faces not called masked"].value >= 0.7
+    titles = {exhibit.title for exhibit in read_exhibits(result.folder)}
+    assert titles >= {"Faces", "Learning curve", "Mouths behind something", "A drawn scene"}
+
+
+def test_every_face_of_a_picture_gets_its_box(model: MasksModel) -> None:
+    found = hits = there = 0
+    rng = np.random.default_rng(9)
+    for number in range(9):
+        picture, boxes, kinds = sample.draw_scene(1 + number % 3, rng)
+        answer = ask(model, encoded(picture))
+        truth = Scene(picture, boxes, tuple((WITH, WITHOUT)[kind] for kind in kinds), "")
+        mine = np.array([face.box for face in answer.faces], np.float32).reshape(-1, 4)
+        mine[:, 2:] += mine[:, :2]
+        pairs = scenes.match(truth, mine, [face.label for face in answer.faces])
+        there += len(boxes)
+        found += sum(None not in pair for pair in pairs)
+        hits += sum(pair[0] == pair[1] for pair in pairs)
+        assert answer.size == (sample.WIDE, sample.HIGH)
+        for face in answer.faces:
+            assert (face.confidence is None) == (face.label == NOT_SURE)
+    assert found >= 0.5 * there
+    assert hits >= 0.8 * found
+
+
+def test_the_answer_counts(model: MasksModel) -> None:
+    answer = ask(model, encoded(scene()))
+
+    said = dict(part.split(" ", 1)[::-1] for part in answer.answer.split(", "))
+    assert sum(map(int, said.values())) == len(answer.faces) > 0
+    assert answer.confidence is None
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (30, 20), (700, 2)])
+def test_pictures_without_faces_say_so(model: MasksModel, size: tuple[int, int]) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+    answer = ask(model, encoded(noise))
+
+    assert answer.answer == "no face"
+    assert answer.warnings
+
+
+def test_large_pictures_are_shrunk_and_boxes_say_in_what(model: MasksModel) -> None:
+    large = np.asarray(Image.fromarray(scene()).resize((2560, 1600)))
+
+    answer = ask(model, encoded(large, "JPEG"))
+
+    assert answer.size == (1280, 800)
+    assert answer.faces
+
+
+@pytest.mark.parametrize(
+    ("image", "why"),
+    [
+        ("photo.jpg", "no base64"),
+        ("/etc/passwd", "no base64|no PNG"),
+        (base64.b64encode(b"GIF89a, or nearly").decode(), "no PNG"),
+        (encoded(scene())[:200], "no PNG"),
+        (encoded(np.zeros((4100, 4100, 3), np.uint8)), "megapixels"),
+        (None, "no picture"),
+        (7, "no picture"),
+    ],
+    ids=lambda value: str(value)[:24],
+)
+def test_what_is_no_picture_is_refused(model: MasksModel, image: object, why: str) -> None:
+    with pytest.raises(InputError, match=rf"row 1, image = (.|\n)*({why})"):
+        parse_inputs(model, [{"image": image}])
+
+
+def test_in_doubt_it_is_not_sure(result: Result) -> None:
+    model = MasksModel.load(result.folder / "model")
+
+    assert [model.label(chance) for chance in (0.95, 0.7, 0.5, 0.3, 0.05)] == [
+        WITH, NOT_SURE, NOT_SURE, NOT_SURE, WITHOUT,
+    ]  # fmt: skip
+    model.sure = 0.5
+    assert model.label(0.51) == WITH
+
+
+def test_hands_are_drawn_over_mouths_and_nowhere_else() -> None:
+    faces = torch.full((5, 3, 48, 48), 0.6)
+
+    covered = learning.cover(faces, torch.Generator().manual_seed(1))
+
+    changed = (covered - faces).abs().amax(dim=1) > 0.01
+    assert changed.flatten(1).any(dim=1).all()
+    assert not changed[:, :4].any(), "eyes stay"
+    assert covered.min() >= 0
+    assert covered.max() <= 1
+
+
+def test_the_behaviour_is_measured_on_bare_faces(model: MasksModel) -> None:
+    test = Masks().load(SAMPLE).test
+
+    table, spared = hands.behave(model, test, seed=0)
+
+    assert len(spared) == table["faces"].iloc[0] > 0
+    shares = table.drop(columns="faces").sum(axis=1)
+    np.testing.assert_allclose(shares, 1, atol=0.01)
+    assert table.loc["nothing", WITHOUT] > 0.8
+
+
+def test_what_is_no_face_is_dropped(model: MasksModel) -> None:
+    faces = Masks().load(SAMPLE).test.pixels
+    corners = [cv2.resize(face[:8, :8], (32, 32), interpolation=cv2.INTER_CUBIC) for face in faces]
+
+    assert (model.judge(np.stack(corners))[1] > model.most_nothing).mean() > 0.8
+    assert (model.judge(faces)[1] > model.most_nothing).mean() < 0.1
+
+
+def test_matching_by_hand() -> None:
+    boxes = np.array([[0, 0, 10, 10], [20, 0, 30, 10], [40, 0, 50, 10]], np.float32)
+    truth = Scene(np.zeros((9, 60, 3), np.uint8), boxes, (WITH, WITHOUT, WRONG), "")
+    mine = np.array([[0, 0, 10, 9], [0, 1, 10, 10], [20, 0, 30, 4], [40, 0, 50, 10]], np.float32)
+
+    pairs = scenes.match(truth, mine, [WITH, WITH, WITHOUT, WITHOUT])
+
+    assert pairs == [
+        (WITH, WITH), (None, WITH), (None, WITHOUT), (WRONG, WITHOUT), (WITHOUT, None),
+    ]  # fmt: skip
+    found = {score.name: score for score in scenes.scores({"a": [pairs], "b": [pairs]}, "a", "b")}
+    assert found["scene precision"].value == pytest.approx(1 / 3)
+    assert found["scene recall"].value == pytest.approx(1 / 2)
+    assert found["scene detection precision"].value == pytest.approx(2 / 4)
+    assert found["scene detection recall"].value == pytest.approx(2 / 3)
+
+
+def test_boxes_of_one_face_become_one() -> None:
+    boxes = np.array([[0, 0, 10, 10], [1, 1, 11, 11], [50, 50, 60, 60]], np.float32)
+
+    kept, scores = merge(boxes, np.array([1, 3, 2], np.float32))
+
+    assert kept.tolist() == [[1, 1, 11, 11], [50, 50, 60, 60]]
+    assert scores.tolist() == [3, 2]
+    nothing, _ = merge(np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
+    assert nothing.shape == (0, 4)
+
+
+def constant(outputs: dict[str, np.ndarray]) -> bytes:
+    """A net that answers the same to every picture, as the file of a detector."""
+    helper, numbers = onnx.helper, onnx.numpy_helper
+    nodes, values = [], []
+    zero = numbers.from_array(np.zeros((), np.float32), "zero")
+    nodes.append(helper.make_node("ReduceMean", ["input"], ["mean"], keepdims=0))
+    nodes.append(helper.make_node("Mul", ["mean", "zero"], ["nothing"]))
+    for name, array in outputs.items():
+        values.append(numbers.from_array(array.astype(np.float32), f"{name}_value"))
+        nodes.append(helper.make_node("Add", [f"{name}_value", "nothing"], [name]))
+    kind = onnx.TensorProto.FLOAT
+    graph = helper.make_graph(
+        nodes, "constant",
+        [helper.make_tensor_value_info("input", kind, [1, 3, 320, 320])],
+        [helper.make_tensor_value_info(name, kind, array.shape) for name, array in outputs.items()],
+        [zero, *values],
+    )  # fmt: skip
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=7)
+    return bytes(made.SerializeToString())
+
+
+def as_center_face() -> bytes:
+    """One face in the middle of 320x320: 64 wide, 128 high."""
+    peaks, sizes, offsets = (
+        np.zeros((1, 1, 80, 80)),
+        np.zeros((1, 2, 80, 80)),
+        np.zeros((1, 2, 80, 80)),
+    )
+    peaks[0, 0, 40, 40] = 0.9
+    sizes[0, :, 40, 40] = np.log([32, 16])
+    return constant({"537": peaks, "538": sizes, "539": offsets, "540": np.zeros((1, 10, 80, 80))})
+
+
+def as_yunet() -> bytes:
+    """The same face at 320x320, as YuNet says it."""
+    outputs = {}
+    for stride in (8, 16, 32):
+        n = (320 // stride) ** 2
+        for name, width in (("cls", 1), ("obj", 1), ("bbox", 4), ("kps", 10)):
+            outputs[f"{name}_{stride}"] = np.zeros((1, n, width))
+    row = 10 * 20 + 10  # of stride 16, in the middle
+    outputs["cls_16"][0, row] = outputs["obj_16"][0, row] = 0.95
+    outputs["bbox_16"][0, row] = [0, 0, np.log(4), np.log(8)]
+    order = sorted(
+        outputs, key=lambda name: ["cls", "obj", "bbox", "kps"].index(name.split("_")[0])
+    )
+    return constant({name: outputs[name] for name in order})
+
+
+@pytest.mark.parametrize(("make", "kind"), [(as_center_face, CenterFace), (as_yunet, YuNet)])
+def test_detectors_come_from_files(
+    make: object, kind: type, model: MasksModel, tmp_path: Path
+) -> None:
+    assert callable(make)
+    weights = make()
+    detector = read_detector(weights)
+    picture = np.full((320, 320, 3), 128, np.uint8)
+
+    assert isinstance(detector, kind)
+    boxes, scores = detector.find(picture, fast=True)
+    assert boxes.shape == (1, 4)
+    assert scores[0] > 0.8
+    np.testing.assert_allclose(boxes[0], [128, 96, 192, 224], atol=4)
+
+    whole = MasksModel(model.net, model.side, model.sure, 1.0, detector)
+    whole.save(tmp_path)
+    again = MasksModel.load(tmp_path)
+    assert again.faces(picture, fast=True) == whole.faces(picture, fast=True)
+    assert len(again.faces(picture, fast=True)) == 1
+
+
+def test_what_is_no_detector_is_refused(home: Path) -> None:
+    (home / "detector.onnx").write_bytes(b"no net at all")
+    other = constant({"something": np.zeros((1, 3))})
+    (home / "other.onnx").write_bytes(other)
+
+    for name in ("detector.onnx", "other.onnx", "missing.onnx", "harr"):
+        with pytest.raises(FileError, match="detector"):
+            mlfolio.run("masks", data="sample", epochs=1, detector=name, register=False)
+
+
+def test_blurring_really_blurs(model: MasksModel) -> None:
+    picture = scene(1)
+    (face,) = model.faces(picture)
+    left, top, wide, high = face.box
+
+    def detail(pixels: np.ndarray) -> float:
+        part = pixels[top : top + high, left : left + wide].astype(float)
+        return float(np.abs(np.diff(part, axis=1)).mean())
+
+    blurred = film.drawing.draw(picture, [face], blur=True)
+    marked = film.drawing.draw(picture, [face], blur=False)
+
+    assert detail(blurred) < 0.35 * detail(picture)
+    assert not model.faces(blurred)
+    assert (marked != picture).any()
+    assert (blurred[: max(0, top - high)] == picture[: max(0, top - high)]).all()
+
+
+def write_film(path: Path, frames: int = 12) -> Path:
+    """A face that moves to the right."""
+    code = cv2.VideoWriter.fourcc(*film.WRITTEN[path.suffix])
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, code, 10.0, (sample.WIDE, sample.HIGH))
+    picture = scene(1)
+    for number in range(frames):
+        writer.write(np.ascontiguousarray(np.roll(picture, number, axis=1)[..., ::-1]))
+    writer.release()
+    return path
+
+
+def read_film(path: Path) -> list[np.ndarray]:
+    capture = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG)
+    frames = []
+    while (read := capture.read())[0]:
+        frames.append(read[1][..., ::-1])
+    assert capture.get(cv2.CAP_PROP_FPS) == pytest.approx(10, abs=0.1)
+    return frames
+
+
+@pytest.mark.parametrize("ending", [".mp4", ".webm", ".avi"])
+def test_a_film_comes_back_with_boxes(model: MasksModel, tmp_path: Path, ending: str) -> None:
+    source, target = write_film(tmp_path / "film.mp4"), tmp_path / f"seen{ending}"
+
+    said = model.annotate(source, target, {})
+
+    frames = read_film(target)
+    assert len(frames) == 12
+    assert frames[0].shape == (sample.HIGH, sample.WIDE, 3)
+    assert said is not None
+    assert "12 frames" in said
+    assert "sound is not kept" in said
+    before = read_film(source)
+    assert np.abs(frames[6].astype(int) - before[6]).max() > 80
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", f"seen{ending}"]
+
+
+def test_faces_of_a_film_are_blurred_in_every_frame(model: MasksModel, tmp_path: Path) -> None:
+    source, target = write_film(tmp_path / "film.mp4"), tmp_path / "blurred.mp4"
+
+    model.annotate(source, target, {"blur": "yes"})
+
+    for frame in read_film(target):
+        assert not model.faces(np.ascontiguousarray(frame))
+
+
+def test_lost_faces_are_held_for_a_while() -> None:
+    follower = film.Follower()
+    box, nothing = np.array([[0, 0, 10, 10]], np.float32), np.zeros((0, 4), np.float32)
+
+    follower.follow(box, np.array([1.0]))
+    _, changed = follower.follow(box + 1, np.array([0.0]))
+    held = [len(follower.follow(nothing, np.zeros(0))[0]) for _ in range(film.HELD + 2)]
+
+    assert changed[0] == pytest.approx(film.KEPT)
+    assert held == [1] * film.HELD + [0, 0]
+
+
+def test_films_that_cannot_be_used_are_refused_and_leave_nothing(
+    model: MasksModel, tmp_path: Path
+) -> None:
+    good = write_film(tmp_path / "film.mp4").read_bytes()
+    bad = {
+        "text.mp4": b"not a film",
+        "empty.mp4": b"",
+        "cut.mp4": good[: len(good) // 2],
+        "list.mp4": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "list.txt": b"ffconcat version 1.0\nfile /etc/passwd\n",
+        "marked.mp4": b"\0\0\0\x20ftypisom" + bytes(500),
+        "picture.mp4": base64.b64decode(encoded(scene())),
+    }
+    for name, content in bad.items():
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(FileError, match=r"film|breaks off"):
+            model.annotate(tmp_path / name, tmp_path / "seen.mp4", {})
+    with pytest.raises(FileError, match="cannot be read"):
+        model.annotate(tmp_path / "nowhere.mp4", tmp_path / "seen.mp4", {})
+    with pytest.raises(FileError, match="frames"):
+        film.annotate(model, tmp_path / "film.mp4", tmp_path / "seen.mp4", False, most=5)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["film.mp4", *bad])
+
+
+def test_films_and_pictures_from_the_command_line(cli: Cli, home: Path) -> None:
+    assert cli("run", "masks", "epochs=1", "--data", "sample").code == 0
+    write_film(home / "film.mp4")
+    Image.fromarray(scene()).save(home / "photo.png")
+
+    seen = cli("predict", "masks", "--input", "film.mp4", "--output", "seen.mp4")
+    blurred = cli("predict", "masks", "blur=yes", "--input", "photo.png", "--output", "b.jpg")
+    answered = cli("predict", "masks", "image=@photo.png", "--json")
+
+    assert seen.code == blurred.code == answered.code == 0, seen.err + blurred.err + answered.err
+    assert (home / "seen.mp4").stat().st_size > 1000
+    with Image.open(home / "b.jpg") as copy:
+        assert copy.size == (sample.WIDE, sample.HIGH)
+    assert json.loads(answered.out)["size"] == [sample.WIDE, sample.HIGH]
+    for words, why in (
+        (("blurr=yes", "--input", "film.mp4", "--output", "x.mp4"), "no option blurr=yes"),
+        (("--input", "film.mp4", "--output", "film.mp4"), "name another"),
+        (("--input", "film.mp4", "--output", "x.gif"), "does not end in"),
+        (("--input", "none.mp4", "--output", "x.mp4"), "cannot be read"),
+        (("--input", "film.mp4", "--output", "nowhere/x.mp4"), "folder that exists"),
+    ):
+        refused = cli("predict", "masks", *words)
+        assert refused.code == 2, words
+        assert why in refused.err
+    assert not (home / "x.mp4").exists()
+
+
+def test_what_is_logged_has_no_picture(model: MasksModel) -> None:
+    """Inputs of private systems are not stored; an answer has boxes, which tell nobody's face."""
+    assert Masks.card.private
+    kept = ask(model, encoded(scene())).redacted().model_dump_json()
+
+    assert len(kept) < 2000
+
+
+def own_folder(folder: Path, each: int = 14) -> Path:
+    pixels, kinds = sample.draw_faces(40, seed=4)
+    for kind, name in enumerate(("with_mask", "without_mask")):
+        (folder / name).mkdir(parents=True)
+        for number, face in enumerate(pixels[kinds == kind][:each]):
+            Image.fromarray(face).save(folder / name / f"{number}.png")
+    return folder
+
+
+def write_scene(folder: Path, name: str, label: str = "with_mask", box: str = "") -> None:
+    for part in ("images", "annotations"):
+        (folder / "scenes" / part).mkdir(parents=True, exist_ok=True)
+    picture, boxes, _ = sample.draw_scene(1, np.random.default_rng(0))
+    Image.fromarray(picture).save(folder / "scenes" / "images" / f"{name}.png")
+    sides = zip(("xmin", "ymin", "xmax", "ymax"), boxes[0], strict=True)
+    frame = box or "".join(f"<{side}>{value}</{side}>" for side, value in sides)
+    (folder / "scenes" / "annotations" / f"{name}.xml").write_text(
+        f"<annotation><filename>{name}.png</filename><object><name>{label}</name>"
+        f"<bndbox>{frame}</bndbox></object></annotation>"
+    )
+
+
+def test_own_faces_and_scenes(home: Path) -> None:
+    folder = own_folder(home / "mine")
+    (folder / "with_mask" / "broken.png").write_bytes(b"\x89PNG no more")
+    (folder / "hats").mkdir()
+    write_scene(folder, "good")
+    write_scene(folder, "label", label="masked")
+    write_scene(folder, "box", box="<xmin>5</xmin>")
+    (folder / "scenes" / "annotations" / "far.xml").write_text(
+        "<annotation><filename>../../../secret.png</filename></annotation>"
+    )
+    (folder / "scenes" / "annotations" / "no.xml").write_text("no xml")
+
+    result = mlfolio.run("masks", data=folder, epochs=2, register=False)
+
+    scores = {score.name: score for score in result.scores}
+    assert scores["accuracy"].target is None
+    assert scores["scene recall"].n == 1
+    found = " ".join(finding.message for finding in result.findings)
+    for what in ("broken.png", "hats", "4 cannot be read", "label.xml", "box.xml", "far.xml"):
+        assert what in found
+    assert "good.xml" not in found
+
+
+def test_own_test_part_is_kept_and_leaks_are_found(home: Path) -> None:
+    own_folder(home / "mine" / "train")
+    shutil.copytree(home / "mine" / "train", home / "mine" / "test")
+
+    data = Masks().load(Source.own(home / "mine"))
+
+    assert data.info.rows == {"train": 28, "test": 28, "scenes": 0}
+    assert [found.level for found in data.check() if found.check == "shared items"] == ["leak"]
+
+
+def test_near_duplicates_stay_on_one_side(home: Path) -> None:
+    folder = own_folder(home / "mine", each=20)
+    for path in list((folder / "with_mask").iterdir()):
+        with Image.open(path) as face:
+            face.resize((60, 60)).save(path.with_stem(f"{path.stem}-large"))
+
+    data = Masks().load(Source.own(folder))
+
+    assert not set(data.train.groups) & set(data.test.groups)
+    assert any(found.check == "near-duplicates" for found in data.check())
+
+
+def test_folders_that_cannot_be_used_are_refused(home: Path) -> None:
+    (home / "empty").mkdir()
+    (home / "a.csv").write_text("a,b\n")
+    few = own_folder(home / "few", each=3)
+    named = own_folder(home / "named")
+    (named / "without_mask").rename(named / "without_masks")
+    alone = home / "alone"
+    own_folder(alone / "train")
+
+    for path, why in (
+        (home / "empty", "no folder with_mask/"), (home / "a.csv", "is no folder"),
+        (few, "too few different faces in with_mask/: 3"),
+        (named, "rename without_masks/ to without_mask/"), (alone, "train/ alone"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=why):
+            Masks().load(Source.own(path))
+
+
+def test_a_model_answers_in_a_process_of_its_own(result: Result) -> None:
+    program = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from mlfolio.track.loader import load_folder\n"
+        "_, model = load_folder(Path(sys.argv[1]))\n"
+        "print([a.answer for a in model.predict(model.examples())])\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(result.folder / "model")],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    model = MasksModel.load(result.folder / "model")
+
+    assert done.stdout.strip() == str([a.answer for a in model.predict(model.examples())])
