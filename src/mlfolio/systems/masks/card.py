@@ -22,14 +22,14 @@ CARD = Card(
         Promise(metric="scene recall", official=True),
     ),
     method=(
-        "OpenCV's Haar cascades look for faces, or a detector from a file does. A small net that "
+        "OpenCV's Haar cascade looks for faces, or a detector from a file does. A small net that "
         "has seen other pictures before tells masks from bare mouths; it has learned to be in "
         "doubt about mouths behind hands, and to know what is no face at all."
     ),
     intended_use="Counting masks in pictures, blurring faces, learning how detection is measured.",
     limits=(
-        "Haar cascades overlook about every second face in photos of groups: those that are "
-        "small, turned away or masked. Blurring leaves overlooked faces as they are.",
+        "The Haar cascade overlooked six of ten faces in photos of groups: those that are small, "
+        "turned away or masked. Blurring leaves overlooked faces as they are.",
         "No decision about a person may rest on it: it is wrong more often for people who are "
         "rare in its pictures, which come from a web search.",
         "Masks worn below the nose were never learned.",

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import json
 import tempfile
-import time
 from html import escape
 from pathlib import Path
 from typing import Any, Final, cast
@@ -37,23 +36,23 @@ canvas { background: #222; border-radius: 10px; max-width: 100%; }
 button { border: 1px solid #888; border-radius: 6px; padding: .3rem .9rem; margin-right: 1rem; }
 .told { margin-left: 1rem; }
 """
-# A frame is sent when the faces of the one before are there. Boxes are drawn on the very frame
-# that they were found in; nothing is kept. `masks-seen` carries them here from the answer's part.
+# Two frames are on their way at a time. Boxes are drawn on the very frame that they were found
+# in; nothing is kept. `masks-seen` carries them here from the answer's part.
 LOOK = """
 const video = element.querySelector("video"), canvas = element.querySelector("canvas");
 const button = element.querySelector(".start"), told = element.querySelector(".told");
 const blur = element.querySelector(".blur"), pen = canvas.getContext("2d");
-const frame = document.createElement("canvas");
-const colours = {"with mask": "#14823c", "without mask": "#be2828"};
-let stream = null, times = [], waiting = 0;
+const colours = {"with mask": "#14823c", "without mask": "#be2828"}, most = 2;
+let stream = null, times = [], number = 0, sent = 0, drawn = 0, frame = null;
+const away = new Map();
 const send = () => {
-  if (!stream) return;
-  frame.width = 640;
-  frame.height = Math.round(640 * video.videoHeight / video.videoWidth) || 480;
-  frame.getContext("2d").drawImage(video, 0, 0, frame.width, frame.height);
-  const shot = frame.toDataURL("image/jpeg", 0.8);
-  waiting = Date.now();
-  props.value = shot; trigger("input");
+  if (!stream || away.size >= most) return;
+  const shot = document.createElement("canvas");
+  shot.width = 640;
+  shot.height = Math.round(640 * video.videoHeight / video.videoWidth) || 480;
+  shot.getContext("2d").drawImage(video, 0, 0, shot.width, shot.height);
+  away.set(++number, shot); sent = Date.now();
+  props.value = number + " " + shot.toDataURL("image/jpeg", 0.8); trigger("input");
 };
 const soften = ([left, top, wide, high]) => {
   const little = document.createElement("canvas");
@@ -84,16 +83,19 @@ const draw = (found) => {
 };
 const stop = () => {
   if (stream) stream.getTracks().forEach((track) => track.stop());
-  stream = null; times = []; button.textContent = "Start the camera";
+  stream = null; times = []; away.clear(); button.textContent = "Start the camera";
 };
 document.addEventListener("masks-seen", (event) => {
   const found = event.detail;
   if (!stream || !found) return;
   if (found.problem) { told.textContent = found.problem; stop(); return; }
-  draw(found); send();
+  frame = away.get(found.frame);
+  for (const older of [...away.keys()]) if (older <= found.frame) away.delete(older);
+  if (frame && found.frame > drawn) { drawn = found.frame; draw(found); }
+  send();
 });
-// An answer that got lost ends nothing.
-setInterval(() => { if (stream && Date.now() - waiting > 5000) send(); }, 1000);
+// The first few go out one after the other; answers that got lost end nothing.
+setInterval(() => { if (Date.now() - sent > 3000) away.clear(); send(); }, 60);
 button.addEventListener("click", async () => {
   if (stream) { stop(); return; }
   try {
@@ -133,15 +135,14 @@ def build(ask: Ask) -> None:
         watched = gr.HTML("", elem_id="watched")
 
     async def look(frame: str | None) -> str:
-        if not frame:
+        number, _, image = (frame or "").partition(" ")
+        if not number.isdecimal():
             return ""
         try:
-            found = await ask.output({"image": frame, "fast": True})
+            found = await ask.output({"image": image, "fast": True})
         except MlfolioError as error:
-            return json.dumps({"problem": error.message})
-        # With the time, for a part that gets what it has already tells nobody: two frames may show
-        # the same.
-        return json.dumps({**found.model_dump(), "at": time.monotonic_ns()})
+            return json.dumps({"problem": error.message, "frame": int(number)})
+        return json.dumps({**found.model_dump(), "frame": int(number)})
 
     async def show(path: str | None, blur: bool) -> str:
         if not path:
@@ -156,7 +157,7 @@ def build(ask: Ask) -> None:
     async def play(path: str | None, blur: bool) -> str:
         return await asyncio.to_thread(_film, ask.model, Path(path), blur) if path else ""
 
-    camera.input(look, camera, seen, show_progress="hidden", trigger_mode="always_last")
+    camera.input(look, camera, seen, show_progress="hidden", trigger_mode="multiple")
     picture.change(show, [picture, blur_picture], answer, show_progress="minimal")
     reel.change(play, [reel, blur_film], watched, show_progress="full", concurrency_limit=1)
 
