@@ -46,7 +46,7 @@ def main() -> None:
         def chances(texts: Sequence[str], model: SentimentModel = model) -> np.ndarray:
             return expit(model.reader.log_odds(texts))
 
-        tell(model.kind, chances, data, fit_s, stored)
+        tell(model.reader.kind, chances, data, fit_s, stored)
 
 
 def tell(name: str, chances: Chances, data: ReviewSplit, fit_s: float, stored: int) -> None:

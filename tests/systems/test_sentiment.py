@@ -41,9 +41,7 @@ VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 def model() -> SentimentModel:
     """Untrained, so it has an opinion on everything."""
     torch.manual_seed(0)
-    return SentimentModel(
-        LstmReader(ReviewNet(len(VOCABULARY), 8, 6), VOCABULARY, 10), "lstm", sure=0.5
-    )
+    return SentimentModel(LstmReader(ReviewNet(len(VOCABULARY), 8, 6), VOCABULARY, 10), sure=0.5)
 
 
 def ask(model: SentimentModel, text: str) -> SentimentAnswer:
@@ -130,7 +128,7 @@ def test_the_ends_of_a_very_long_review_count(model: SentimentModel) -> None:
 
 
 def test_mixed_is_what_is_not_sure(model: SentimentModel) -> None:
-    careful = SentimentModel(model.reader, "lstm", sure=0.999)
+    careful = SentimentModel(model.reader, sure=0.999)
     answer = ask(careful, "a good film")
     assert (answer.answer, answer.confidence) == ("mixed", None)
     assert sum(answer.probabilities.values()) == pytest.approx(1)
@@ -274,7 +272,7 @@ def test_tags_are_no_words_for_a_transformer(reader: TransformerReader) -> None:
 
 
 def test_shares_of_a_transformers_words_add_up(reader: TransformerReader) -> None:
-    model = SentimentModel(reader, "transformer", sure=0.5)
+    model = SentimentModel(reader, sure=0.5)
     text = "Unforgettable, (truly) unputdownable… not a BAD film!"
     shares, before = reader.shares(text)
     assert before + sum(share.effect for share in shares) == pytest.approx(

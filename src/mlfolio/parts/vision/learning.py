@@ -110,8 +110,14 @@ def fit_net(
     return train(net, shuffled(len(seen), size, run.seed), loss, recipe, run, name, score)
 
 
-def calibrate(net: PictureNet, unseen: Pictures) -> None:
-    """Sets the temperature that fits pictures held out."""
+def calibrate(net: PictureNet, unseen: Pictures, among: int | None = None) -> None:
+    """Sets the temperature that fits pictures held out.
+
+    Args:
+        net: Trained.
+        unseen: What it was not trained on.
+        among: Of how many classes, the first ones, if the others are ruled out; None: all.
+    """
     net.temperature.fill_(1.0)
-    logits = logits_of(net, unseen.pixels)
+    logits = logits_of(net, unseen.pixels)[:, :among]
     net.temperature.copy_(best_temperature(logits, torch.from_numpy(unseen.classes)))

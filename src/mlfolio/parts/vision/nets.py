@@ -238,14 +238,9 @@ def _json(path: Path) -> dict[str, Any]:
 def _fill(net: Backbone, path: Path) -> None:
     """Puts stored weights into a backbone; they may be those of a whole net, and halved."""
     try:
-        stored = {
-            name.removeprefix("backbone."): weights.float()
-            if weights.is_floating_point()
-            else weights
-            for name, weights in load_file(path).items()
-            if name.startswith("backbone.")
-        }
-        net.load_state_dict(stored)
+        stored = load_file(path).items()
+        start = "backbone."
+        net.load_state_dict({n.removeprefix(start): w for n, w in stored if n.startswith(start)})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise FileError(f"{path} holds other weights: {error!s:.200}", "train it anew") from None
 
@@ -285,12 +280,11 @@ def grad_cam(net: PictureNet, pictures: Pixels, classes: NDArray[np.int64]) -> N
         pictures: Shape (n, side, side, 3).
         classes: Number of each one's class, shape (n,).
     """
-    seen = net.backbone(to_tensor(pictures, net.temperature.device)).detach().requires_grad_()
-    chosen = (
-        net.judge(seen.mean(dim=(2, 3)))
-        .gather(1, torch.from_numpy(classes).to(seen.device)[:, None])
-        .sum()
-    )
+    with torch.no_grad():
+        seen = net.backbone(to_tensor(pictures, net.temperature.device))
+    seen.requires_grad_()
+    logits = net.judge(seen.mean(dim=(2, 3)))
+    chosen = logits[torch.arange(len(classes)), torch.from_numpy(classes)].sum()
     (gradient,) = torch.autograd.grad(chosen, seen)
     shares = (gradient.mean(dim=(2, 3), keepdim=True) * seen).sum(dim=1).relu().detach()
     top = shares.flatten(1).amax(dim=1).clamp_min(1e-9)

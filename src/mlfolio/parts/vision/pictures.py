@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
+from mlfolio.core.system import Finding
+from mlfolio.data.doctor import find_copies, shared_finding
 from mlfolio.data.splits import holdout
 
 THUMB: Final = 8  # pixels a side in which pictures are compared
@@ -65,6 +67,30 @@ def grouped(parts: Sequence[Pictures]) -> list[Pictures]:
     ends = np.cumsum([len(part) for part in parts])[:-1]
     pairs = zip(parts, np.split(groups, ends), strict=True)
     return [replace(part, groups=found) for part, found in pairs]
+
+
+def find_repeats(train: Pictures, test: Pictures, what: str) -> list[Finding]:
+    """What the data doctor says of pictures that are there more than once.
+
+    Args:
+        train: What is learned from, near-duplicates known (see `grouped`).
+        test: What is measured on, likewise.
+        what: They are called.
+    """
+    keys = pd.DataFrame({"picture": [one.tobytes() for one in train.pixels]})
+    findings = find_copies(keys, f"training {what}")
+    shared = int(np.isin(test.groups, train.groups).sum())
+    findings += shared_finding(shared, len(test))
+    repeats = len(train) - len(np.unique(train.groups))
+    if few := repeats - int(keys.duplicated().sum()):
+        findings.append(
+            Finding(
+                level="note", check="near-duplicates",
+                message=f"{few:,} training {what} are nearly the same as another one",
+                fix="validation keeps them on one side; drop them if they are mistakes",
+            )
+        )  # fmt: skip
+    return findings
 
 
 def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:

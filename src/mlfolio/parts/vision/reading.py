@@ -121,6 +121,11 @@ def write_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
+def write_base64(pixels: NDArray[np.uint8]) -> str:
+    """The same in base64: what JSON can carry, and `read_rgb` reads."""
+    return base64.b64encode(write_png(pixels)).decode("ascii")
+
+
 def squash(picture: Rgb, side: int) -> Rgb:
     """A picture as a square; nothing of it is cut away."""
     if picture.shape[:2] == (side, side):

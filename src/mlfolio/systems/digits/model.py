@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.torch.threads import one_thread
-from mlfolio.parts.vision.reading import decode_base64, write_png
+from mlfolio.parts.vision.reading import decode_base64, write_base64
 
 from .data import Pictures, to_bytes
 from .nets import CLASSES, SIDE, DigitNet, cnn
@@ -59,7 +58,7 @@ def read_picture(value: Any) -> Grey:
 
 def write_picture(grey: Grey) -> str:
     """A grey picture as PNG in base64; what `read_picture` makes of it is the same picture."""
-    return base64.b64encode(write_png(to_bytes(grey))).decode("ascii")
+    return write_base64(to_bytes(grey))
 
 
 class DigitPicture(Input):

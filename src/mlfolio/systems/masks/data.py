@@ -20,10 +20,10 @@ from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
-from mlfolio.data.doctor import find_copies, find_imbalance, shared_finding
+from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.vision.gather import gather, read_folders, read_table
-from mlfolio.parts.vision.pictures import Pictures, grouped
+from mlfolio.parts.vision.pictures import Pictures, find_repeats, grouped
 from mlfolio.parts.vision.reading import Rgb, read_rgb
 
 from . import sample
@@ -93,20 +93,8 @@ class MaskSplit:
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
-        keys = pd.DataFrame({"face": [one.tobytes() for one in self.train.pixels]})
-        findings = [*self.notes, *find_copies(keys, "training faces")]
-        findings += find_imbalance(pd.Series(self.train.classes).map(dict(enumerate(NAMES))))
-        seen = self.train.groups
-        findings += shared_finding(int(np.isin(self.test.groups, seen).sum()), len(self.test))
-        if few := len(seen) - len(np.unique(seen)):
-            findings.append(
-                Finding(
-                    level="note", check="near-duplicates",
-                    message=f"{few:,} training faces are nearly the same as another one",
-                    fix="validation keeps them on one side; drop them if they are mistakes",
-                )
-            )  # fmt: skip
-        return findings
+        imbalance = find_imbalance(pd.Series(self.train.classes).map(dict(enumerate(NAMES))))
+        return [*self.notes, *find_repeats(self.train, self.test, "faces"), *imbalance]
 
     def without_test(self) -> Self:
         """The same data with nothing to measure on."""

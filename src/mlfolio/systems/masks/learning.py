@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from mlfolio.core.run import Run
-from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.training import Recipe, shuffled, train
 from mlfolio.parts.vision.augment import Warp, mirror, relight, warp
@@ -70,13 +69,6 @@ def fit_faces(
         return float((answers == unseen.classes).mean())
 
     return train(net, shuffled(len(seen), size, run.seed), loss, recipe, run, "net", score)
-
-
-def calibrate(net: PictureNet, unseen: Pictures) -> None:
-    """Sets the temperature that fits faces held out, given that they are faces."""
-    net.temperature.fill_(1.0)
-    logits = logits_of(net, unseen.pixels)[:, :NOTHING]
-    net.temperature.copy_(best_temperature(logits, torch.from_numpy(unseen.classes)))
 
 
 def alter(pictures: Tensor, rng: Generator) -> Tensor:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,16 +9,17 @@ from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PlainSerializer, PlainValidator, WithJsonSchema
+from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
 from mlfolio.parts.vision.nets import PictureNet, make_backbone
 from mlfolio.parts.vision.pictures import Pixels
-from mlfolio.parts.vision.reading import FORMS, Rgb, read_rgb, write_png
+from mlfolio.parts.vision.reading import Rgb
 
 from . import drawing, film, sample
 from .data import LONGEST, WITH, WITHOUT
@@ -32,16 +32,6 @@ EXAMPLES: Final = 3
 FACTS: Final = ("backbone", "side", "sure", "most_nothing")
 
 
-def read_picture(value: object) -> Rgb:
-    """A picture in any of the forms that people send; the longer side has 1,280 pixels at most."""
-    return read_rgb(value, LONGEST)
-
-
-def write_picture(picture: Rgb) -> str:
-    """The same as PNG in base64."""
-    return base64.b64encode(write_png(picture)).decode("ascii")
-
-
 class Shot(Input):
     """A picture with any number of faces.
 
@@ -51,12 +41,7 @@ class Shot(Input):
             the picture's width or more.
     """
 
-    image: Annotated[
-        Rgb,
-        PlainValidator(read_picture),
-        PlainSerializer(write_picture),
-        WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": FORMS}),
-    ]
+    image: Annotated[Rgb, taken(LONGEST), GIVEN, DESCRIBED]
     fast: bool = False
 
 

@@ -14,11 +14,12 @@ import gradio as gr
 
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.page import Ask
-from mlfolio.parts.vision.reading import write_png
+from mlfolio.parts.vision.reading import read_rgb, write_png
 from mlfolio.report.words import png_url
 
 from . import drawing, film
-from .model import FacesAnswer, MasksModel, read_picture
+from .data import LONGEST
+from .model import FacesAnswer, MasksModel
 
 MOST_FRAMES: Final = 1_800  # of a film on the page: a minute; the command line takes longer ones
 CAMERA = """
@@ -177,7 +178,7 @@ def _taken(upload: Path) -> bytes:
 
 def _picture(content: bytes, found: FacesAnswer, blur: bool) -> str:
     """The picture with what was seen in it."""
-    drawn = drawing.draw(read_picture(content), found.faces, blur)
+    drawn = drawing.draw(read_rgb(content, LONGEST), found.faces, blur)
     told = "".join(f'<div class="mlf-warning">{escape(each)}</div>' for each in found.warnings)
     return (
         f'<div role="status"><div class="mlf-answer">{escape(found.answer)}</div>{told}</div>'

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from typing import ClassVar, Final
 
@@ -25,6 +24,7 @@ from mlfolio.parts.torch.device import best_device
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe
+from mlfolio.parts.vision.learning import calibrate, plan
 from mlfolio.parts.vision.nets import SMALL, PictureNet, get_backbone
 from mlfolio.parts.vision.pictures import Pictures, Pixels
 
@@ -33,15 +33,13 @@ from .card import CARD
 from .data import MaskSplit, load_masks
 from .detect import HAAR, Haar, make_detector
 from .hands import behave
-from .learning import CLASSES, MASKED, calibrate, fit_faces
+from .learning import CLASSES, MASKED, NOTHING, fit_faces
 from .model import MasksModel
 
 NET, HOG, TRIVIAL = "net", "HOG and logistic regression", "majority"
 OWN, PLAIN = "found and told", "Haar as in OpenCV's tutorial"
 SIDE, SAMPLE_SIDE = 48, 32  # pixels of the squares that the net sees
 VALIDATION: Final = 0.1  # of the training part, for the temperature
-BATCH: Final = 64
-STEPS: Final = 100  # that small sets are gone through for, at least
 FEW: Final = 1000  # faces below which one thread is as fast
 PROTOCOL = "the test part, fitted and calibrated on the training part alone"
 
@@ -65,7 +63,10 @@ class Masks(System):
         None, ge=16, le=256,
         description="pixels a side of the faces that the net sees; unset: 48, of the sample 32",
     )  # fmt: skip
-    epochs: int = Field(12, ge=1, le=1000, description="passes over the training faces")
+    epochs: int | None = Field(
+        None, ge=1, le=1000,
+        description="passes over the training faces; unset: 12, or as many as make 150 steps",
+    )  # fmt: skip
     learning_rate: float = Field(2e-3, gt=0, le=1, description="its peak; it warms up and falls")
     covered: float = Field(
         0.3, ge=0, le=0.9,
@@ -87,10 +88,7 @@ class Masks(System):
         detector = make_detector(self.detector)
         figures.describe(data, run)
         seen, unseen = data.train.split(VALIDATION, run.seed)
-        size = min(BATCH, max(2, len(seen) // 8))
-        epochs = self.epochs
-        if "epochs" not in self.model_fields_set:
-            epochs = max(epochs, math.ceil(STEPS / (len(seen) // size)))
+        epochs, size = plan(len(seen), self.epochs)
         backbone = get_backbone(self.backbone, run.seed)
         net = PictureNet(backbone, CLASSES, run.seed).to(best_device())
         recipe = Recipe(
@@ -99,7 +97,7 @@ class Masks(System):
         started = time.perf_counter()
         with one_thread(len(seen) < FEW):
             history = fit_faces(net, seen, unseen, recipe, size, self.covered, run)
-            calibrate(net, unseen)
+            calibrate(net, unseen, among=NOTHING)
         run.note(f"The net was trained in {time.perf_counter() - started:.0f} s.")
         learning_curve(history, run)
         side = data.train.pixels.shape[1]

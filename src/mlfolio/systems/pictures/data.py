@@ -26,10 +26,10 @@ from mlfolio.core.errors import FileError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
-from mlfolio.data.doctor import find_copies, find_imbalance, shared_finding
+from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.vision.gather import gather, read_folders, read_table
-from mlfolio.parts.vision.pictures import Pictures, Pixels, grouped
+from mlfolio.parts.vision.pictures import Pictures, Pixels, find_repeats, grouped
 from mlfolio.parts.vision.reading import ENDINGS, Rgb, read_rgb, squash
 
 from . import sample
@@ -103,19 +103,8 @@ class PictureSplit:
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
-        keys = pd.DataFrame({"picture": [one.tobytes() for one in self.train.pixels]})
-        findings = [*self.notes, *find_copies(keys, "training pictures")]
+        findings = [*self.notes, *find_repeats(self.train, self.test, "pictures")]
         findings += find_imbalance(pd.Series(self.train.classes).map(dict(enumerate(self.names))))
-        seen = self.train.groups
-        findings += shared_finding(int(np.isin(self.test.groups, seen).sum()), len(self.test))
-        if few := len(seen) - len(np.unique(seen)) - int(keys.duplicated().sum()):
-            findings.append(
-                Finding(
-                    level="note", check="near-duplicates",
-                    message=f"{few:,} training pictures are nearly the same as another one",
-                    fix="validation keeps them on one side; drop them if they are mistakes",
-                )
-            )  # fmt: skip
         if self.suspects:
             worst = ", ".join(self._said(each) for each in self.suspects[:3])
             findings.append(

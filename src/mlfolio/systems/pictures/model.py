@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,14 +10,14 @@ from typing import Annotated, ClassVar, Final, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from safetensors.torch import load_file, save_file
 
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
 from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam, make_backbone
-from mlfolio.parts.vision.reading import FORMS, Rgb, read_rgb, squash, write_png
+from mlfolio.parts.vision.reading import Rgb, squash
 
 from .data import LONGEST, NONE
 from .strange import Strangeness
@@ -27,25 +26,10 @@ FLAT: Final = 2.0  # standard deviation of all pixels below which there is nothi
 FACTS: Final = ("names", "side", "backbone", "limit")
 
 
-def read_picture(value: object) -> Rgb:
-    """A picture in any of the forms that people send; the longer side has 640 pixels at most."""
-    return read_rgb(value, LONGEST)
-
-
-def write_picture(picture: Rgb) -> str:
-    """The same as PNG in base64."""
-    return base64.b64encode(write_png(picture)).decode("ascii")
-
-
 class Picture(Input):
     """A picture of one thing."""
 
-    image: Annotated[
-        Rgb,
-        PlainValidator(read_picture),
-        PlainSerializer(write_picture),
-        WithJsonSchema({"type": "string", "contentEncoding": "base64", "description": FORMS}),
-    ]
+    image: Annotated[Rgb, taken(LONGEST), GIVEN, DESCRIBED]
 
 
 class PictureAnswer(Output):

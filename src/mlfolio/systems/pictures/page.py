@@ -7,11 +7,12 @@ from html import escape
 from typing import Any
 
 from mlfolio.core.page import Ask
-from mlfolio.parts.vision.reading import write_png
+from mlfolio.parts.vision.reading import read_rgb, write_png
 from mlfolio.report.words import png_url
 
+from .data import LONGEST
 from .figures import overlay
-from .model import PicturesModel, read_picture
+from .model import PicturesModel
 
 SHOWN = 320  # pixels that the longer side of a picture is shown at
 
@@ -23,7 +24,7 @@ def build(ask: Ask) -> None:
         if not isinstance(ask.model, PicturesModel):
             return ""
         try:
-            picture = read_picture(row.get("image"))
+            picture = read_rgb(row.get("image"), LONGEST)
         except ValueError:  # which the answer says
             return ""
         name = ask.model.likeliest(picture)

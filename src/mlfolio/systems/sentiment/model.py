@@ -49,16 +49,14 @@ class SentimentModel:
 
     Attributes:
         reader: What reads them.
-        kind: Which reader that is, `lstm` or `transformer`.
         sure: Probability from which a review is called positive or negative.
     """
 
     input_type: ClassVar[type[Input]] = Review
     output_type: ClassVar[type[Output]] = SentimentAnswer
 
-    def __init__(self, reader: Reader, kind: str, sure: float) -> None:
+    def __init__(self, reader: Reader, sure: float) -> None:
         self.reader = reader
-        self.kind = kind
         self.sure = sure
 
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
@@ -82,13 +80,13 @@ class SentimentModel:
     def save(self, folder: Path) -> None:
         """Writes the reader, and what is asked of it."""
         self.reader.save(folder)
-        write_json(folder / "model.json", {"reader": self.kind, "sure": self.sure})
+        write_json(folder / "model.json", {"reader": self.reader.kind, "sure": self.sure})
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
         facts = read_json(folder / "model.json", "reader", "sure")
-        return cls(load_reader(facts["reader"], folder), facts["reader"], facts["sure"])
+        return cls(load_reader(facts["reader"], folder), facts["sure"])
 
     def _answer(self, text: str) -> SentimentAnswer:
         chance = float(expit(self._log_odds(text)))

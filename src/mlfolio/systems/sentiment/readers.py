@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol, Self
+from typing import ClassVar, NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,13 @@ class Share(NamedTuple):
 
 
 class Reader(Protocol):
-    """Reads texts."""
+    """Reads texts.
+
+    Attributes:
+        kind: Which of them it is, as `load_reader` knows it.
+    """
+
+    kind: ClassVar[str]
 
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Calibrated log-odds of being positive, shape (n,)."""
