@@ -1,6 +1,7 @@
 """How fast the mask system is, which cascade it uses and why, and what another detector gives.
 
     python benchmarks/masks.py speed             frames a second at 640x480, beside Haar alone
+    python benchmarks/masks.py page              the same on the page, in Chromium on this machine
     python benchmarks/masks.py cascades          Haar's settings on collages: how they were chosen
     python benchmarks/masks.py scenes [FILE]     the 40 scenes with YuNet or CenterFace, too
 
@@ -11,7 +12,10 @@ and dogs, so the scenes say nothing about the settings; `cats-vs-dogs` has to be
 from __future__ import annotations
 
 import io
+import shutil
+import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -22,6 +26,7 @@ import numpy as np
 import pandas as pd
 import torch
 from PIL import Image
+from playwright.sync_api import sync_playwright
 
 import mlfolio
 from mlfolio.core.source import OFFICIAL
@@ -30,6 +35,7 @@ from mlfolio.systems.masks import drawing, sample, scenes
 from mlfolio.systems.masks.detect import Haar, make_detector
 from mlfolio.systems.masks.model import MasksModel
 from mlfolio.systems.masks.system import OWN, PLAIN, Masks
+from serving import running
 
 COLLAGES, FACES = 60, 6
 WIDE, HIGH = 512, 384
@@ -70,6 +76,39 @@ def speed() -> None:
         told = ", ".join(f"{name} {ms:.1f}" for name, ms in times.items())
         print(f"{len(faces)} faces: {told} ms; {1000 / whole:.1f} frames/s "
               f"(Haar alone {1000 / times['detect']:.1f})")  # fmt: skip
+
+
+def page() -> None:
+    """Frames a second that the page shows, its camera being a film of a drawn scene."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    serve = [sys.executable, "-m", "mlfolio", "serve", "masks", "--pages", "--port", str(port)]
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as machine:
+        film = Path(folder) / "camera.mjpeg"
+        film.write_bytes(b"".join(map(camera_frame, range(30))))
+        own = Path(machine.chromium.executable_path)
+        chromium = machine.chromium.launch(
+            executable_path=own if own.exists() else shutil.which("chromium"),
+            args=["--no-sandbox", "--use-fake-device-for-media-stream",
+                  "--use-fake-ui-for-media-stream", f"--use-file-for-fake-video-capture={film}"],
+        )  # fmt: skip
+        with running(serve, f"{url}/ready"):
+            opened = chromium.new_page()
+            opened.goto(f"{url}/masks")
+            opened.get_by_role("button", name="Start the camera").click()
+            for _ in range(4):
+                opened.wait_for_timeout(5000)
+                print(opened.inner_text("#camera .told"))
+        chromium.close()
+
+
+def camera_frame(number: int) -> bytes:
+    """A JPEG of 640x480 with two faces that go to and fro."""
+    drawn, _, _ = sample.draw_scene(2, np.random.default_rng(7))
+    frame = np.roll(cv2.resize(drawn, (640, 480)), 4 * abs(number - 15), axis=1)
+    return cv2.imencode(".jpg", frame[..., ::-1])[1].tobytes()
 
 
 def median_ms(part: Callable[[], Any], rounds: int = 60) -> float:
@@ -160,6 +199,8 @@ def on_scenes(files: Sequence[str]) -> None:
 
 if __name__ == "__main__":
     match sys.argv[1:]:
+        case ["page"]:
+            page()
         case ["speed"]:
             speed()
         case ["cascades"]:

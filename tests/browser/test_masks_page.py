@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import shutil
+import sqlite3
+import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -65,13 +69,25 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     watched.close()
 
 
-def test_the_camera_shows_boxes_and_frames_a_second(page: Any) -> None:
+def test_the_camera_shows_boxes_and_frames_a_second(page: Any, server: Server) -> None:
+    def seen() -> int:
+        counts = server.client.get("/metrics").text
+        found = re.search(r'predictions_total{.*system="masks".*} (\d+)', counts)
+        return int(found[1]) if found else 0
+
     page.get_by_role("button", name="Start the camera").click()
     page.wait_for_function(
         "document.querySelector('#camera .told')?.textContent.match(/mask.* · [1-9].* frames.s/)"
     )
     page.get_by_role("button", name="Stop the camera").click()
     assert page.get_by_role("button", name="Start the camera").is_visible()
+    with closing(sqlite3.connect(server.runs / "predictions.db")) as log:
+        for _ in range(100):  # the writer is not in a hurry
+            (logged,) = log.execute("SELECT count(*) FROM predictions").fetchone()
+            if logged:
+                break
+            time.sleep(0.1)
+    assert 1 <= logged <= 1 + seen() // 5, "few of a camera's frames are logged"
 
 
 def test_a_picture_is_shown_with_its_faces(page: Any, tmp_path: Path) -> None:

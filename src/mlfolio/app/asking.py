@@ -72,10 +72,13 @@ class Asking:
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""
         return await self._answer(row, {})
 
-    async def output(self, row: Mapping[str, Any]) -> Output:
+    async def output(self, row: Mapping[str, Any], logged: bool = True) -> Output:
         """The answer itself, for a page that shows it in its own way."""
+        service, served = self._service, self._served
         with _in_words():
-            entry, _ = await self._predict(row)
+            async with asyncio.timeout(service.settings.timeout_s):
+                inputs = await service.read(served.model, [row])
+                (entry,) = await service.predict(served, inputs, _client(), logged)
         return entry.output
 
     async def _answer(self, row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, str]:

@@ -90,15 +90,16 @@ def predict(
 def _annotate(name: str, file: str | None, output: Path | None, options: list[str]) -> str | None:
     """Has a copy of a file marked, if that is what was asked for, and says what was done."""
     import mlfolio
+    from mlfolio.core.catalog import get_system
     from mlfolio.core.model import Annotates
 
     if file in (None, "-") or output is None or output.suffix[1:].lower() in ("", *FORMS):
         return None
-    model = mlfolio.load(name).model
-    if not isinstance(model, Annotates):
+    if not issubclass(get_system(name).model, Annotates):
         return None
     _require_place(output, file)
-    said = model.annotate(Path(str(file)), output, pairs(options))
+    model: Any = mlfolio.load(name).model
+    said: str | None = model.annotate(Path(str(file)), output, pairs(options))
     return None if said is None else f"{said}: {output}"
 
 

@@ -46,8 +46,14 @@ class Ask(Protocol):
         """The answer to one row and its reasons, as HTML; or what is wrong with the row."""
         ...
 
-    async def output(self, row: Mapping[str, Any]) -> Output:
-        """The answer itself, for a page that shows it in its own way."""
+    async def output(self, row: Mapping[str, Any], logged: bool = True) -> Output:
+        """The answer itself, for a page that shows it in its own way.
+
+        Args:
+            row: One input.
+            logged: Whether the answer goes into the log. One of a camera's frames in a second
+                should; all of them would only fill the disk.
+        """
         ...
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:

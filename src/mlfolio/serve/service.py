@@ -75,8 +75,16 @@ class Service:
             inputs += await self._readers.run(parse_inputs, model, part, first_row=at)
         return inputs
 
-    async def predict(self, served: Served, inputs: Sequence[Input], client: str) -> list[Entry]:
+    async def predict(
+        self, served: Served, inputs: Sequence[Input], client: str, logged: bool = True
+    ) -> list[Entry]:
         """Answers inputs; each entry of the log has the answer and its id.
+
+        Args:
+            served: Who answers.
+            inputs: What is asked.
+            client: Who asks.
+            logged: Whether the entries go into the log.
 
         Raises:
             QueueFullError: Too many wait.
@@ -85,7 +93,8 @@ class Service:
         started = time.perf_counter()
         outputs = await served.answers.ask(inputs)
         entries = self._entries(served, inputs, outputs, started, client)
-        await self.journal.add(entries)
+        if logged:
+            await self.journal.add(entries)
         metrics.observe(served.card.slug, served.version.number, outputs)
         return entries
 

@@ -22,6 +22,7 @@ from .data import LONGEST
 from .model import FacesAnswer, MasksModel
 
 MOST_FRAMES: Final = 1_800  # of a film on the page: a minute; the command line takes longer ones
+LOGGED: Final = 15  # of so many frames of a camera one is logged: about one in a second
 CAMERA = """
 <p>
   <button type="button" class="start">Start the camera</button>
@@ -140,7 +141,8 @@ def build(ask: Ask) -> None:
         if not number.isdecimal():
             return ""
         try:
-            found = await ask.output({"image": image, "fast": True})
+            logged = int(number) % LOGGED == 1
+            found = await ask.output({"image": image, "fast": True}, logged)
         except MlfolioError as error:
             return json.dumps({"problem": error.message, "frame": int(number)})
         return json.dumps({**found.model_dump(), "frame": int(number)})
@@ -158,7 +160,8 @@ def build(ask: Ask) -> None:
     async def play(path: str | None, blur: bool) -> str:
         return await asyncio.to_thread(_film, ask.model, Path(path), blur) if path else ""
 
-    camera.input(look, camera, seen, show_progress="hidden", trigger_mode="multiple")
+    # Past Gradio's queue: the page itself waits, and the service refuses what is too much.
+    camera.input(look, camera, seen, queue=False, show_progress="hidden", trigger_mode="multiple")
     picture.change(show, [picture, blur_picture], answer, show_progress="minimal")
     reel.change(play, [reel, blur_film], watched, show_progress="full", concurrency_limit=1)
 
