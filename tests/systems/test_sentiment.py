@@ -151,7 +151,7 @@ def test_own_tables(home: Path) -> None:
         load_reviews(table([(t, s) for t, s in made if s == "NEG"] + [("x", "pos")]),
                      "review", "sentiment")  # fmt: skip
     with pytest.raises(FileError, match="no words that are read"):
-        load_reviews(table([("".join(chr(0x4E00 + 97 * n + 13 * k) for k in range(12)), side)
+        load_reviews(table([("".join(chr(0x4E00 + 97 * n + 13 * k) for k in range(12)) + "!", side)
                             for n in range(40) for side in ("pos", "neg")]), "", "")  # fmt: skip
     with pytest.raises(KnobError, match="its own columns"):
         load_reviews(SAMPLE, "review", "")

@@ -169,6 +169,9 @@ def test_odd_files_are_read(home: Path) -> None:
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,2,1\n", "2020-01-01: low is not above high"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,inf,1,1\n", "prices are below 1,000,000,000"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,abc\n", "'abc'"),
+        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,'0,987'\n".replace("'", '"'), "'0,987'"),
+        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1e-320,1\n", "prices are 1e-09 or more"),
+        ("Date,Open,High,Low,Close,Adj Close\n2020-01-01,1,1,1,1,1e8\n", "Adj Close is near"),
         ("Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon'"),
         ("Date,Open,High,Low,Close\n2020-01-01,,1,1,1\n", "no row with a date and all prices"),
         ("Date,Open,High,Low,Close,Volume\n2020-01-01,1,1,1,1,-5\n", "volumes are not below"),
@@ -177,6 +180,30 @@ def test_odd_files_are_read(home: Path) -> None:
 def test_what_prices_cannot_be_is_refused(home: Path, text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
         read(text)
+
+
+def test_a_day_is_that_of_the_exchange(home: Path) -> None:
+    local = [f"{day:%Y-%m-%d} 00:00:00+09:00" for day in MADE.frame["Date"]]
+    bars, _ = read(csv(MADE, Date=local))
+    assert bars.dates.tolist() == MADE.dates.tolist()
+
+
+def test_a_price_that_stands_still_is_refused(home: Path) -> None:
+    still = np.where(np.arange(900) < 700, MADE.close, MADE.close[699])
+    prices = dict.fromkeys(("Open", "High", "Low", "Close"), still)
+    Path("halted.csv").write_text(csv(MADE, **prices), "utf-8")
+    day = MADE.dates[699]
+    with pytest.raises(FileError, match=f"from {day} on the close does not move for 201 days"):
+        load_market(Source.own("halted.csv"), "")
+
+
+def test_two_files_of_one_ticker_are_refused(home: Path) -> None:
+    folder = home / "two"
+    folder.mkdir()
+    for name in ("AAPL.csv", "aapl.csv"):
+        (folder / name).write_text(csv(MADE), "utf-8")
+    with pytest.raises(FileError, match=r"AAPL.csv and aapl.csv are of one ticker"):
+        load_market(Source.own(folder), "")
 
 
 def test_own_files_and_folders(home: Path) -> None:
@@ -199,7 +226,8 @@ def test_own_files_and_folders(home: Path) -> None:
     Path("empty").mkdir()
     with pytest.raises(FileError, match="no CSV in"):
         load_market(Source.own("empty"), "")
-    Path("stale.csv").write_text(csv(MADE, Open=5, High=6, Low=4, Close=5))
+    rare = np.repeat(MADE.close[::2], 2)
+    Path("stale.csv").write_text(csv(MADE, Open=rare, High=rare, Low=rare, Close=rare))
     assert "the close is that of the day before" in load_market(
         Source.own("stale.csv"), "").check()[-1].message  # fmt: skip
 
@@ -329,6 +357,15 @@ def test_costs_are_paid_for_each_change() -> None:
     assert account.returns.tolist() == pytest.approx([0.045, -0.05, 0.0, 0.0])
     assert account.turnover.tolist() == pytest.approx([0.5, 0.0, 1.0, 0.0])
     assert account.facts["worst drawdown"] == pytest.approx(-0.05)
+
+
+def test_a_day_on_which_others_trade_costs_nothing() -> None:
+    dates = np.array(
+        ["2020-01-01", "2020-01-01", "2020-01-02", "2020-01-03", "2020-01-03"], "M8[D]"
+    )
+    series, held = np.array([0, 1, 0, 0, 1]), np.ones(5, dtype=bool)
+    account = trade(dates, series, held, np.zeros(5), cost_bps=100)
+    assert account.turnover.tolist() == [1.0, 0.0, 0.0]
 
 
 # Asking

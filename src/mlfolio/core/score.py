@@ -17,7 +17,7 @@ class Baseline(BaseModel):
             no paired interval was computed.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     name: str
     value: float

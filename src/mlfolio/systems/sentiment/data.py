@@ -31,12 +31,12 @@ from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates, skeleton
 
 from .sample import generate
-from .words import words_of
+from .words import has_words
 
 TEST: Final = 0.2  # of own texts
 FEWEST: Final = 20  # different texts of each kind
 POSITIVE: Final = {"positive", "pos", "good", "1", "1.0", "true", "yes", "recommended"}
-NEGATIVE: Final = {"negative", "neg", "bad", "0", "0.0", "-1", "false", "no"}
+NEGATIVE: Final = {"negative", "neg", "bad", "0", "0.0", "-1", "-1.0", "false", "no"}
 SIDES: Final = ("neg", "pos")
 
 
@@ -154,7 +154,7 @@ def _split(
                 f"{name} has {different} different {word} texts; at least {FEWEST} are needed",
                 "add some; near-duplicates count once",
             )
-    if sum(bool(words_of(text)) for text in texts) < len(texts) / 2:
+    if sum(map(has_words, texts)) < len(texts) / 2:
         raise FileError(
             f"{name}: most texts have no words that are read", "letters a to z are; see the limits"
         )

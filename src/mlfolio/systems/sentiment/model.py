@@ -14,7 +14,7 @@ from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
 
 from .readers import Reader, load_reader
-from .words import words_of
+from .words import has_words
 
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
@@ -91,15 +91,15 @@ class SentimentModel:
     def _answer(self, text: str) -> SentimentAnswer:
         chance = float(expit(self._log_odds(text)))
         sure = max(chance, 1 - chance)
-        has_words = any(word.word[0].isalnum() for word in words_of(text))
-        is_mixed = sure < self.sure or not has_words
+        is_read = has_words(text)
+        is_mixed = sure < self.sure or not is_read
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
         no_words = ["there are no words in it: nothing can be told from it"]
         return SentimentAnswer(
             answer="mixed" if is_mixed else side,
             confidence=None if is_mixed else sure,
             probabilities={"positive": chance, "negative": 1 - chance},
-            warnings=self.reader.warnings(text) if has_words else no_words,
+            warnings=self.reader.warnings(text) if is_read else no_words,
         )
 
     def _log_odds(self, text: str) -> float:

@@ -38,6 +38,11 @@ def words_of(text: str) -> list[Word]:
     ]
 
 
+def has_words(text: str) -> bool:
+    """Whether any word of a text is read; marks alone say nothing."""
+    return any(match[1] and match[1][0].isalnum() for match in PIECE.finditer(text))
+
+
 def ends_of(words: Sequence[Word]) -> list[Word]:
     """What is read of the words: all of them, or the first and the last of very many."""
     half = MOST // 2

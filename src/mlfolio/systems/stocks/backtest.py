@@ -104,7 +104,8 @@ def trade(
         return table.pivot_table(index="date", columns="series", values="value")
 
     now, move = wide(held.astype(float)), wide(moves)
-    before = now.fillna(0.0).shift(1, fill_value=0.0)
+    # Over a day on which only others trade a ticker is kept, not bought again.
+    before = now.ffill().fillna(0.0).shift(1, fill_value=0.0)
     changes = (now - before).abs()
     gains = now * move - changes * cost_bps / 1e4
     return Account(gains.mean(axis=1), changes.mean(axis=1))

@@ -26,7 +26,10 @@ HIGHEST = 1e9  # of a price; of a volume its square
 LONG_GAP = 10  # days without prices that are told
 SPLITS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
 NEAR_SPLIT = 0.06  # in logarithms: the day's own move comes on top of the split
-THOUSANDS = r"-?\d{1,3}(,\d{3})+(\.\d*)?"
+LOWEST = 1e-9
+FARTHEST = 1e6  # factor between a close and its adjusted one
+THOUSANDS = r"-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
+LOCAL_DAY = r"^(\d{4}-\d\d-\d\d)[ T]"
 MISSING = ("", "null", "nan", "none", "n/a", "-", "–")
 
 
@@ -88,7 +91,7 @@ def read_bars(table: pd.DataFrame, name: str) -> tuple[Bars, list[Finding]]:
     notes: list[Finding] = []
     known = [column for column in (*PRICES, "adjusted", "volume") if column in table]
     rows = pd.DataFrame({column: _numbers(table[column], name) for column in known})
-    rows["date"] = read_dates(table["date"], name).dt.normalize()
+    rows["date"] = _days(table["date"], name)
     rows = _in_order(rows, name, notes)
     _require_possible(rows, name)
     if "volume" not in rows:
@@ -164,6 +167,14 @@ def _numbers(column: pd.Series, name: str) -> pd.Series:
     return read.astype(float)
 
 
+def _days(column: pd.Series, name: str) -> pd.Series:
+    """The day of each date, where it was: a night in Berlin is still the day before in London."""
+    local = column.astype("string").str.strip().str.extract(LOCAL_DAY, expand=False)
+    is_local = (local.notna() | column.isna()).all()
+    days: pd.Series = read_dates(local if is_local else column, name).dt.normalize()
+    return days
+
+
 def _in_order(rows: pd.DataFrame, name: str, notes: list[Finding]) -> pd.DataFrame:
     """Complete rows, oldest first, a day once."""
     whole = rows[[column for column in rows if column != "volume"]].notna().all(axis=1)
@@ -188,8 +199,12 @@ def _require_possible(rows: pd.DataFrame, name: str) -> None:
     wrong = {
         "prices are above nought": (prices <= 0).any(axis=1),
         f"prices are below {HIGHEST:,.0f}": (prices >= HIGHEST).any(axis=1),
+        f"prices are {LOWEST:g} or more": (prices < LOWEST).any(axis=1),
         "low is not above high": rows["low"] > rows["high"] * (1 + 1e-6),
     }
+    if "adjusted" in rows:
+        ratio = rows["adjusted"] / rows["close"]
+        wrong["Adj Close is near Close"] = (ratio > FARTHEST) | (ratio < 1 / FARTHEST)
     if "volume" in rows:
         wrong["volumes are not below nought"] = rows["volume"] < 0
         wrong["volumes are finite"] = rows["volume"] > HIGHEST**2

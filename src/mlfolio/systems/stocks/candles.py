@@ -42,6 +42,6 @@ def candles(bars: Bars, bands: pd.DataFrame, title: str) -> Figure:
     )  # fmt: skip
     ticks = days[:: max(1, len(days) // 6)]
     axis.set_xticks(ticks, [str(shown.dates[tick]) for tick in ticks])
-    axis.set(ylabel="price", title=title)
+    axis.set(ylabel="price", title=title.replace("$", r"\$"))
     axis.legend(loc="upper left")
     return figure

@@ -24,6 +24,7 @@ from .yahoo import fetch
 FEWEST: Final = 500  # days of a series: two years
 SAMPLE: Final = {"MADE-UP-1": 11, "MADE-UP-2": 12, "MADE-UP-3": 13}  # seeds
 SAMPLE_DAYS: Final = 900
+STILL: Final = 0.1  # share of the days that a price may stand still at a stretch
 STALE: Final = 0.1  # share of days without a move
 SUFFIXES: Final = (".csv", ".parquet")
 
@@ -139,7 +140,16 @@ def _own(path: Path) -> dict[str, Path]:
     """The user's file, or the tables of a folder, by their names."""
     if path.is_file():
         return {path.stem: path}
-    files = {each.stem: each for each in sorted(path.iterdir()) if each.suffix in SUFFIXES}
+    files: dict[str, Path] = {}
+    for each in sorted(path.iterdir()):
+        if each.suffix not in SUFFIXES:
+            continue
+        same = [name for name in files if name.upper() == each.stem.upper()]
+        if same:
+            raise FileError(
+                f"{files[same[0]].name} and {each.name} are of one ticker", "keep one of them"
+            )
+        files[each.stem] = each
     if not files:
         raise FileError(f"there is no CSV in {path}", "one file for each ticker: AAPL.csv")
     return files
@@ -155,7 +165,21 @@ def _read(source: Source, name: str, licence: str, files: Mapping[str, Path]) ->
                 f"{path.name} has {len(series[ticker]):,} days; at least {FEWEST} are needed",
                 "bring more years",
             )
+        _require_moves(series[ticker], path.name)
     return Market(source, name, licence, series, notes)
+
+
+def _require_moves(bars: Bars, name: str) -> None:
+    """Refuses a price that stands still for so long that nothing can be learned or measured."""
+    moved = np.flatnonzero(np.diff(bars.close) != 0)
+    stands = np.diff(np.concatenate([[0], moved + 1, [len(bars)]]))  # days from move to move
+    longest = int(stands.argmax())
+    if stands[longest] > STILL * len(bars):
+        first = bars.dates[int(stands[:longest].sum())]
+        raise FileError(
+            f"{name}: from {first} on the close does not move for {stands[longest]:,} days",
+            "leave them out; a price that stands still is forecast by copying",
+        )
 
 
 def _find_stale(series: Mapping[str, Bars]) -> list[Finding]:
