@@ -376,6 +376,9 @@ def test_films_that_cannot_be_used_are_refused_and_leave_nothing(
         "empty.mp4": b"",
         "cut.mp4": good[: len(good) // 2],
         "list.mp4": b"#EXTM3U\n#EXTINF:1,\nfile:///etc/passwd\n",
+        "list.m3u8": b"#EXTM3U\nAVI \n#EXTINF:1.0,\n%b\n#EXT-X-ENDLIST\n"
+        % bytes(tmp_path / "film.mp4"),
+        "forged.m3u8": b"\x1a\x45\xdf\xa3\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\n",
         "list.txt": b"ffconcat version 1.0\nfile /etc/passwd\n",
         "marked.mp4": b"\0\0\0\x20ftypisom" + bytes(500),
         "picture.mp4": base64.b64decode(encoded(scene())),

@@ -141,7 +141,7 @@ def test_transparency_is_white(model: PicturesModel) -> None:
 
 
 def test_one_colour_is_nothing_to_see(model: PicturesModel) -> None:
-    answer = ask(model, encoded(np.full((40, 40, 3), 90, np.uint8)))
+    answer = ask(model, encoded(np.full((40, 40, 3), (0, 200, 0), np.uint8)))
 
     assert answer.answer == NONE
     assert answer.confidence is None
@@ -488,3 +488,12 @@ class TestAltering:
         gone = erase(torch.zeros(200, 3, 32, 32), 0.5, self.rng())
         assert set(gone.unique().tolist()) == {0.0, 0.5}
         assert 0.1 < float((gone > 0).float().mean()) < 0.25
+
+
+def test_a_jpeg_of_endless_passes_is_refused(model: PicturesModel) -> None:
+    file = io.BytesIO()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(file, "JPEG", progressive=True)
+    content = file.getvalue()
+    scan = content[content.rindex(b"\xff\xda") : -2]
+    with pytest.raises(InputError, match="more than 100 passes"):
+        parse_inputs(model, [{"image": content[:-2] + scan * 200 + b"\xff\xd9"}])

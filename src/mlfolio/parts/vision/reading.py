@@ -14,6 +14,7 @@ from PIL import Image, ImageOps
 Rgb = NDArray[np.uint8]  # (height, width, 3)
 
 MAX_BYTES: Final = 10 * 2**20
+MAX_SCANS: Final = 100  # of a progressive JPEG, which has ten or so; each is a pass over all pixels
 # A JPEG need not be decoded in full.
 MAX_MEGAPIXELS: Final = {"PNG": 16, "JPEG": 40, "WEBP": 16}
 ENDINGS: Final = {".png", ".jpg", ".jpeg", ".webp"}
@@ -50,10 +51,12 @@ def open_image(
 
     Raises:
         ValueError: It is no such picture, is broken, or has more than 10 MB, or more megapixels
-            than its format may (16; JPEG 40).
+            than its format may (16; JPEG 40), or is a JPEG that goes over all pixels very often.
     """
     if len(content) > MAX_BYTES:
         raise ValueError(f"{len(content) / 2**20:.1f} MB; a picture may have 10 MB")
+    if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
+        raise ValueError(f"a JPEG of more than {MAX_SCANS} passes; save it anew")
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
         size = image.width * image.height / 1e6  # from the header, before anything is decoded

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,8 +26,11 @@ if TYPE_CHECKING:
 
 # What OpenCV's wheel can write, and what browsers show: WebM everywhere, MPEG-4 in players.
 WRITTEN: Final = {".mp4": "mp4v", ".webm": "VP80", ".avi": "MJPG"}
-# How films begin. What FFmpeg reads besides, playlists above all, may name other files and hosts.
-MARKS: Final = ((4, b"ftyp"), (0, b"\x1a\x45\xdf\xa3"), (8, b"AVI "))
+# How films begin: MP4 and MOV, WebM and MKV, AVI.
+BEGINNING: Final = re.compile(rb"\0\0..ftyp|\x1a\x45\xdf\xa3|RIFF....AVI ", re.DOTALL)
+# What FFmpeg reads besides, playlists above all, may name other files and hosts, and a beginning
+# can be forged. So FFmpeg itself is told to read these alone.
+READERS: Final = "format_whitelist;mov,mp4,matroska,webm,avi|protocol_whitelist;file"
 READ: Final = "an MP4, MOV, WebM, MKV or AVI file"
 MOST_FRAMES: Final = 30_000  # a quarter of an hour
 MOST_PIXELS: Final = 4096 * 2304  # of a frame
@@ -121,8 +126,9 @@ def _opened(source: Path, most: int) -> Iterator[Reel]:
             start = file.read(12)
     except OSError as error:
         raise FileError(f"{source} cannot be read: {error.strerror}", READ) from None
-    if not any(start[at : at + len(mark)] == mark for at, mark in MARKS):
+    if not BEGINNING.match(start):
         raise FileError(f"{source} is no film", READ)
+    os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = READERS  # OpenCV knows no other way
     # The path of a file that is there: no pattern for numbered pictures, no address.
     capture = cv2.VideoCapture(str(source.resolve()), cv2.CAP_FFMPEG)
     try:

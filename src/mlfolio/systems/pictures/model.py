@@ -22,7 +22,7 @@ from mlfolio.parts.vision.reading import Rgb, squash
 from .data import LONGEST, NONE
 from .strange import Strangeness
 
-FLAT: Final = 2.0  # standard deviation of all pixels below which there is nothing to see
+FLAT: Final = 2.0  # standard deviation of each colour below which there is nothing to see
 FACTS: Final = ("names", "side", "backbone", "limit")
 
 
@@ -77,7 +77,7 @@ class PicturesModel:
             return []
         with one_thread():
             found = self.judge(np.stack([squash(row.image, self.side) for row in inputs]))
-        flat = [float(row.image.std()) < FLAT for row in inputs]
+        flat = [float(row.image.std(axis=(0, 1)).max()) < FLAT for row in inputs]
         return list(map(self._answer, *found, flat))
 
     def judge(self, pixels: NDArray[np.uint8]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
