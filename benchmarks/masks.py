@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import io
 import shutil
-import socket
 import sys
 import tempfile
 import time
@@ -35,7 +34,7 @@ from mlfolio.systems.masks import drawing, sample, scenes
 from mlfolio.systems.masks.detect import Haar, make_detector
 from mlfolio.systems.masks.model import MasksModel
 from mlfolio.systems.masks.system import OWN, PLAIN, Masks
-from serving import running
+from serving import free_port, running
 
 COLLAGES, FACES = 60, 6
 WIDE, HIGH = 512, 384
@@ -80,9 +79,7 @@ def speed() -> None:
 
 def page() -> None:
     """Frames a second that the page shows, its camera being a film of a drawn scene."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     serve = [sys.executable, "-m", "mlfolio", "serve", "masks", "--pages", "--port", str(port)]
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as machine:

@@ -24,6 +24,12 @@ def test_dates_as_people_write_them(dates: list[object], days: int) -> None:
     assert (read.iloc[1] - read.iloc[0]).days == days
 
 
+@pytest.mark.parametrize("zone", ["Z", "+09:00", "-0500", " +0100", ".250Z"])
+def test_a_day_is_that_of_the_place(zone: str) -> None:
+    read = read_dates(pd.Series([f"2010-12-01 00:00:00{zone}", None]), "t.csv")
+    assert f"{read.iloc[0]:%Y-%m-%d %H:%M}" == "2010-12-01 00:00"
+
+
 def test_dates_that_cannot_be_read_are_refused() -> None:
     with pytest.raises(FileError, match="neither the first nor the second"):
         read_dates(pd.Series(["13/01/2010", "01/13/2010"], name="when"), "t.csv")

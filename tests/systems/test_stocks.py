@@ -457,6 +457,11 @@ def test_a_stored_model_answers_the_same(model: PriceModel, tmp_path: Path) -> N
     assert again.answer == ask(model, ticker="UP").answer
 
 
+def test_a_title_is_no_formula(tmp_path: Path) -> None:
+    bands = pd.DataFrame({"forecast": [1.0], "low": [0.9], "high": [1.1]}, index=MADE.dates[-1:])
+    candles(MADE.last(30), bands, "US$_x^$").savefig(tmp_path / "chart.png")
+
+
 def test_the_chart_shows_candles_band_and_disclaimer(model: PriceModel) -> None:
     html = _chart(model, {"ticker": "UP"})
     assert "data:image/png;base64," in html

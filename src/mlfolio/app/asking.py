@@ -74,11 +74,8 @@ class Asking:
 
     async def output(self, row: Mapping[str, Any], logged: bool = True) -> Output:
         """The answer itself, for a page that shows it in its own way."""
-        service, served = self._service, self._served
         with _in_words():
-            async with asyncio.timeout(service.settings.timeout_s):
-                inputs = await service.read(served.model, [row])
-                (entry,) = await service.predict(served, inputs, _client(), logged)
+            entry, _ = await self._predict(row, reasons=False, logged=logged)
         return entry.output
 
     async def _answer(self, row: Mapping[str, Any], names: Mapping[str, str]) -> tuple[str, str]:
@@ -91,13 +88,16 @@ class Asking:
             return words.error([error.message, error.fix]), ""
         return words.answer(entry.output, entry.id, names), words.reasons(why, names)
 
-    async def _predict(self, row: Mapping[str, Any]) -> tuple[Entry, list[Reason]]:
+    async def _predict(
+        self, row: Mapping[str, Any], reasons: bool = True, logged: bool = True
+    ) -> tuple[Entry, list[Reason]]:
         """What every question goes through: validated, queued, logged, within the time limit."""
         service, served = self._service, self._served
         async with asyncio.timeout(service.settings.timeout_s):
             inputs = await service.read(served.model, [row])
-            (entry,) = await service.predict(served, inputs, _client())
-            why = (await service.explain(served, inputs))[0] if served.reasons else []
+            (entry,) = await service.predict(served, inputs, _client(), logged)
+            explains = reasons and served.reasons is not None
+            why = (await service.explain(served, inputs))[0] if explains else []
         return entry, why
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:

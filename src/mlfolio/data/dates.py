@@ -12,9 +12,11 @@ from mlfolio.core.errors import FileError
 MANY_UNREAD = 0.05  # share of a column's cells that may be unreadable
 _PARTS = re.compile(r"\s*(\d{1,2})([./-])(\d{1,2})\2\d{2,4}\b")
 
+_ZONE = re.compile(r"(:\d\d(?:\.\d+)?)\s*(?:Z|[+-]\d\d:?\d\d)$")
+
 
 def read_dates(column: pd.Series, name: str) -> pd.Series:
-    """When each row was, without time zone; NaT where it cannot be read.
+    """When each row was by the clock of where it was; NaT where it cannot be read.
 
     Dates are ISO, or days and months in the order that all of them allow. Where all allow both,
     `01.02.` is a day first, as in most of Europe, and `01/02/` a month first, as in America.
@@ -65,5 +67,8 @@ def require_read(column: pd.Series, read: pd.Series, name: str, rule: str) -> No
 
 
 def _text_of(value: object) -> str:
-    """20101201.0 is 20101201, where a missing day made floats of whole numbers."""
-    return f"{value:.0f}" if isinstance(value, float) else str(value)
+    """Without its time zone: midnight in Berlin is of that day, not of the one before.
+
+    20101201.0 is 20101201, where a missing day made floats of whole numbers.
+    """
+    return f"{value:.0f}" if isinstance(value, float) else _ZONE.sub(r"\1", str(value))

@@ -26,10 +26,9 @@ HIGHEST = 1e9  # of a price; of a volume its square
 LONG_GAP = 10  # days without prices that are told
 SPLITS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
 NEAR_SPLIT = 0.06  # in logarithms: the day's own move comes on top of the split
-LOWEST = 1e-9
+LOWEST = 1e-9  # so that ratios of prices are numbers
 FARTHEST = 1e6  # factor between a close and its adjusted one
 THOUSANDS = r"-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
-LOCAL_DAY = r"^(\d{4}-\d\d-\d\d)[ T]"
 MISSING = ("", "null", "nan", "none", "n/a", "-", "–")
 
 
@@ -91,7 +90,7 @@ def read_bars(table: pd.DataFrame, name: str) -> tuple[Bars, list[Finding]]:
     notes: list[Finding] = []
     known = [column for column in (*PRICES, "adjusted", "volume") if column in table]
     rows = pd.DataFrame({column: _numbers(table[column], name) for column in known})
-    rows["date"] = _days(table["date"], name)
+    rows["date"] = read_dates(table["date"], name).dt.normalize()
     rows = _in_order(rows, name, notes)
     _require_possible(rows, name)
     if "volume" not in rows:
@@ -165,14 +164,6 @@ def _numbers(column: pd.Series, name: str) -> pd.Series:
     read = pd.to_numeric(plain, errors="coerce")
     require_read(texts, read, name, "a number: 1234.5")
     return read.astype(float)
-
-
-def _days(column: pd.Series, name: str) -> pd.Series:
-    """The day of each date, where it was: a night in Berlin is still the day before in London."""
-    local = column.astype("string").str.strip().str.extract(LOCAL_DAY, expand=False)
-    is_local = (local.notna() | column.isna()).all()
-    days: pd.Series = read_dates(local if is_local else column, name).dt.normalize()
-    return days
 
 
 def _in_order(rows: pd.DataFrame, name: str, notes: list[Finding]) -> pd.DataFrame:

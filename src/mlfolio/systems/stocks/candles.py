@@ -42,6 +42,7 @@ def candles(bars: Bars, bands: pd.DataFrame, title: str) -> Figure:
     )  # fmt: skip
     ticks = days[:: max(1, len(days) // 6)]
     axis.set_xticks(ticks, [str(shown.dates[tick]) for tick in ticks])
-    axis.set(ylabel="price", title=title.replace("$", r"\$"))
+    axis.set_ylabel("price")
+    axis.set_title(title, parse_math=False)  # a file's name
     axis.legend(loc="upper left")
     return figure

@@ -68,7 +68,8 @@ def beside_truth(panel: Panel, found: Walk, run: Run) -> None:
     axis.fill_between(panel.dates[rows], low, high, color=BAND, alpha=0.35, label="band")
     axis.plot(panel.dates[rows], panel.truth[rows], color=LINE, marker=".", label="close")
     axis.plot(panel.dates[rows], found.closes[LSTM][mine], color=DOWN, linewidth=1, label=LSTM)
-    axis.set(ylabel="price", title=panel.names[0].replace("$", r"\$"))
+    axis.set_ylabel("price")
+    axis.set_title(panel.names[0], parse_math=False)  # a file's name
     axis.legend()
     caption = "Days not learned from. The forecast is the close of a day before, shifted: copying."
     run.figure("Forecast and truth", figure, caption)
