@@ -43,6 +43,23 @@ def warp(pictures: Tensor, amount: Warp, rng: Generator) -> Tensor:
     return F.grid_sample(pictures, grid, padding_mode=amount.border, align_corners=False)
 
 
+def shift(pictures: Tensor, most: int, rng: Generator) -> Tensor:
+    """Moves each picture by whole pixels, at most so many either way; none is blurred.
+
+    Args:
+        pictures: Shape (n, channels, side, side).
+        most: Pixels; what enters is reflected, so fewer than a side has.
+        rng: Where the ways are drawn from.
+    """
+    n, channels, _, side = pictures.shape
+    wide = F.pad(pictures, (most, most, most, most), mode="reflect")
+    starts = torch.randint(2 * most + 1, (2, n, 1), generator=rng).to(pictures.device)
+    rows, columns = starts + torch.arange(side, device=pictures.device)
+    each = torch.arange(n, device=pictures.device)[:, None, None, None]
+    colours = torch.arange(channels, device=pictures.device)[:, None, None]
+    return wide[each, colours, rows[:, None, :, None], columns[:, None, None, :]]
+
+
 def mirror(pictures: Tensor, rng: Generator) -> Tensor:
     """Every second picture, by chance, as in a mirror."""
     turned = torch.rand(len(pictures), generator=rng) < 0.5

@@ -18,42 +18,48 @@ from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.training import Recipe, shuffled, train
 
-from .augment import Warp, erase, mirror, relight, warp
+from .augment import Warp, erase, mirror, relight, shift, warp
 from .nets import PictureNet, features_of, logits_of
 from .pictures import Pictures
 
 BATCH, MANY = 64, 20_000  # pictures of a step; twice as many from so many on
 EPOCHS: Final = 12
+SHARP: Final = 48  # pixels a side from which pictures are warped
 SMOOTHING: Final = 0.1  # of the labels
 STEPS: Final = 150  # that small sets are gone through for, at least
 
 
 @dataclass(frozen=True)
 class Altering:
-    """How much pictures are altered while a net learns.
+    """How much pictures are altered while a net learns; every second one is mirrored too.
 
     Attributes:
         warp: Turned, shifted, zoomed and slanted by how much.
+        shift: Pixels that they are moved by, at most.
         light: Half-width of the factors of brightness, contrast and colour.
         erased: Of a side, how long the square is that is greyed out.
     """
 
-    warp: Warp
+    warp: Warp | None
+    shift: int
     light: float
     erased: float
 
     @classmethod
     def of(cls, side: int, strength: float) -> Altering:
         """What is usual for pictures of so many pixels a side, or a part of it."""
+        if side < SHARP:  # a warp blurs the few pixels there are, and what is asked later is sharp
+            return cls(None, round(side / 8 * strength), light=0, erased=0.25 * strength)
         moved = Warp(
             degrees=10 * strength, pixels=side / 8 * strength, zoom=0.2 * strength,
             slant=0.1 * strength, border="reflection",
         )  # fmt: skip
-        return cls(moved, light=0.3 * strength, erased=0.25 * strength)
+        return cls(moved, 0, light=0.3 * strength, erased=0.25 * strength)
 
     def __call__(self, pictures: Tensor, rng: Generator) -> Tensor:
         """Alters each of some pictures, `(n, 3, side, side)` in [0, 1], on its own."""
-        pictures = mirror(warp(pictures, self.warp, rng), rng)
+        pictures = warp(pictures, self.warp, rng) if self.warp else pictures
+        pictures = mirror(shift(pictures, self.shift, rng) if self.shift else pictures, rng)
         pictures = relight(pictures, self.light, rng) if self.light else pictures
         return erase(pictures, self.erased, rng) if self.erased else pictures
 

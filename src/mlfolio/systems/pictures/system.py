@@ -73,7 +73,8 @@ class PictureSystem(System):
     alter: float = Field(
         1.0, ge=0, le=3,
         description="how strongly pictures are altered while the net learns: turned, moved, "
-        "zoomed, relit, partly greyed out; short trainings from scratch want less",
+        "zoomed, relit, partly greyed out (under 48 pixels a side: moved and greyed out); short "
+        "trainings from scratch want less",
     )  # fmt: skip
     refused: float = Field(
         0.02, gt=0, le=0.5,
