@@ -8,6 +8,7 @@ package, and whatever the `transformers` library reads (ResNet, EfficientNet, Mo
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +28,8 @@ from .pictures import Pixels
 SMALL: Final = "small"  # the name of our own
 SCRATCH: Final = "scratch"  # the same net, untrained
 WEIGHTS: Final = Path(__file__).with_name("small.safetensors")
-STEM: Final = 24  # channels of the first layer; the last has eight times as many
+WIDTHS: Final = (64, 128, 256)  # channels of its blocks
+PATCHES: Final = 2**20  # that its first layer is made from
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 AT_ONCE: Final = 64 * 96**2  # pixels that are looked at together
 
@@ -107,7 +109,7 @@ def get_backbone(name: str, seed: int, fetch: bool = False) -> Backbone:
     if name in (SMALL, SCRATCH):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            net = make_backbone({"kind": SMALL, "stem": STEM})
+            net = make_backbone({"kind": SMALL, "widths": list(WIDTHS)})
         if name == SMALL:
             _fill(net, WEIGHTS)
         return net
@@ -122,7 +124,7 @@ def get_backbone(name: str, seed: int, fetch: bool = False) -> Backbone:
 
 def small_net() -> PictureNet:
     """The net that the small backbone was taken from, with its head for CIFAR-10's ten classes."""
-    net = PictureNet(make_backbone({"kind": SMALL, "stem": STEM}), 10)
+    net = PictureNet(make_backbone({"kind": SMALL, "widths": list(WIDTHS)}), 10)
     net.load_state_dict(load_file(WEIGHTS))
     return net
 
@@ -137,8 +139,8 @@ def make_backbone(facts: dict[str, Any]) -> Backbone:
         FileError: They are those of no backbone.
     """
     match facts:
-        case {"kind": "small", "stem": int(stem)}:
-            net = Backbone(_small(stem), 8 * stem, facts)
+        case {"kind": "small", "widths": [int(), int(), int()] as widths}:
+            net = Backbone(_small(*widths), widths[-1], facts)
         case {"kind": "transformers", "config": dict(config), "mean": list(mean), "std": list(std)}:
             body = Transformers(untrained(config))
             net = Backbone(body, body.width, facts, tuple(mean), tuple(std))
@@ -148,40 +150,48 @@ def make_backbone(facts: dict[str, Any]) -> Backbone:
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
 
-def _small(stem: int) -> nn.Sequential:
-    """ResNet-9 after David Page (2018, How to train your ResNet), narrower; an eighth a side."""
-    return nn.Sequential(
-        convolution(3, stem),
-        convolution(stem, 2 * stem, pool=True),
-        Residual(2 * stem),
-        convolution(2 * stem, 4 * stem, pool=True),
-        convolution(4 * stem, 8 * stem, pool=True),
-        Residual(8 * stem),
-    )
+def _small(*widths: int) -> nn.Sequential:
+    """The net of Jordan (2024, 94% on CIFAR-10 in 3.29 seconds), narrower; an eighth a side.
 
-
-def convolution(channels: int, out: int, pool: bool = False) -> nn.Sequential:
-    """Convolution, optional 2x2 max-pool, BatchNorm, ReLU.
-
-    Pooling comes first: it commutes with the ReLU and leaves BatchNorm a quarter of the pixels.
+    Its first layer is set by `whiten` and not trained; each block halves the sides.
     """
+    first = nn.Conv2d(3, 24, 2)
+    first.weight.requires_grad_(False)
+    layers: list[nn.Module] = [first, nn.GELU()]
+    for before, width in pairwise((first.out_channels, *widths)):
+        layers += [_convolution(before, width, pool=True), _convolution(width, width)]
+    return nn.Sequential(*layers)
+
+
+def _convolution(channels: int, out: int, pool: bool = False) -> nn.Sequential:
+    """Convolution, optional 2x2 max-pool, BatchNorm, GELU; it begins by passing on what comes."""
     layers: list[nn.Module] = [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
+    nn.init.dirac_(layers[0].weight.data[:channels])
     if pool:
         layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers, nn.BatchNorm2d(out), nn.ReLU())
+    return nn.Sequential(*layers, nn.BatchNorm2d(out), nn.GELU())
 
 
-class Residual(nn.Module):
-    """Two convolutions whose outcome is added to what came in (He et al., 2016)."""
+def whiten(backbone: Backbone, pictures: Pixels) -> None:
+    """Sets the first layer of an untrained small backbone, by which patches lose what all share.
 
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.body = nn.Sequential(convolution(channels, channels), convolution(channels, channels))
+    Its filters are the directions in which patches of 2x2 pixels vary, each scaled to a variance
+    of one, and their opposites (Page, 2018, How to train your ResNet; Jordan, 2024, section 3.2).
 
-    def forward(self, seen: Tensor) -> Tensor:
-        """The same shape as came in."""
-        out: Tensor = seen + self.body(seen)
-        return out
+    Args:
+        backbone: Changed in place.
+        pictures: What it is going to learn from, shape (n, side, side, 3).
+    """
+    n = max(1, PATCHES // pictures.shape[1] ** 2)
+    some = to_tensor(pictures[:: max(1, len(pictures) // n)][:n], torch.device("cpu"))
+    some = (some - backbone.mean.cpu()) / backbone.std.cpu()
+    patches = some.unfold(2, 2, 1).unfold(3, 2, 1).permute(0, 2, 3, 1, 4, 5).reshape(-1, 12)
+    variances, directions = torch.linalg.eigh(patches.T.double().cov(correction=0))
+    filters = (directions / (variances + 5e-4).sqrt()).T.reshape(12, 3, 2, 2)
+    first: Any = backbone.body
+    with torch.no_grad():
+        first[0].weight.copy_(torch.cat([filters, -filters]))
+        first[0].bias.zero_()
 
 
 class Transformers(nn.Module):

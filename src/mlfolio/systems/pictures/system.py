@@ -28,6 +28,7 @@ from mlfolio.parts.vision.nets import (
     get_backbone,
     logits_of,
     small_net,
+    whiten,
 )
 from mlfolio.parts.vision.pictures import Pictures
 
@@ -118,7 +119,9 @@ class PictureSystem(System):
         """A calibrated net on some backbone."""
         device = best_device()
         net = PictureNet(get_backbone(backbone, run.seed, fetch=True), classes, run.seed).to(device)
-        if backbone != SCRATCH:
+        if backbone == SCRATCH:
+            whiten(net.backbone, seen.pixels)
+        else:
             fit_head(net, seen)
         wanted = self.epochs if epochs is None else epochs
         passes, size = plan(len(seen), wanted)
