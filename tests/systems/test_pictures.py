@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import io
 import json
+import os
 import shutil
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
@@ -19,7 +22,7 @@ pytest.importorskip("torch")
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError, KnobError
@@ -29,7 +32,14 @@ from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS
 from mlfolio.lifecycle import Result
 from mlfolio.parts.vision.augment import Warp, erase, mirror, relight, warp
-from mlfolio.parts.vision.nets import PictureNet, features_of, get_backbone, grad_cam
+from mlfolio.parts.vision.nets import (
+    PictureNet,
+    features_of,
+    get_backbone,
+    grad_cam,
+    native_side,
+    whiten,
+)
 from mlfolio.parts.vision.pictures import near_duplicates
 from mlfolio.parts.vision.reading import squash
 from mlfolio.systems.pictures import sample
@@ -37,6 +47,7 @@ from mlfolio.systems.pictures.data import CIFAR_ARCHIVE, NONE, load_pictures
 from mlfolio.systems.pictures.doctor import suspects
 from mlfolio.systems.pictures.model import PictureAnswer, PicturesModel
 from mlfolio.systems.pictures.system import PictureSystem
+from mlfolio.track.loader import load_model
 from tests.conftest import Cli
 
 pytestmark = pytest.mark.slow
@@ -219,7 +230,7 @@ def test_own_test_part_is_kept_and_shared_pictures_are_found(home: Path) -> None
 @pytest.mark.parametrize(
     ("names", "each", "said"),
     [
-        (("circle",), 20, "1 folders"),
+        (("circle",), 20, "has 1 classes"),
         (sample.SHAPES, 4, "too few different pictures"),
         (("a", "b"), 0, "no PNG, JPEG or WebP pictures"),
     ],
@@ -229,6 +240,36 @@ def test_folders_that_cannot_be_learned_from(
 ) -> None:
     with pytest.raises(FileError, match=said):
         load_pictures(Source.own(a_folder(home / "mine", each, names)), None)
+
+
+def test_files_that_are_none_are_left_out_and_told(home: Path) -> None:
+    folder = a_folder(home / "mine")
+    os.mkfifo(folder / "circle" / "0-pipe.png")
+    with (folder / "circle" / "huge.png").open("wb") as file:
+        file.truncate(11 * 2**20)
+    (folder / "square" / "gone.png").symlink_to(home / "nowhere.png")
+
+    data = load_pictures(Source.own(folder), None)
+
+    (told,) = (f.message for f in data.check() if f.check == "broken pictures")
+    assert "huge.png (11.0 MB; a picture may have 10 MB)" in told
+    assert data.info.rows["train"] + data.info.rows["test"] == 60
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
+def test_a_folder_whose_name_is_no_text_is_refused(home: Path) -> None:
+    folder = a_folder(home / "mine")
+    (folder / "circle").rename(folder / os.fsdecode(b"circl\xe9"))
+    with pytest.raises(FileError, match=r"circl\\udce9.* is no name of a class"):
+        load_pictures(Source.own(folder), None)
+
+
+def test_a_test_part_of_nothing_is_refused_before_training(home: Path) -> None:
+    a_folder(home / "mine" / "train")
+    for name in sample.SHAPES:
+        (home / "mine" / "test" / name).mkdir(parents=True)
+    with pytest.raises(FileError, match="no test pictures"):
+        load_pictures(Source.own(home / "mine"), None)
 
 
 def test_a_file_and_a_strange_test_class_are_refused(home: Path) -> None:
@@ -254,6 +295,21 @@ def test_tables_of_the_hub_are_read(home: Path) -> None:
 
     assert set(data.names) == set(sample.SHAPES)
     assert data.info.rows == {"train": 48, "test": 12}
+    pd.DataFrame([*rows, {"image": {"bytes": b"no picture"}, "label": "circle"}]).to_parquet(
+        home / "tables" / "train.parquet"
+    )
+    (told,) = load_pictures(Source.own(home / "tables"), None).notes
+    assert "1 cannot be read" in told.message
+    pd.DataFrame([{**row, "label": "star"} for row in rows]).to_parquet(
+        home / "tables" / "test.parquet"
+    )
+    with pytest.raises(FileError, match=r"test\.parquet has the label 'star'"):
+        load_pictures(Source.own(home / "tables"), None)
+    pd.DataFrame([row for row in rows if row["label"] == "circle"]).to_parquet(
+        home / "tables" / "train.parquet"
+    )
+    with pytest.raises(FileError, match="has 1 classes"):
+        load_pictures(Source.own(home / "tables"), None)
     pd.DataFrame(rows).drop(columns="label").to_parquet(home / "tables" / "train.parquet")
     with pytest.raises(FileError, match="label"):
         load_pictures(Source.own(home / "tables"), None)
@@ -302,6 +358,9 @@ def test_kaggles_archive_is_read(home: Path, monkeypatch: pytest.MonkeyPatch) ->
     assert data.names == ("cat", "dog")
     assert data.info.rows == {"train": 48, "test": 12}
     assert DATASETS["cats-vs-dogs"].files[0].name == "train.zip"
+    (place / "train.zip").write_bytes((place / "train.zip").read_bytes()[:5000])
+    with pytest.raises(FileError, match=r"train\.zip cannot be read"):
+        load_pictures(OFFICIAL, None)
 
 
 def test_too_many_pixels_are_refused(home: Path) -> None:
@@ -327,6 +386,26 @@ def test_near_duplicates_are_found_however_saved() -> None:
     assert len(set(groups[:4])) == 1
     assert len(set(groups[4:])) == 19
     assert near_duplicates(np.zeros((0, 8, 8, 3), np.uint8)).shape == (0,)
+
+
+def test_near_duplicates_are_neither_a_tint_nor_missed_in_the_dark() -> None:
+    pixels = sample.draw(32)[0][:20].astype(np.int64)
+    tinted = (pixels // 8 + np.array([200, 20, 20])).astype(np.uint8)
+    assert len(set(near_duplicates(tinted))) == 20
+
+    black, red, nearly = (
+        np.full((32, 32, 3), colour, np.uint8) for colour in [0, (200, 0, 0), (201, 0, 0)]
+    )
+    groups = near_duplicates(np.stack([black, red, black, nearly]))
+    assert groups.tolist() == [0, 1, 0, 1]
+
+
+def test_copies_of_one_picture_do_not_fill_the_memory() -> None:
+    many = np.repeat(sample.draw(32)[0][:1], 6_000, axis=0)
+    tracemalloc.start()
+    assert not near_duplicates(many).any()
+    assert tracemalloc.get_traced_memory()[1] < 300e6  # all pairs at once: 1,200 MB
+    tracemalloc.stop()
 
 
 def test_labels_that_were_swapped_are_suspected() -> None:
@@ -394,8 +473,83 @@ def test_a_stored_model_is_a_backbone_too(result: Result) -> None:
 
     for folder in (result.folder, result.folder / "model"):
         backbone = get_backbone(str(folder), seed=0)
-        mine = backbone.state_dict()["body.0.0.weight"]
-        assert torch.equal(mine, weights["backbone.body.0.0.weight"])
+        mine = backbone.state_dict()["body.2.0.weight"]
+        assert torch.equal(mine, weights["backbone.body.2.0.weight"])
+
+
+def test_a_vit_takes_pictures_of_another_size(home: Path) -> None:
+    from transformers import ViTConfig, ViTModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    ViTModel(ViTConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(home / "vit")
+    backbone = get_backbone(str(home / "vit"), seed=0)
+
+    assert native_side(str(home / "vit")) == 32
+    with torch.inference_mode():
+        assert backbone(torch.zeros(1, 3, 48, 48)).shape == (1, 16, 6, 6)
+
+
+@pytest.mark.parametrize("colours", ["null", "[0.2, 0.0, 0.2]", "[0.5]", '"grey"'])
+def test_colours_of_a_backbone_that_are_none(colours: str, home: Path) -> None:
+    from transformers import ResNetConfig, ResNetModel
+
+    tiny = ResNetConfig(embedding_size=8, hidden_sizes=[8], depths=[1])
+    ResNetModel(tiny).save_pretrained(home / "net")
+    (home / "net" / "preprocessor_config.json").write_text(f'{{"image_std": {colours}}}')
+    if colours == "null":
+        assert float(get_backbone(str(home / "net"), seed=0).std[0]) == pytest.approx(0.229)
+        return
+    with pytest.raises(FileError, match="no three colours"):
+        get_backbone(str(home / "net"), seed=0)
+
+
+def test_classes_of_any_name_are_reported(home: Path) -> None:
+    names = ("accuracy", "macro avg", r"$\bad{$")
+    folder = a_folder(home / "mine", each=15, names=names)
+
+    result = mlfolio.run("pictures", data=folder, register=False, epochs=0)
+
+    assert [score.name for score in result.scores] == ["accuracy", "log loss"]
+    (table,) = result.folder.glob("tables/*each-class*")
+    assert set(pd.read_csv(table, index_col=0).index) == set(names)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("names", ["circle", "circle", "square"]), ("names", "abc"), ("side", 7), ("side", "wide"),
+        ("side", 64), ("limit", -1.0), ("limit", None), ("backbone", {"kind": "small"}),
+        ("backbone", {"kind": "small", "widths": [8, 8, 8]}),
+    ],
+)  # fmt: skip
+def test_facts_that_were_changed_are_refused(
+    result: Result, name: str, value: object, home: Path
+) -> None:
+    shutil.copytree(result.folder / "model", home / "model")
+    path = home / "model" / "model.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), name: value}))
+    with pytest.raises(FileError):
+        load_model(PictureSystem, home / "model")
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "value"),
+    [
+        ("net", "temperature", torch.tensor(0.0)), ("net", "head.bias", torch.full((3,), np.nan)),
+        ("net", "head.bias", torch.zeros(4)), ("usual", "means", torch.zeros(4, 4)),
+        ("usual", "whitening", torch.full((256, 256), np.inf)),
+        ("usual", "pictures", torch.zeros(3, 32, 32, 3)),
+        ("usual", "pictures", torch.zeros(3, 16, 16, 3, dtype=torch.uint8)),
+    ],
+)  # fmt: skip
+def test_tensors_that_were_changed_are_refused(
+    result: Result, file: str, name: str, value: torch.Tensor, home: Path
+) -> None:
+    shutil.copytree(result.folder / "model", home / "model")
+    path = home / "model" / f"{file}.safetensors"
+    save_file({**load_file(path), name: value}, path)
+    with pytest.raises(FileError):
+        load_model(PictureSystem, home / "model")
 
 
 @pytest.mark.parametrize("name", ["no/such-net", "smal"])
@@ -411,15 +565,31 @@ def test_a_folder_that_holds_no_backbone(home: Path) -> None:
     (home / "config.json").write_text('{"model_type": "bert"}')
     with pytest.raises(FileError, match="holds no backbone"):
         get_backbone(str(home), seed=0)
-    (home / "model.json").write_text('{"backbone": {"kind": "small", "stem": "24"}}')
+    (home / "model.json").write_text('{"backbone": {"kind": "small", "widths": [0, 1, 2]}}')
     with pytest.raises(FileError, match="is no backbone"):
         get_backbone(str(home), seed=0)
 
 
 def test_scratch_is_drawn_by_the_seed() -> None:
     one, same, other = (get_backbone("scratch", seed).state_dict() for seed in (0, 0, 1))
-    assert torch.equal(one["body.0.0.weight"], same["body.0.0.weight"])
-    assert not torch.equal(one["body.0.0.weight"], other["body.0.0.weight"])
+    assert torch.equal(one["body.2.0.weight"], same["body.2.0.weight"])
+    assert not torch.equal(one["body.2.0.weight"], other["body.2.0.weight"])
+
+
+def test_whitened_patches_share_nothing() -> None:
+    pixels, _, _ = sample.draw(32)
+    backbone = get_backbone("scratch", seed=0)
+
+    whiten(backbone, pixels)
+
+    first = cast("torch.nn.Sequential", backbone.body)[0]
+    standard = torch.from_numpy(pixels / 255.0).permute(0, 3, 1, 2).float() - backbone.mean
+    with torch.inference_mode():
+        seen = first(standard / backbone.std).movedim(1, -1).reshape(-1, 24)
+    shared = seen[:, :12].T.double().cov()
+    assert torch.allclose(shared, torch.diag(shared.diagonal()), atol=0.01)
+    assert float(shared.diagonal().max()) == pytest.approx(1, abs=0.02)
+    torch.testing.assert_close(seen[:, 12:], -seen[:, :12], atol=1e-5, rtol=1e-5)
 
 
 def test_grad_cam_is_the_class_map_of_a_linear_head() -> None:

@@ -38,6 +38,7 @@ class History:
         running: Sum of the losses of the steps since the last epoch's end.
         best: The epoch, from 0, whose weights the net has at the end.
         finished: Whether nothing is left to be done.
+        seconds: That were spent, those of an interrupted run before it too.
     """
 
     losses: list[float] = field(default_factory=list)
@@ -46,6 +47,7 @@ class History:
     running: float = 0.0
     best: int = -1
     finished: bool = False
+    seconds: float = 0.0
 
 
 class Checkpoint:

@@ -113,7 +113,7 @@ def train(
     history = kept.load()
     if history.step:
         run.note(f"The training of the {name} went on after step {history.step:,}.")
-    total = recipe.epochs * steps_each
+    total, started = recipe.epochs * steps_each, time.monotonic() - history.seconds
     left = range(history.step, history.step if _is_over(history, recipe) else total)
     order: list[Tensor] = []
     with torch.random.fork_rng(range(torch.cuda.device_count())):
@@ -135,6 +135,7 @@ def train(
             optimizer.step()
             history.step = step + 1
             history.running += value.item()
+            history.seconds = time.monotonic() - started
             if place == steps_each - 1:
                 _end_epoch(history, steps_each, net, score, recipe, run, name)
                 kept.save(history, is_best=recipe.patience is not None and history.best == epoch)

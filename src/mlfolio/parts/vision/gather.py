@@ -16,7 +16,7 @@ from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.system import Finding
 
 from .pictures import Pictures, Pixels
-from .reading import ENDINGS, read_rgb, squash
+from .reading import ENDINGS, read_file, read_rgb, squash
 
 MOST_BYTES: Final = 6 * 2**30  # of all pictures, as they are held in memory
 
@@ -28,9 +28,14 @@ def read_table(path: Path, names: Sequence[str]) -> tuple[Iterable[bytes], list[
         path: Of a parquet file with the columns `image` (the bytes of a file, bare or under `bytes`
             as the Hugging Face hub has them), `label` and maybe `file`.
         names: Of the classes, as the labels have them.
+
+    Raises:
+        ValueError: It has a label that is none of them.
     """
     table = pd.read_parquet(path)
     kinds = {name: kind for kind, name in enumerate(names)}
+    if strange := sorted(set(table["label"].astype(str)) - set(names)):
+        raise ValueError(f"{path.name} has the label {strange[0]!r}")
     contents = (cell["bytes"] if isinstance(cell, dict) else cell for cell in table["image"])
     files = table["file"] if "file" in table else pd.Series(range(len(table)))
     return contents, [kinds[str(label)] for label in table["label"]], files.astype(str).tolist()
@@ -44,30 +49,28 @@ def read_folders(folder: Path, names: Sequence[str], side: int, notes: list[Find
         for path in sorted((folder / name).rglob("*"))
         if path.suffix.lower() in ENDINGS and path.is_file() and not path.name.startswith(".")
     ]
-    broken: list[str] = []
-
-    def tell(name: str, error: ValueError) -> None:
-        broken.append(f"{name} ({error})")
-
-    contents = (path.read_bytes() for _, path in paths)
     files = [path.relative_to(folder).as_posix() for _, path in paths]
-    found = gather(contents, [kind for kind, _ in paths], files, side, tell)
-    if broken:
-        notes.append(
-            Finding(
-                level="warning", check="broken pictures",
-                message=f"{len(broken):,} cannot be read and were left out: {broken[:5]}",
-                fix="get them anew",
-            )
-        )  # fmt: skip
-    return found
+    contents, kinds = [path for _, path in paths], [kind for kind, _ in paths]
+    return gather(contents, kinds, files, side, notes)
 
 
 def gather(
-    contents: Iterable[bytes], kinds: Sequence[int], files: Sequence[str], side: int,
-    tell: Callable[[str, ValueError], None] | None = None,
+    contents: Iterable[bytes | Path], kinds: Sequence[int], files: Sequence[str], side: int,
+    notes: list[Finding] | None = None,
 ) -> Pictures:  # fmt: skip
-    """Decodes many pictures on all cores; `tell` is told of those that cannot be."""
+    """Decodes many pictures on all cores.
+
+    Args:
+        contents: The files, or what is in them.
+        kinds: Number of each one's class.
+        files: What each is called.
+        side: Pixels of the squares that they become.
+        notes: Where it is noted which cannot be read, and were left out.
+
+    Raises:
+        FileError: One cannot be read, and there are no `notes`.
+        KnobError: They are too many for the memory at this side.
+    """
     if len(files) * side * side * 3 > MOST_BYTES:
         raise KnobError(
             f"{len(files):,} pictures of {side}x{side} pixels take more than {MOST_BYTES >> 30} GB",
@@ -75,9 +78,11 @@ def gather(
         )
     pixels = np.zeros((len(files), side, side, 3), np.uint8)
     kept: list[int] = []
+    broken: list[str] = []
 
-    def decode(content: bytes) -> Pixels | ValueError:
+    def decode(content: bytes | Path) -> Pixels | ValueError:
         try:
+            content = read_file(content) if isinstance(content, Path) else content
             return squash(read_rgb(content, 4 * side), side)
         except ValueError as error:
             return error
@@ -85,20 +90,28 @@ def gather(
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for row, one in enumerate(_ahead(pool, decode, contents)):
             if isinstance(one, ValueError):
-                if tell is None:
+                if notes is None:
                     raise FileError(f"{files[row]}: {one}", "get the data set anew")
-                tell(files[row], one)
+                broken.append(f"{files[row]} ({one})")
             else:
                 pixels[row] = one
                 kept.append(row)
+    if notes is not None and broken:
+        notes.append(
+            Finding(
+                level="warning", check="broken pictures",
+                message=f"{len(broken):,} cannot be read and were left out: {broken[:5]}",
+                fix="get them anew",
+            )
+        )  # fmt: skip
     rows = np.array(kept, dtype=np.int64)
     whole = pixels if len(rows) == len(pixels) else pixels[rows]
     return Pictures.of(whole, np.array(kinds, dtype=np.int64)[rows], [files[row] for row in kept])
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, decode: Callable[[bytes], Pixels | ValueError],
-    contents: Iterable[bytes],
+    pool: ThreadPoolExecutor, decode: Callable[[bytes | Path], Pixels | ValueError],
+    contents: Iterable[bytes | Path],
 ) -> Iterator[Pixels | ValueError]:  # fmt: skip
     """In order, a few hundred files at a time: they are not all in memory at once."""
     rest = iter(contents)

@@ -8,6 +8,8 @@ package, and whatever the `transformers` library reads (ResNet, EfficientNet, Mo
 from __future__ import annotations
 
 import json
+import math
+from inspect import signature
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +33,10 @@ WEIGHTS: Final = Path(__file__).with_name("small.safetensors")
 WIDTHS: Final = (64, 128, 256)  # channels of its blocks
 PATCHES: Final = 2**20  # that its first layer is made from
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+IMAGENET_SIDE: Final = 224  # pixels, of backbones by name that do not say theirs
+SIDES: Final = range(16, 1025)  # pixels that a side may have
+WIDEST: Final = 4096
+RETRAIN: Final = "train it anew"
 AT_ONCE: Final = 64 * 96**2  # pixels that are looked at together
 
 
@@ -113,19 +119,66 @@ def get_backbone(name: str, seed: int, fetch: bool = False) -> Backbone:
         if name == SMALL:
             _fill(net, WEIGHTS)
         return net
-    folder = find_model(name, fetch, "backbone", f"use {SMALL!r}, which comes with the package")
-    own = folder / "model" if (folder / "model").is_dir() else folder  # of a run
-    if (own / "model.json").is_file():
-        net = make_backbone(_json(own / "model.json").get("backbone", {}))
-        _fill(net, own / "net.safetensors")
+    folder = _find(name, fetch)
+    if stored := _stored(folder):
+        net = make_backbone(stored.get("backbone", {}))
+        _fill(net, folder / "net.safetensors")
         return net
     return _pretrained(folder)
+
+
+def native_side(name: str, fetch: bool = False) -> int | None:
+    """Pixels a side of the pictures that a backbone has learned from; None: it is used to any.
+
+    Args:
+        name: As of `get_backbone`.
+        fetch: Likewise.
+
+    Raises:
+        FileError: There is no such backbone here.
+    """
+    if name in (SMALL, SCRATCH):
+        return None
+    folder = _find(name, fetch)
+    stored = _stored(folder)
+    side = stored.get("side") if stored else _json(folder / "config.json").get("image_size")
+    side = side[0] if isinstance(side, list) and side else side
+    return side if isinstance(side, int) and side in SIDES else IMAGENET_SIDE
+
+
+def _find(name: str, fetch: bool) -> Path:
+    """The folder of a backbone that is not ours."""
+    folder = find_model(name, fetch, "backbone", f"use {SMALL!r}, which comes with the package")
+    return folder / "model" if (folder / "model").is_dir() else folder  # of a run
+
+
+def _stored(folder: Path) -> dict[str, Any]:
+    """What a model of the system `pictures` says of itself; nothing if it is another's."""
+    return _json(folder / "model.json")
 
 
 def small_net() -> PictureNet:
     """The net that the small backbone was taken from, with its head for CIFAR-10's ten classes."""
     net = PictureNet(make_backbone({"kind": SMALL, "widths": list(WIDTHS)}), 10)
-    net.load_state_dict(load_file(WEIGHTS))
+    _load(net, WEIGHTS)
+    return net
+
+
+def restore_net(facts: dict[str, Any], classes: int, path: Path) -> PictureNet:
+    """A net as it was stored.
+
+    Args:
+        facts: Of its backbone.
+        classes: How many it tells apart.
+        path: Of its weights.
+
+    Raises:
+        FileError: They are those of no such net, or no numbers.
+    """
+    net = PictureNet(make_backbone(facts), classes)
+    _load(net, path)
+    if not net.temperature > 0:
+        raise FileError(f"{path} holds a temperature of {float(net.temperature)}", RETRAIN)
     return net
 
 
@@ -139,13 +192,20 @@ def make_backbone(facts: dict[str, Any]) -> Backbone:
         FileError: They are those of no backbone.
     """
     match facts:
-        case {"kind": "small", "widths": [int(), int(), int()] as widths}:
+        case {"kind": "small", "widths": [int(), int(), int()] as widths} if all(
+            0 < width <= WIDEST for width in widths
+        ):
             net = Backbone(_small(*widths), widths[-1], facts)
-        case {"kind": "transformers", "config": dict(config), "mean": list(mean), "std": list(std)}:
-            body = Transformers(untrained(config))
-            net = Backbone(body, body.width, facts, tuple(mean), tuple(std))
+        case {"kind": "transformers", "config": dict(config), "mean": mean, "std": std}:
+            try:
+                body = Transformers(untrained(config))
+            except Exception as error:  # whatever transformers says to what is no configuration
+                raise FileError(
+                    f"no backbone: {type(error).__name__}: {error!s:.200}", RETRAIN
+                ) from None
+            net = Backbone(body, body.width, facts, _colours(mean), _colours(std, above=0.0))
         case _:
-            raise FileError(f"{facts!r:.200} is no backbone", "train the model anew")
+            raise FileError(f"{facts!r:.200} is no backbone", RETRAIN)
     # Channels last is the layout in which CPUs convolve fastest.
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
 
@@ -165,11 +225,10 @@ def _small(*widths: int) -> nn.Sequential:
 
 def _convolution(channels: int, out: int, pool: bool = False) -> nn.Sequential:
     """Convolution, optional 2x2 max-pool, BatchNorm, GELU; it begins by passing on what comes."""
-    layers: list[nn.Module] = [nn.Conv2d(channels, out, 3, padding=1, bias=False)]
-    nn.init.dirac_(layers[0].weight.data[:channels])
-    if pool:
-        layers.append(nn.MaxPool2d(2))
-    return nn.Sequential(*layers, nn.BatchNorm2d(out), nn.GELU())
+    convolution = nn.Conv2d(channels, out, 3, padding=1, bias=False)
+    nn.init.dirac_(convolution.weight.data[:channels])
+    pooling = [nn.MaxPool2d(2)] if pool else []
+    return nn.Sequential(convolution, *pooling, nn.BatchNorm2d(out), nn.GELU())
 
 
 def whiten(backbone: Backbone, pictures: Pixels) -> None:
@@ -201,12 +260,16 @@ class Transformers(nn.Module):
         super().__init__()
         self.model = model
         self.config: Any = model.config
+        self.interpolates = "interpolate_pos_encoding" in signature(model.forward).parameters
         with evaluating(self):
             self.width = int(self(torch.zeros(1, 3, *self._smallest()))[0].shape[0])
 
     def forward(self, pictures: Tensor) -> Tensor:
         """What is where; of a ViT the tokens of the picture's patches."""
-        seen: Tensor = self.model(pixel_values=pictures).last_hidden_state
+        used = pictures.shape[2:] == self._smallest()
+        # A ViT knows the places of the patches of one size; for others they are interpolated.
+        how = {} if used or not self.interpolates else {"interpolate_pos_encoding": True}
+        seen: Tensor = self.model(pixel_values=pictures, **how).last_hidden_state
         if seen.ndim == 4:
             return seen
         patch = int(self.config.patch_size)
@@ -230,11 +293,21 @@ def _pretrained(folder: Path) -> Backbone:
             "a model that looks at pictures: ResNet, EfficientNet, MobileNet, ViT, ...",
         ) from None
     colours = _json(folder / "preprocessor_config.json")
-    mean = tuple(colours.get("image_mean", IMAGENET[0]))
-    std = tuple(colours.get("image_std", IMAGENET[1]))
+    mean = _colours(colours.get("image_mean") or IMAGENET[0])
+    std = _colours(colours.get("image_std") or IMAGENET[1], above=0.0)
     facts = {"kind": "transformers", "config": model.config.to_dict(), "mean": mean, "std": std}
     net = Backbone(body, body.width, json.loads(json.dumps(facts, default=str)), mean, std)
     return net.to(memory_format=torch.channels_last)  # type: ignore[call-overload, no-any-return]
+
+
+def _colours(values: Any, above: float = -math.inf) -> tuple[float, ...]:
+    """One number for red, green and blue each."""
+    if (
+        not isinstance(values, list | tuple) or len(values) != 3
+        or not all(isinstance(each, int | float) and above < each < math.inf for each in values)
+    ):  # fmt: skip
+        raise FileError(f"{values!r:.100} are no three colours of a backbone", RETRAIN)
+    return tuple(map(float, values))
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -247,12 +320,18 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _fill(net: Backbone, path: Path) -> None:
     """Puts stored weights into a backbone; they may be those of a whole net, and halved."""
+    _load(net, path, "backbone.")
+
+
+def _load(net: nn.Module, path: Path, start: str = "") -> None:
+    """Puts those weights of a file into a net whose names have some start."""
     try:
         stored = load_file(path).items()
-        start = "backbone."
         net.load_state_dict({n.removeprefix(start): w for n, w in stored if n.startswith(start)})
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise FileError(f"{path} holds other weights: {error!s:.200}", "train it anew") from None
+        raise FileError(f"{path} holds other weights: {error!s:.200}", RETRAIN) from None
+    if not all(each.isfinite().all() for each in net.state_dict().values()):
+        raise FileError(f"{path} holds weights that are no numbers", RETRAIN)
 
 
 def to_tensor(pictures: Pixels, device: torch.device) -> Tensor:

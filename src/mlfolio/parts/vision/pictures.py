@@ -20,7 +20,10 @@ from mlfolio.data.splits import holdout
 
 THUMB: Final = 8  # pixels a side in which pictures are compared
 SAME: Final = 0.985  # correlation of two thumbnails from which they are one picture
-BLOCK: Final = 2048  # pictures that are compared with all others at once
+BLOCK: Final = 512  # pictures that are compared with all others at once
+
+FAINT: Final = 4.0  # norm of a thumbnail's deviations, one a value, below which it is one colour
+HUES: Final = 8  # levels apart that two pictures of one colour may be, about
 
 Pixels = NDArray[np.uint8]  # (n, side, side, 3)
 
@@ -96,8 +99,7 @@ def find_repeats(train: Pictures, test: Pictures, what: str) -> list[Finding]:
 def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:
     """Which pictures are the same but for size, compression or a mirror: equal numbers, (n,).
 
-    They are compared as thumbnails, by correlation; what has one colour is the same as what has
-    that hue alone.
+    They are compared as thumbnails, by correlation; those of one colour, by that colour.
     """
     if not len(pixels):
         return np.zeros(0, dtype=np.int64)
@@ -105,16 +107,33 @@ def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:
         [_thumbs(part) for part in np.array_split(pixels, -(-len(pixels) // 512))]
     )  # (n, 3, 8, 8)
     plain, turned = _unit(thumbs), _unit(thumbs.flip(3))
-    links: list[NDArray[np.int64]] = []
+    groups = _by_colour(thumbs, plain)
     for start in range(0, len(plain), BLOCK):
         some = plain[start : start + BLOCK]
-        for others in (plain, turned):
-            found = (some @ others[start:].T > SAME).nonzero().numpy() + start
-            links.append(found[found[:, 0] < found[:, 1]])
-    first, second = np.concatenate(links).T
-    n = len(pixels)
-    _, groups = connected_components(coo_matrix((np.ones(len(first)), (first, second)), (n, n)))
-    return np.asarray(groups, dtype=np.int64)
+        pairs = [(some @ others[start:].T > SAME).nonzero().numpy() for others in (plain, turned)]
+        # Linked block by block: copies of one picture have as many pairs as their square.
+        groups = _linked(groups, np.concatenate(pairs) + start)
+    return groups
+
+
+def _by_colour(thumbs: torch.Tensor, plain: torch.Tensor) -> NDArray[np.int64]:
+    """Each picture a group of its own, but that those of one colour are with their like."""
+    groups = np.arange(len(thumbs))
+    blank = np.flatnonzero(~plain.any(dim=1).numpy())
+    colours = (thumbs[torch.from_numpy(blank)].mean(dim=(2, 3)) / HUES).round().numpy()
+    if len(blank):
+        _, first, each = np.unique(colours, axis=0, return_index=True, return_inverse=True)
+        groups[blank] = blank[first][each.ravel()]
+    return groups
+
+
+def _linked(groups: NDArray[np.int64], pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Groups with those joined that some pair of rows joins, each named by its first row."""
+    n = len(groups)
+    links = np.concatenate([np.column_stack([np.arange(n), groups]), pairs])
+    _, found = connected_components(coo_matrix((np.ones(len(links)), links.T), (n, n)))
+    _, first = np.unique(found, return_index=True)
+    return np.asarray(first[found], dtype=np.int64)
 
 
 def _thumbs(pixels: Pixels) -> torch.Tensor:
@@ -123,10 +142,8 @@ def _thumbs(pixels: Pixels) -> torch.Tensor:
 
 
 def _unit(thumbs: torch.Tensor) -> torch.Tensor:
-    """Vectors whose products are correlations, shape (n, 192)."""
-    flat = thumbs.flatten(1)
-    spread = flat - flat.mean(dim=1, keepdim=True)
-    # Of one colour: nothing to correlate, so the colour itself is compared.
-    blank = spread.norm(dim=1) < 1
-    spread[blank] = flat[blank]
+    """Vectors whose products are correlations, shape (n, 192); zero for what has one colour."""
+    # Of each colour apart: what many pictures have alike is often their tint.
+    spread = (thumbs - thumbs.mean(dim=(2, 3), keepdim=True)).flatten(1)
+    spread[spread.norm(dim=1) < FAINT] = 0
     return F.normalize(spread, dim=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import warnings
+from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
@@ -14,10 +16,13 @@ from PIL import Image, ImageOps
 Rgb = NDArray[np.uint8]  # (height, width, 3)
 
 MAX_BYTES: Final = 10 * 2**20
+TOO_LARGE: Final = "{:.1f} MB; a picture may have 10 MB"
 MAX_SCANS: Final = 100  # of a progressive JPEG, which has ten or so; each is a pass over all pixels
 # A JPEG need not be decoded in full.
 MAX_MEGAPIXELS: Final = {"PNG": 16, "JPEG": 40, "WEBP": 16}
 ENDINGS: Final = {".png", ".jpg", ".jpeg", ".webp"}
+# Pillow's word on large pictures is for nobody: ours is an error, before anything is decoded.
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 PHOTOS: Final = ("PNG", "JPEG", "WEBP")
 FORMS: Final = "a PNG, JPEG or WebP in base64 or as a data: URL (on the command line: image=@FILE)"
 
@@ -37,6 +42,21 @@ def decode_base64(text: str, forms: str = FORMS) -> bytes:
         raise ValueError(f"no base64; a picture is {forms}") from None
 
 
+def read_file(path: Path) -> bytes:
+    """What is in a file, if a picture may be as large.
+
+    Raises:
+        ValueError: It is larger, no file, or cannot be read.
+    """
+    try:
+        size = path.stat().st_size  # before anything is read
+        if size <= MAX_BYTES and path.is_file():  # a pipe would keep us waiting
+            return path.read_bytes()
+    except OSError as error:
+        raise ValueError(f"it cannot be read ({error.strerror})") from None
+    raise ValueError(TOO_LARGE.format(size / 2**20) if path.is_file() else "it is no file")
+
+
 def open_image(
     content: bytes, mode: str, working: int, formats: tuple[str, ...] = PHOTOS
 ) -> Image.Image:
@@ -54,7 +74,7 @@ def open_image(
             than its format may (16; JPEG 40), or is a JPEG that goes over all pixels very often.
     """
     if len(content) > MAX_BYTES:
-        raise ValueError(f"{len(content) / 2**20:.1f} MB; a picture may have 10 MB")
+        raise ValueError(TOO_LARGE.format(len(content) / 2**20))
     if content.startswith(b"\xff\xd8") and content.count(b"\xff\xda") > MAX_SCANS:
         raise ValueError(f"a JPEG of more than {MAX_SCANS} passes; save it anew")
     try:

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import tarfile
 import zipfile
-from collections.abc import Iterable, Iterator, Sequence
+import zlib
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Final, NamedTuple, Self
 
@@ -30,7 +30,7 @@ from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.vision.gather import gather, read_folders, read_table
 from mlfolio.parts.vision.pictures import Pictures, Pixels, find_repeats, grouped
-from mlfolio.parts.vision.reading import ENDINGS, Rgb, read_rgb, squash
+from mlfolio.parts.vision.reading import ENDINGS, Rgb, read_file, read_rgb, squash
 
 from . import sample
 from .doctor import Suspect, suspects
@@ -170,6 +170,8 @@ def load_pictures(source: Source, side: int | None) -> PictureSplit:
     parts = grouped(parts)
     _require_enough(parts[0], read.names, name)
     train, test = parts if len(parts) == 2 else parts[0].split(TEST, seed=0)
+    if not len(test):
+        raise FileError(f"{name} has no test pictures", "fill its test part, or leave it out")
     outside = train.pixels[:0] if read.outside is None else read.outside
     return PictureSplit(
         source, name, licence, tuple(read.names), train, test, outside, tuple(read.notes)
@@ -198,10 +200,13 @@ def _read_official(side: int) -> Read:
             gather(*read_table(folder / f"{part}.parquet", names), side) for part in PARTS
         )
         return Read(names, train, test, outside)
-    with zipfile.ZipFile(folder / KAGGLE_ARCHIVE) as archive:
-        files = sorted(name for name in archive.namelist() if name.lower().endswith(".jpg"))
-        kinds = [int(Path(name).name.startswith("dog")) for name in files]
-        train = gather(map(archive.read, files), kinds, files, side)
+    try:
+        with zipfile.ZipFile(folder / KAGGLE_ARCHIVE) as archive:
+            files = sorted(name for name in archive.namelist() if name.lower().endswith(".jpg"))
+            kinds = [int(Path(name).name.startswith("dog")) for name in files]
+            train = gather(map(archive.read, files), kinds, files, side)
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(folder / KAGGLE_ARCHIVE, error) from None
     return Read(names, train, outside=outside)
 
 
@@ -227,11 +232,16 @@ def _read_cifar(archive: Path, side: int) -> Read:
                     batches[Path(member.name).name] = rows
         test = batches.pop("test_batch.bin")
         train = np.concatenate([batches[name] for name in sorted(batches)])
+        if max(train[:, 0].max(), test[:, 0].max()) >= len(CIFAR_CLASSES):
+            raise ValueError("a label beyond 9")
     except (OSError, EOFError, tarfile.TarError, ValueError, KeyError) as error:
-        raise FileError(
-            f"{archive} cannot be read ({type(error).__name__}: {error!s:.100})", "get it anew"
-        ) from None
+        raise _unreadable(archive, error) from None
     return Read(CIFAR_CLASSES, _of_rows(train, side), _of_rows(test, side))
+
+
+def _unreadable(archive: Path, error: Exception) -> FileError:
+    said = f"{type(error).__name__}: {error!s:.100}"
+    return FileError(f"{archive} cannot be read ({said})", "get it anew")
 
 
 def _of_rows(rows: NDArray[np.uint8], side: int) -> Pictures:
@@ -242,20 +252,22 @@ def _of_rows(rows: NDArray[np.uint8], side: int) -> Pictures:
 
 def _read_tables(folder: Path, side: int | None) -> Read:
     """`train.parquet` and maybe `test.parquet`, as data sets on the Hugging Face hub have them."""
+    notes: list[Finding] = []
     train, test = (folder / f"{part}.parquet" for part in PARTS)
     try:
         labels = pd.read_parquet(train)["label"].astype(str)
         names = sorted(labels.unique(), key=lambda name: (len(name), name))
-        side = side or _usual_side(map(read_full, islice(read_table(train, names)[0], LOOKED_AT)))
-        seen = gather(*read_table(train, names), side)
-        tested = gather(*read_table(test, names), side) if test.is_file() else None
-    except (OSError, KeyError, ValueError) as error:
+        _require_classes(names, f"the label column of {train}")
+        side = side or _usual_side(_readable(read_table(train, names)[0], train))
+        seen = gather(*read_table(train, names), side, notes)
+        tested = gather(*read_table(test, names), side, notes) if test.is_file() else None
+    except (OSError, KeyError, TypeError, ValueError) as error:
         raise FileError(
             f"{folder} has no tables of pictures that can be read ({type(error).__name__}: "
             f"{error!s:.100})",
             "columns image (the bytes of a file) and label; or a folder for each class",
         ) from None
-    return Read(names, seen, tested)
+    return Read(names, seen, tested, notes=notes)
 
 
 def _read_folder(folder: Path, side: int | None) -> Read:
@@ -263,7 +275,8 @@ def _read_folder(folder: Path, side: int | None) -> Read:
     notes: list[Finding] = []
     inner = folder / "train" if (folder / "train").is_dir() else folder
     names = _class_folders(inner)
-    side = side or _usual_side(_first(inner))
+    paths = (path for path in sorted(inner.rglob("*")) if path.suffix.lower() in ENDINGS)
+    side = side or _usual_side(_readable(paths, inner))
     train, test = read_folders(inner, names, side, notes), None
     if inner != folder and (folder / "test").is_dir():
         if extra := sorted(set(_class_folders(folder / "test")) - set(names)):
@@ -277,30 +290,27 @@ def _read_folder(folder: Path, side: int | None) -> Read:
     return Read(names, train, test, outside, notes)
 
 
-def read_full(content: bytes) -> Rgb:
-    """A picture of a file, its longer side 640 pixels at most."""
-    return read_rgb(content, LONGEST)
-
-
 def _usual_side(pictures: Iterable[Rgb]) -> int:
     """Small pictures are not blown up: what half of them have at least, rounded to eights."""
     longer = float(np.median([max(picture.shape[:2]) for picture in pictures]))
     return int(min(SIDE, max(SMALLEST, longer // 8 * 8)))
 
 
-def _first(folder: Path) -> Iterator[Rgb]:
-    """A few of a folder's pictures, from which their size is told."""
-    found = 0
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in ENDINGS and found < LOOKED_AT:
-            with suppress(ValueError, OSError):
-                yield read_full(path.read_bytes())
-                found += 1
+def _readable(contents: Iterable[bytes | Path], place: Path) -> list[Rgb]:
+    """The first few pictures that can be read, from which their size is told."""
+    found: list[Rgb] = []
+    for content in contents:
+        with suppress(ValueError):
+            content = read_file(content) if isinstance(content, Path) else content
+            found.append(read_rgb(content, LONGEST))
+        if len(found) == LOOKED_AT:
+            break
     if not found:
         raise FileError(
-            f"{folder} has no PNG, JPEG or WebP pictures that can be read",
+            f"{place} has no PNG, JPEG or WebP pictures that can be read",
             "put the pictures of each class into a folder of its name: cat/a.jpg, dog/b.jpg",
         )
+    return found
 
 
 def _class_folders(folder: Path) -> list[str]:
@@ -309,13 +319,19 @@ def _class_folders(folder: Path) -> list[str]:
         path.name for path in folder.iterdir()
         if path.is_dir() and not path.name.startswith(".") and path.name != NONE
     )  # fmt: skip
-    if not 2 <= len(found) <= MOST_CLASSES:
+    _require_classes(found, f"{folder}, with a folder for each,")
+    return found
+
+
+def _require_classes(names: Sequence[str], place: str) -> None:
+    """Two classes at least, and names that can be written down."""
+    if not 2 <= len(names) <= MOST_CLASSES:
         raise FileError(
-            f"{folder} has {len(found)} folders; each is a class, and there must be from 2 to "
-            f"{MOST_CLASSES:,}",
+            f"{place} has {len(names)} classes; there must be from 2 to {MOST_CLASSES:,}",
             "put the pictures of each class into a folder of its name: cat/a.jpg, dog/b.jpg",
         )
-    return found
+    if strange := [name for name in names if not name.isprintable() or not name.strip()]:
+        raise FileError(f"{strange[0]!a} is no name of a class", "rename it, in UTF-8")
 
 
 def _require_enough(pictures: Pictures, names: Sequence[str], folder: str) -> None:

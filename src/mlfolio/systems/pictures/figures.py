@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.metrics import ConfusionMatrixDisplay, classification_report
+from sklearn.metrics import ConfusionMatrixDisplay, precision_recall_fscore_support
 
 from mlfolio.core.run import Run
 from mlfolio.parts.stats import roc_area
@@ -75,15 +75,18 @@ def judge(
     run.table("Accuracy beside others", pd.DataFrame({"accuracy": accuracy}))
     mine, truth, names = next(iter(chances.values())), data.test.classes, list(data.names)
     answers = mine.argmax(axis=1)
-    each = classification_report(
-        truth, answers, labels=range(len(names)), target_names=names, output_dict=True,
-        zero_division=0.0,
-    )  # fmt: skip
-    run.table("Each class", pd.DataFrame({name: each[name] for name in names}).T.round(4))
+    each = precision_recall_fscore_support(
+        truth, answers, labels=range(len(names)), zero_division=0.0
+    )
+    titles = ["precision", "recall", "f1-score", "support"]
+    run.table(
+        "Each class", pd.DataFrame(dict(zip(titles, each, strict=True)), index=names).round(4)
+    )
     if len(names) <= MOST_CLASSES:
         figure = Figure(figsize=(1.5 + len(names) / 1.6,) * 2)
         ConfusionMatrixDisplay.from_predictions(
-            truth, answers, labels=range(len(names)), display_labels=names, ax=figure.subplots(),
+            truth, answers, labels=range(len(names)), ax=figure.subplots(),
+            display_labels=[name.replace("$", r"\$") for name in names],
             xticks_rotation="vertical", colorbar=False, cmap="Blues",
         )  # fmt: skip
         run.figure("Confusion matrix", figure, "On the test part.")
@@ -116,5 +119,5 @@ def _grid(pictures: Sequence[Pixels] | Pixels, titles: Sequence[str]) -> Figure:
         axis.axis("off")
     for axis, picture, title in zip(figure.axes, pictures, titles, strict=False):
         axis.imshow(picture)
-        axis.set_title(title, fontsize=8)
+        axis.set_title(title, fontsize=8, parse_math=False)  # a class may be called $
     return figure

@@ -5,25 +5,31 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, Field
 from safetensors.torch import load_file, save_file
 
 from mlfolio.core.model import Input, Output
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
-from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam, make_backbone
+from mlfolio.parts.vision.nets import SIDES, PictureNet, features_of, grad_cam, restore_net
 from mlfolio.parts.vision.reading import Rgb, squash
 
 from .data import LONGEST, NONE
 from .strange import Strangeness
 
 FLAT: Final = 2.0  # standard deviation of each colour below which there is nothing to see
-FACTS: Final = ("names", "side", "backbone", "limit")
+
+
+def _distinct(names: tuple[str, ...]) -> tuple[str, ...]:
+    if len(set(names)) < len(names):
+        raise ValueError("two classes of one name")
+    return names
 
 
 class Picture(Input):
@@ -45,6 +51,15 @@ class PictureAnswer(Output):
     answer: str
     probabilities: dict[str, float]
     strangeness: float
+
+
+class Facts(BaseModel):
+    """What is stored as JSON."""
+
+    names: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(min_length=2)
+    side: int = Field(ge=SIDES.start, lt=SIDES.stop)
+    backbone: dict[str, Any]
+    limit: float = Field(ge=0, allow_inf_nan=False)
 
 
 class PicturesModel:
@@ -123,23 +138,26 @@ class PicturesModel:
         save_file(
             {name: each.contiguous() for name, each in arrays.items()}, folder / "usual.safetensors"
         )
-        facts = {
-            "names": self.names,
-            "side": self.side,
-            "backbone": self.net.backbone.facts,
-            "limit": self.usual.limit,
-        }
-        write_json(folder / "model.json", facts)
+        facts = Facts(
+            names=self.names, side=self.side, backbone=self.net.backbone.facts,
+            limit=self.usual.limit,
+        )  # fmt: skip
+        write_json(folder / "model.json", facts.model_dump())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", *FACTS)
-        net = PictureNet(make_backbone(facts["backbone"]), len(facts["names"]))
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        arrays = load_file(folder / "usual.safetensors")
-        usual = Strangeness(arrays["means"].numpy(), arrays["whitening"].numpy(), facts["limit"])
-        return cls(net, facts["names"], facts["side"], usual, arrays["pictures"].numpy())
+        facts = Facts.model_validate(read_json(folder / "model.json"))
+        net = restore_net(facts.backbone, len(facts.names), folder / "net.safetensors")
+        width, side = net.backbone.width, facts.side
+        arrays = {n: each.numpy() for n, each in load_file(folder / "usual.safetensors").items()}
+        usual = Strangeness(arrays["means"], arrays["whitening"], facts.limit)
+        shapes = usual.means.shape, usual.whitening.shape, arrays["pictures"].shape[1:]
+        if shapes != ((len(facts.names), width), (width, width), (side, side, 3)):
+            raise ValueError(f"what is usual has the shapes {shapes}")
+        if not (np.isfinite(usual.means).all() and np.isfinite(usual.whitening).all()):
+            raise ValueError("what is usual holds no numbers")
+        return cls(net, facts.names, side, usual, arrays["pictures"].astype(np.uint8, casting="no"))
 
     def export_onnx(self, path: Path) -> None:
         """Writes the net as ONNX: `pictures` float32 `(n, 3, side, side)` to `probabilities`.

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.distance import cdist
 
 from mlfolio.parts.vision.nets import PictureNet, features_of
 from mlfolio.parts.vision.pictures import Pictures
@@ -53,6 +54,6 @@ class Strangeness:
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """From the nearest class, shape (n,), of features of shape (n, width)."""
-        away = (features[:, None] - self.means) @ self.whitening
-        nearest: NDArray[np.float64] = np.sqrt((away.astype(np.float64) ** 2).sum(axis=2)).min(1)
+        to = self.whitening.astype(np.float64)
+        nearest: NDArray[np.float64] = cdist(features @ to, self.means @ to).min(axis=1)
         return nearest

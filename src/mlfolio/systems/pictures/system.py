@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from typing import ClassVar, Final
 
@@ -27,6 +26,7 @@ from mlfolio.parts.vision.nets import (
     PictureNet,
     get_backbone,
     logits_of,
+    native_side,
     small_net,
     whiten,
 )
@@ -40,9 +40,7 @@ from .strange import Strangeness
 
 NET, FROM_SCRATCH, FROZEN, TRIVIAL = "net", "same net from scratch", "frozen backbone", "majority"
 VALIDATION: Final = 0.1  # of the training part, for the temperature and what is strange
-LARGE: Final = 224  # pixels a side for backbones by name
-RATES: Final = {SMALL: 2e-3, SCRATCH: 6e-3}
-RATE: Final = 2e-4  # of backbones by name
+RATE, SCRATCH_RATE, NAMED_RATE = 2e-3, 6e-3, 2e-4  # of our own backbone, untrained, and by name
 PROTOCOL = "the test part, fitted and calibrated on the training part alone"
 
 
@@ -60,7 +58,7 @@ class PictureSystem(System):
     size: int | None = Field(
         None, ge=16, le=1024,
         description="pixels a side that pictures are squashed to; unset: 64, or less if they are "
-        "smaller, and 224 for a backbone by name",
+        "smaller, and for a backbone by name what it has learned from, mostly 224",
     )  # fmt: skip
     epochs: int | None = Field(
         None, ge=0, le=1000,
@@ -84,8 +82,7 @@ class PictureSystem(System):
 
     def load(self, source: Source) -> PictureSplit:
         """Cats and dogs, the sample, or the user's folder of folders."""
-        by_name = self.backbone not in (SMALL, SCRATCH)
-        return load_pictures(source, self.size or (LARGE if by_name else None))
+        return load_pictures(source, self.size or native_side(self.backbone, fetch=True))
 
     def fit(self, data: PictureSplit, run: Run) -> PicturesModel:
         """A head on the frozen backbone, then all of it; a tenth of the pictures is held out."""
@@ -104,8 +101,9 @@ class PictureSystem(System):
         chances[NET], strange = model.judge(data.test.pixels)
         shares = np.bincount(data.train.classes, minlength=len(data.names)) / len(data.train)
         chances[TRIVIAL] = np.broadcast_to(shares, chances[NET].shape)
-        if self.backbone != SCRATCH:
+        if self.backbone != SCRATCH and self.epochs != 0:
             chances[FROZEN] = self._rival(self.backbone, data, run, epochs=0)
+        if self.backbone == SMALL and self.epochs != 0:
             chances[FROM_SCRATCH] = self._rival(SCRATCH, data, run)
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
         figures.judge(data, chances, right, run)
@@ -119,23 +117,20 @@ class PictureSystem(System):
         """A calibrated net on some backbone."""
         device = best_device()
         net = PictureNet(get_backbone(backbone, run.seed, fetch=True), classes, run.seed).to(device)
+        passes, size = plan(len(seen), self.epochs if epochs is None else epochs)
         if backbone == SCRATCH:
             whiten(net.backbone, seen.pixels)
-        else:
+        if backbone != SCRATCH or not passes:
             fit_head(net, seen)
-        wanted = self.epochs if epochs is None else epochs
-        passes, size = plan(len(seen), wanted)
         if passes:
-            rate = self.learning_rate if backbone != SCRATCH or name == "net" else None
+            wanted = self.learning_rate if backbone == self.backbone else None
             recipe = Recipe(
-                passes, rate or RATES.get(backbone, RATE), self.weight_decay, warm_up=0.2, clip=5.0,
+                passes, wanted or _rate(backbone, net), self.weight_decay, warm_up=0.2, clip=5.0,
                 betas=(0.9, 0.99),
             )  # fmt: skip
             alter = Altering.of(seen.pixels.shape[1], self.alter)
-            started = time.perf_counter()
             history = fit_net(net, seen, unseen, recipe, size, alter, run, name)
-            spent = time.perf_counter() - started
-            run.note(f"The {name} was trained for {passes} epochs in {spent:.0f} s.")
+            run.note(f"The {name} was trained for {passes} epochs in {history.seconds:.0f} s.")
             learning_curve(history, run, title=f"Learning curve of the {name}")
         calibrate(net, unseen)
         return net
@@ -161,23 +156,27 @@ class PictureSystem(System):
         return [mean_score("CIFAR-10 accuracy", right, SMALL, trivial=TRIVIAL, protocol=protocol)]
 
 
+def _rate(backbone: str, net: PictureNet) -> float:
+    """The usual learning rate: what has learned more is changed less."""
+    if net.backbone.facts["kind"] != SMALL:
+        return NAMED_RATE
+    return SCRATCH_RATE if backbone == SCRATCH else RATE
+
+
 def _scores(
     right: Mapping[str, NDArray[np.bool_]], chances: Mapping[str, NDArray[np.float64]],
     truth: NDArray[np.int64],
 ) -> list[Score]:  # fmt: skip
     strong = FROZEN if FROZEN in right else None
-    scratch = right.get(FROM_SCRATCH, right[NET])
-    gain = right[NET].astype(float) - scratch
     true = {name: rows[np.arange(len(truth)), truth] for name, rows in chances.items()}
     losses = {name: -np.log(np.clip(rows, 1e-7, 1)) for name, rows in true.items()}
-    return [
-        mean_score("accuracy", right, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL),
-        mean_score(
-            "gain over scratch", {NET: gain}, NET,
-            protocol=f"{PROTOCOL}; accuracy less that of the {FROM_SCRATCH}, trained as long",
-        ),
-        mean_score(
-            "log loss", losses, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL,
-            direction="lower",
-        ),
-    ]  # fmt: skip
+    scores = [mean_score("accuracy", right, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL)]
+    if FROM_SCRATCH in right:
+        gain = right[NET].astype(float) - right[FROM_SCRATCH]
+        said = f"{PROTOCOL}; accuracy less that of the {FROM_SCRATCH}, trained as long"
+        scores.append(mean_score("gain over scratch", {NET: gain}, NET, protocol=said))
+    loss = mean_score(
+        "log loss", losses, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL,
+        direction="lower",
+    )  # fmt: skip
+    return [*scores, loss]
