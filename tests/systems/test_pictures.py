@@ -116,6 +116,8 @@ def test_answers_are_the_same_for_every_form(model: PicturesModel) -> None:
 
     assert all(answer == answers[0] for answer in answers)
     assert sum(answers[0].probabilities.values()) == pytest.approx(1)
+    mirrored = ask(model, encoded(picture[:, ::-1]))
+    assert mirrored.probabilities == pytest.approx(answers[0].probabilities, abs=1e-5)
 
 
 def test_pictures_of_every_size_and_mode_are_answered(model: PicturesModel) -> None:

@@ -23,7 +23,6 @@ from .nets import PictureNet, features_of, logits_of
 from .pictures import Pictures
 
 BATCH, MANY = 64, 20_000  # pictures of a step; twice as many from so many on
-EPOCHS: Final = 12
 SHARP: Final = 48  # pixels a side from which pictures are warped
 SMOOTHING: Final = 0.1  # of the labels
 STEPS: Final = 150  # that small sets are gone through for, at least
@@ -64,16 +63,22 @@ class Altering:
         return erase(pictures, self.erased, rng) if self.erased else pictures
 
 
-def plan(n: int, epochs: int | None) -> tuple[int, int]:
-    """Epochs, where they were not set, and the size of a batch, for `n` training pictures."""
+def plan(n: int, epochs: int | None, usual: int) -> tuple[int, int]:
+    """Epochs and the size of a batch, for `n` training pictures.
+
+    Args:
+        n: How many there are.
+        epochs: As they were set.
+        usual: Where they were not; more if these would be few steps.
+    """
     size = min(BATCH * (2 if n >= MANY else 1), max(2, n // 8))
-    return epochs if epochs is not None else max(EPOCHS, math.ceil(STEPS / (n // size))), size
+    return epochs if epochs is not None else max(usual, math.ceil(STEPS / (n // size))), size
 
 
 def fit_head(net: PictureNet, seen: Pictures) -> None:
     """Logistic regression on what the untouched backbone sees becomes the head."""
     scaler = StandardScaler()
-    features = scaler.fit_transform(features_of(net.backbone, seen.pixels))
+    features = scaler.fit_transform(features_of(net.backbone, seen.pixels, net.both_ways))
     linear = LogisticRegression(C=0.01, max_iter=500).fit(features, seen.classes)
     weights, bias = linear.coef_ / scaler.scale_, linear.intercept_
     bias = bias - weights @ scaler.mean_

@@ -78,13 +78,18 @@ class PictureNet(nn.Module):
         backbone: What sees.
         classes: How many classes are told apart.
         seed: Draws the weights of the head.
+        both_ways: Whether it answers by the mean of a picture and its mirror: surer, and twice
+            the time (Krizhevsky et al., 2012, section 4.1).
     """
 
     temperature: Tensor
 
-    def __init__(self, backbone: Backbone, classes: int, seed: int = 0) -> None:
+    def __init__(
+        self, backbone: Backbone, classes: int, seed: int = 0, both_ways: bool = False
+    ) -> None:
         super().__init__()
         self.backbone = backbone
+        self.both_ways = both_ways
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.head = nn.Linear(backbone.width, classes)
@@ -92,7 +97,8 @@ class PictureNet(nn.Module):
 
     def forward(self, pictures: Tensor) -> Tensor:
         """Calibrated logits `(n, classes)` of pictures `(n, 3, side, side)` in [0, 1]."""
-        return self.judge(self.backbone(pictures).mean(dim=(2, 3)))
+        both_ways = self.both_ways and not self.training
+        return self.judge(_features(self.backbone, pictures, both_ways))
 
     def judge(self, features: Tensor) -> Tensor:
         """The logits of what the backbone saw on the whole, shape (n, width)."""
@@ -159,23 +165,26 @@ def _stored(folder: Path) -> dict[str, Any]:
 
 def small_net() -> PictureNet:
     """The net that the small backbone was taken from, with its head for CIFAR-10's ten classes."""
-    net = PictureNet(make_backbone({"kind": SMALL, "widths": list(WIDTHS)}), 10)
+    net = PictureNet(make_backbone({"kind": SMALL, "widths": list(WIDTHS)}), 10, both_ways=True)
     _load(net, WEIGHTS)
     return net
 
 
-def restore_net(facts: dict[str, Any], classes: int, path: Path) -> PictureNet:
+def restore_net(
+    facts: dict[str, Any], classes: int, path: Path, both_ways: bool = False
+) -> PictureNet:
     """A net as it was stored.
 
     Args:
         facts: Of its backbone.
         classes: How many it tells apart.
         path: Of its weights.
+        both_ways: As of `PictureNet`.
 
     Raises:
         FileError: They are those of no such net, or no numbers.
     """
-    net = PictureNet(make_backbone(facts), classes)
+    net = PictureNet(make_backbone(facts), classes, both_ways=both_ways)
     _load(net, path)
     if not net.temperature > 0:
         raise FileError(f"{path} holds a temperature of {float(net.temperature)}", RETRAIN)
@@ -340,20 +349,33 @@ def to_tensor(pictures: Pixels, device: torch.device) -> Tensor:
     return numbers.float().div_(255)  # laid out channels last already
 
 
-def features_of(backbone: Backbone, pictures: Pixels) -> NDArray[np.float32]:
-    """The mean over all places of what a backbone sees, shape (n, width)."""
+def _features(backbone: Backbone, pictures: Tensor, both_ways: bool) -> Tensor:
+    seen: Tensor = backbone(pictures).mean(dim=(2, 3))
+    return (seen + _features(backbone, pictures.flip(3), False)) / 2 if both_ways else seen
+
+
+def features_of(
+    backbone: Backbone, pictures: Pixels, both_ways: bool = False
+) -> NDArray[np.float32]:
+    """The mean over all places of what a backbone sees, shape (n, width).
+
+    Args:
+        backbone: What sees.
+        pictures: Shape (n, side, side, 3).
+        both_ways: Whether it is the mean of each picture and its mirror.
+    """
     found = np.zeros((len(pictures), backbone.width), np.float32)
     size = max(1, AT_ONCE // pictures.shape[1] ** 2)
     with evaluating(backbone):
         for at in range(0, len(pictures), size):
-            seen = backbone(to_tensor(pictures[at : at + size], backbone.mean.device))
-            found[at : at + size] = seen.mean(dim=(2, 3)).float().cpu().numpy()
+            some = to_tensor(pictures[at : at + size], backbone.mean.device)
+            found[at : at + size] = _features(backbone, some, both_ways).float().cpu().numpy()
     return found
 
 
 def logits_of(net: PictureNet, pictures: Pixels) -> Tensor:
     """Calibrated logits of pictures, shape (n, classes)."""
-    features = torch.from_numpy(features_of(net.backbone, pictures))
+    features = torch.from_numpy(features_of(net.backbone, pictures, net.both_ways))
     with evaluating(net):
         return net.judge(features.to(net.temperature.device)).cpu()
 

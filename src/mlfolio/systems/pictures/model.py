@@ -104,7 +104,7 @@ class PicturesModel:
         Returns:
             Shapes (n, classes) and (n,); strangers begin at 1.
         """
-        seen = torch.from_numpy(features_of(self.net.backbone, pixels))
+        seen = torch.from_numpy(features_of(self.net.backbone, pixels, self.net.both_ways))
         with torch.inference_mode():
             chances = self.net.judge(seen).double().softmax(dim=1).numpy()
         return chances, self.usual.distances(seen.numpy()) / max(self.usual.limit, 1e-9)
@@ -148,7 +148,9 @@ class PicturesModel:
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
         facts = Facts.model_validate(read_json(folder / "model.json"))
-        net = restore_net(facts.backbone, len(facts.names), folder / "net.safetensors")
+        net = restore_net(
+            facts.backbone, len(facts.names), folder / "net.safetensors", both_ways=True
+        )
         width, side = net.backbone.width, facts.side
         arrays = {n: each.numpy() for n, each in load_file(folder / "usual.safetensors").items()}
         usual = Strangeness(arrays["means"], arrays["whitening"], facts.limit)

@@ -40,7 +40,7 @@ class Strangeness:
             unseen: What it was not: of these a share is too far, by which the limit is set.
             refused: That share.
         """
-        features = features_of(net.backbone, seen.pixels).astype(np.float64)
+        features = features_of(net.backbone, seen.pixels, net.both_ways).astype(np.float64)
         n_classes = net.head.out_features
         means = np.stack([features[seen.classes == kind].mean(axis=0) for kind in range(n_classes)])
         spread = features - means[seen.classes]
@@ -49,7 +49,7 @@ class Strangeness:
         values, vectors = np.linalg.eigh(covariance + floor * np.eye(len(covariance)))
         whitening = vectors / np.sqrt(values)
         usual = cls(means.astype(np.float32), whitening.astype(np.float32), math.inf)
-        distances = usual.distances(features_of(net.backbone, unseen.pixels))
+        distances = usual.distances(features_of(net.backbone, unseen.pixels, net.both_ways))
         return cls(usual.means, usual.whitening, float(np.quantile(distances, 1 - refused)))
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
