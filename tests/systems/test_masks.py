@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import io
 import json
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,11 +27,11 @@ from PIL import Image
 import mlfolio
 from mlfolio.core.errors import FileError, InputError
 from mlfolio.core.inputs import parse_inputs
-from mlfolio.core.run import read_exhibits
+from mlfolio.core.run import Run, read_exhibits
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.lifecycle import Predictor, Result
 from mlfolio.systems.masks import film, hands, learning, sample, scenes
-from mlfolio.systems.masks.data import WITH, WITHOUT, WRONG, Scene
+from mlfolio.systems.masks.data import FEWEST, WITH, WITHOUT, WRONG, Scene
 from mlfolio.systems.masks.detect import CenterFace, YuNet, merge, read_detector
 from mlfolio.systems.masks.model import NOT_SURE, FacesAnswer, MasksModel
 from mlfolio.systems.masks.system import Masks
@@ -172,6 +175,23 @@ def test_the_behaviour_is_measured_on_bare_faces(model: MasksModel) -> None:
     shares = table.drop(columns="faces").sum(axis=1)
     np.testing.assert_allclose(shares, 1, atol=0.01)
     assert table.loc["nothing", WITHOUT] > 0.8
+
+
+def test_what_was_not_measured_has_no_score(model: MasksModel, tmp_path: Path) -> None:
+    data = Masks().load(SAMPLE)
+    blank = dataclasses.replace(data.test, pixels=np.full_like(data.test.pixels, 128))
+    wrong = tuple(each._replace(labels=(WRONG,) * len(each.labels)) for each in data.scenes)
+    run = Run("masks", tmp_path)
+
+    found = Masks().evaluate(model, dataclasses.replace(data, test=blank, scenes=wrong), run)
+
+    measured = {score.name for score in found.scores}
+    assert "accuracy" in measured
+    assert "covered faces not called masked" not in measured
+    assert not any(name.startswith("scene") for name in measured)
+    shown = {exhibit.title for exhibit in run.exhibits()}
+    assert "Mouths behind something" not in shown
+    assert any("hand" in title for title in shown)
 
 
 def test_what_is_no_face_is_dropped(model: MasksModel) -> None:
@@ -438,16 +458,23 @@ def own_folder(folder: Path, each: int = 14) -> Path:
     return folder
 
 
-def write_scene(folder: Path, name: str, label: str = "with_mask", box: str = "") -> None:
+def write_scene(
+    folder: Path, name: str, label: str = "with_mask", box: str = "",
+    size: tuple[object, object] = (sample.WIDE, sample.HIGH), turned: int = 1, head: str = "",
+) -> None:  # fmt: skip
+    """A scene, its picture with the camera's note of how it is to be turned."""
     for part in ("images", "annotations"):
         (folder / "scenes" / part).mkdir(parents=True, exist_ok=True)
     picture, boxes, _ = sample.draw_scene(1, np.random.default_rng(0))
-    Image.fromarray(picture).save(folder / "scenes" / "images" / f"{name}.png")
+    note = Image.Exif()
+    note[0x0112] = turned
+    Image.fromarray(picture).save(folder / "scenes" / "images" / f"{name}.png", exif=note)
     sides = zip(("xmin", "ymin", "xmax", "ymax"), boxes[0], strict=True)
     frame = box or "".join(f"<{side}>{value}</{side}>" for side, value in sides)
     (folder / "scenes" / "annotations" / f"{name}.xml").write_text(
-        f"<annotation><filename>{name}.png</filename><object><name>{label}</name>"
-        f"<bndbox>{frame}</bndbox></object></annotation>"
+        f"{head}<annotation><filename>{name}.png</filename>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+        f"<object><name>{label}</name><bndbox>{frame}</bndbox></object></annotation>"
     )
 
 
@@ -472,6 +499,38 @@ def test_own_faces_and_scenes(home: Path) -> None:
     for what in ("broken.png", "hats", "4 cannot be read", "label.xml", "box.xml", "far.xml"):
         assert what in found
     assert "good.xml" not in found
+
+
+def test_scenes_whose_boxes_cannot_be_placed_are_left_out_and_told(home: Path) -> None:
+    folder = own_folder(home / "mine")
+    half, lying = (sample.WIDE / 2, sample.HIGH / 2), (sample.HIGH, sample.WIDE)
+    box = "<xmin>{}</xmin><ymin>5</ymin><xmax>{}</xmax><ymax>60</ymax>"
+    good: dict[str, dict[str, Any]] = {
+        "plain": {}, "halved": {"size": half}, "turned": {"size": lying, "turned": 6},
+        "loose": {"box": box.format(-1, 60)},
+    }  # fmt: skip
+    bad: dict[str, dict[str, Any]] = {
+        "none": {"size": ("", "")}, "zero": {"size": (0, 0)}, "text": {"size": ("wide", 200)},
+        "endless": {"size": ("inf", "inf")}, "lying": {"turned": 6}, "swapped": {"size": lying},
+        "nan": {"box": box.format("nan", 60)}, "inf": {"box": box.format(5, "inf")},
+        "huge": {"box": box.format(5, "1e999")}, "away": {"box": box.format(5000, 5060)},
+        "klingon": {"head": "<?xml version='1.0' encoding='klingon'?>"},
+        "bytes": {"head": "<?xml version='1.0' encoding='utf-7'?>"},
+    }  # fmt: skip
+    for name, each in {**good, **bad}.items():
+        write_scene(folder, name, **each)
+    os.mkfifo(folder / "scenes" / "annotations" / "pipe.xml")
+    (folder / "scenes" / "images" / "bytes.png").unlink()
+    os.mkfifo(folder / "scenes" / "images" / "bytes.png")
+
+    data = Masks().load(Source.own(folder))
+
+    found = {scene.file.removesuffix(".png"): scene for scene in data.scenes}
+    assert sorted(found) == sorted(good)
+    np.testing.assert_array_equal(found["halved"].boxes, 2 * found["plain"].boxes)
+    assert found["turned"].picture.shape[:2] == lying[::-1]
+    (told,) = data.check()
+    assert f"{len(bad) + 1} cannot be read" in told.message
 
 
 def test_own_test_part_is_kept_and_leaks_are_found(home: Path) -> None:
@@ -504,14 +563,22 @@ def test_folders_that_cannot_be_used_are_refused(home: Path) -> None:
     (named / "without_mask").rename(named / "without_masks")
     alone = home / "alone"
     own_folder(alone / "train")
+    empty = home / "untested"
+    own_folder(empty / "train")
+    shutil.rmtree(own_folder(empty / "test") / "without_mask")
+    (empty / "test" / "without_mask").mkdir()
 
     for path, why in (
         (home / "empty", "no folder with_mask/"), (home / "a.csv", "is no folder"),
-        (few, "too few different faces in with_mask/: 3"),
+        (own_folder(home / "split", each=12), "different faces in with_mask/: 12"),
+        (few, "few has too few different faces in with_mask/: 3"),
+        (empty, "test has too few different faces in without_mask/: 0"),
         (named, "rename without_masks/ to without_mask/"), (alone, "train/ alone"),
     ):  # fmt: skip
         with pytest.raises(FileError, match=why):
             Masks().load(Source.own(path))
+    least = Masks().load(Source.own(own_folder(home / "least", each=13))).train
+    assert all(np.bincount(least.classes) >= FEWEST), "enough to hold a tenth out"
 
 
 def test_a_model_answers_in_a_process_of_its_own(result: Result) -> None:
