@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import dataclasses
 import io
 import json
+import math
 import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +27,7 @@ import cv2
 import onnx
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError
@@ -32,7 +37,7 @@ from mlfolio.core.source import SAMPLE, Source
 from mlfolio.lifecycle import Predictor, Result
 from mlfolio.systems.masks import film, hands, learning, sample, scenes
 from mlfolio.systems.masks.data import FEWEST, WITH, WITHOUT, WRONG, Scene
-from mlfolio.systems.masks.detect import CenterFace, YuNet, merge, read_detector
+from mlfolio.systems.masks.detect import CenterFace, YuNet, make_detector, merge, read_detector
 from mlfolio.systems.masks.model import NOT_SURE, FacesAnswer, MasksModel
 from mlfolio.systems.masks.system import Masks
 from tests.conftest import Cli
@@ -303,10 +308,11 @@ def test_detectors_come_from_files(
 
 def test_what_is_no_detector_is_refused(home: Path) -> None:
     (home / "detector.onnx").write_bytes(b"no net at all")
-    other = constant({"something": np.zeros((1, 3))})
-    (home / "other.onnx").write_bytes(other)
+    (home / "other.onnx").write_bytes(constant({"something": np.zeros((1, 3))}))
+    shapes = {name: np.zeros((1, 1, 3)) for name in CenterFace.OUTPUTS}
+    (home / "shapes.onnx").write_bytes(constant(shapes))
 
-    for name in ("detector.onnx", "other.onnx", "missing.onnx", "harr"):
+    for name in ("detector.onnx", "other.onnx", "shapes.onnx", "missing.onnx", "harr"):
         with pytest.raises(FileError, match="detector"):
             mlfolio.run("masks", data="sample", epochs=1, detector=name, register=False)
 
@@ -412,6 +418,81 @@ def test_films_that_cannot_be_used_are_refused_and_leave_nothing(
     with pytest.raises(FileError, match="frames"):
         film.annotate(model, tmp_path / "film.mp4", tmp_path / "seen.mp4", False, most=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["film.mp4", *bad])
+
+
+def test_what_is_written_is_read_again_before_it_is_called_whole(
+    model: MasksModel, tmp_path: Path
+) -> None:
+    source, before = write_film(tmp_path / "film.mp4"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    Image.fromarray(scene()).save(tmp_path / "photo.png")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as if the disk were full
+    try:
+        for ending in (".mp4", ".webm", ".avi"):
+            with pytest.raises(FileError, match=r"of 12 frames it has \d"):
+                model.annotate(source, tmp_path / f"seen{ending}", {})
+        with pytest.raises(FileError, match="cannot be written"):
+            model.annotate(tmp_path / "photo.png", tmp_path / "seen.png", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "photo.png"]
+
+
+def test_films_that_break_off_are_told_of(model: MasksModel, tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "film.webm", frames=30)
+    (tmp_path / "cut.webm").write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
+
+    told = [
+        model.annotate(tmp_path / name, tmp_path / "seen.avi", {})
+        for name in ("film.webm", "cut.webm")
+    ]
+
+    assert "break off" not in str(told[0])
+    assert "it says that it has 30 frames" in str(told[1])
+
+
+def test_files_that_would_keep_us_waiting_or_fill_the_memory_are_not_read(
+    model: MasksModel, tmp_path: Path
+) -> None:
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(100 * 2**20)
+
+    for source, target, why in (
+        (pipe, "seen.png", "no file"), (pipe, "seen.mp4", "no such file"),
+        (large, "seen.png", "a picture may have 10 MB"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=why):
+            model.annotate(source, tmp_path / target, {})
+    for path in (pipe, large):
+        with pytest.raises(FileError, match="detector"):
+            make_detector(str(path))
+
+
+def test_the_page_answers_whatever_a_client_sends() -> None:
+    gr = pytest.importorskip("gradio")
+    from mlfolio.systems.masks import page
+
+    class Ask:
+        async def output(self, row: dict[str, object], logged: bool) -> FacesAnswer:
+            if row["image"] != "picture":
+                raise FileError("no picture")
+            return FacesAnswer(answer="no face", faces=[], size=(640, 480))
+
+    async def ask_page(*sent: object) -> list[Any]:
+        with gr.Blocks() as built:
+            page.build(Ask())  # type: ignore[arg-type]
+        (look,) = (each.fn for each in built.fns.values() if each.name == "look")
+        return [await look(each) for each in sent]
+
+    long, strange = "9" * 5000 + " picture", "\N{SUPERSCRIPT TWO} picture"
+    good, bad, *none = asyncio.run(
+        ask_page("7 picture", "8 text", None, 7, {}, "", " ", "7", long, "-1 picture", strange)
+    )
+
+    assert json.loads(good)["frame"] == 7
+    assert json.loads(bad) == {"problem": "no picture", "frame": 8}
+    assert set(none) == {""}
 
 
 def test_films_and_pictures_from_the_command_line(cli: Cli, home: Path) -> None:
