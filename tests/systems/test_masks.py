@@ -522,6 +522,82 @@ def test_films_and_pictures_from_the_command_line(cli: Cli, home: Path) -> None:
     assert not (home / "x.mp4").exists()
 
 
+def tampered(folder: Path, **facts: object) -> None:
+    """Other facts in a stored model; None takes one out."""
+    stored = json.loads((folder / "model.json").read_text()) | facts
+    kept = {name: value for name, value in stored.items() if value is not None}
+    (folder / "model.json").write_text(json.dumps(kept))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("side", 15), ("side", 257), ("side", 10**12), ("side", 48.5), ("side", "48"),
+        ("side", True), ("side", None), ("sure", 0.49), ("sure", 1.0), ("sure", math.nan),
+        ("sure", math.inf), ("sure", "0.8"), ("sure", [0.8]), ("most_nothing", 0),
+        ("most_nothing", 1.01), ("most_nothing", -math.inf), ("detector", "harr"),
+        ("detector", None), ("detector", "onnx"), ("detector", "../detector.onnx"),
+        ("backbone", None), ("backbone", "small"), ("backbone", {}), ("backbone", {"kind": "big"}),
+        ("backbone", {"kind": "transformers", "config": {}, "mean": [0], "std": [0]}),
+        ("names", ["with mask"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_facts_that_cannot_be_are_not_loaded(
+    result: Result, tmp_path: Path, name: str, value: object
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    tampered(folder, **{name: value})
+
+    with pytest.raises(FileError):
+        MasksModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("temperature", lambda each: each * 0), ("temperature", lambda each: -each),
+        ("temperature", lambda each: each * math.nan), ("temperature", lambda each: each.repeat(3)),
+        ("head.bias", lambda each: each[:2]), ("head.bias", lambda each: each.int()),
+        ("head.bias", lambda each: None), ("head.weight", lambda each: each * math.nan),
+        ("head.weight", lambda each: each.T.contiguous()),
+        ("head.weight", lambda each: each.sign() * 3e38),
+        ("backbone.std", lambda each: each * 0), ("backbone.mean", lambda each: each + math.inf),
+        ("running_var", lambda each: -each - 1), ("running_var", lambda each: each + math.inf),
+        ("more", lambda each: torch.zeros(3)),
+    ],
+)  # fmt: skip
+def test_weights_that_cannot_be_are_not_loaded(
+    result: Result, tmp_path: Path, name: str, change: Callable[[Any], Any]
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    weights = load_file(folder / "net.safetensors")
+    place = next((known for known in weights if known.endswith(name)), name)
+    changed = {**weights, place: change(weights.get(place))}
+    kept = {known: each for known, each in changed.items() if each is not None}
+    save_file(kept, folder / "net.safetensors")
+
+    with pytest.raises(FileError, match="no net of faces"):
+        MasksModel.load(folder)
+
+
+@pytest.mark.parametrize("file", ["model.json", "net.safetensors", "detector.onnx"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[" * 100_000, b"\xff" * 99])
+def test_files_that_are_none_are_not_loaded(
+    result: Result, tmp_path: Path, file: str, content: bytes | None
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    tampered(folder, detector="onnx")
+    (folder / "detector.onnx").write_bytes(as_center_face())
+    MasksModel.load(folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+
+    with pytest.raises(FileError):
+        MasksModel.load(folder)
+
+
 def test_what_is_logged_has_no_picture(model: MasksModel) -> None:
     """Inputs of private systems are not stored; an answer has boxes, which tell nobody's face."""
     assert Masks.card.private

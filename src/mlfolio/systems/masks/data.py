@@ -212,7 +212,7 @@ def read_file(path: Path) -> bytes:
             raise ValueError(f"{size / 2**20:.1f} MB; a picture may have 10 MB")
         return path.read_bytes()
     except OSError as error:
-        raise ValueError(f"it cannot be read: {error.strerror}") from None
+        raise ValueError(error.strerror) from None
 
 
 def _read_scenes(folder: Path, notes: list[Finding]) -> tuple[Scene, ...]:
