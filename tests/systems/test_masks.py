@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import dataclasses
 import io
 import json
+import math
+import os
+import resource
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,16 +27,17 @@ import cv2
 import onnx
 import torch
 from PIL import Image
+from safetensors.torch import load_file, save_file
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError
 from mlfolio.core.inputs import parse_inputs
-from mlfolio.core.run import read_exhibits
+from mlfolio.core.run import Run, read_exhibits
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.lifecycle import Predictor, Result
 from mlfolio.systems.masks import film, hands, learning, sample, scenes
-from mlfolio.systems.masks.data import WITH, WITHOUT, WRONG, Scene
-from mlfolio.systems.masks.detect import CenterFace, YuNet, merge, read_detector
+from mlfolio.systems.masks.data import FEWEST, WITH, WITHOUT, WRONG, Scene
+from mlfolio.systems.masks.detect import CenterFace, YuNet, make_detector, merge, read_detector
 from mlfolio.systems.masks.model import NOT_SURE, FacesAnswer, MasksModel
 from mlfolio.systems.masks.system import Masks
 from tests.conftest import Cli
@@ -174,6 +182,23 @@ def test_the_behaviour_is_measured_on_bare_faces(model: MasksModel) -> None:
     assert table.loc["nothing", WITHOUT] > 0.8
 
 
+def test_what_was_not_measured_has_no_score(model: MasksModel, tmp_path: Path) -> None:
+    data = Masks().load(SAMPLE)
+    blank = dataclasses.replace(data.test, pixels=np.full_like(data.test.pixels, 128))
+    wrong = tuple(each._replace(labels=(WRONG,) * len(each.labels)) for each in data.scenes)
+    run = Run("masks", tmp_path)
+
+    found = Masks().evaluate(model, dataclasses.replace(data, test=blank, scenes=wrong), run)
+
+    measured = {score.name for score in found.scores}
+    assert "accuracy" in measured
+    assert "covered faces not called masked" not in measured
+    assert not any(name.startswith("scene") for name in measured)
+    shown = {exhibit.title for exhibit in run.exhibits()}
+    assert "Mouths behind something" not in shown
+    assert any("hand" in title for title in shown)
+
+
 def test_what_is_no_face_is_dropped(model: MasksModel) -> None:
     faces = Masks().load(SAMPLE).test.pixels
     corners = [cv2.resize(face[:8, :8], (32, 32), interpolation=cv2.INTER_CUBIC) for face in faces]
@@ -283,10 +308,11 @@ def test_detectors_come_from_files(
 
 def test_what_is_no_detector_is_refused(home: Path) -> None:
     (home / "detector.onnx").write_bytes(b"no net at all")
-    other = constant({"something": np.zeros((1, 3))})
-    (home / "other.onnx").write_bytes(other)
+    (home / "other.onnx").write_bytes(constant({"something": np.zeros((1, 3))}))
+    shapes = {name: np.zeros((1, 1, 3)) for name in CenterFace.OUTPUTS}
+    (home / "shapes.onnx").write_bytes(constant(shapes))
 
-    for name in ("detector.onnx", "other.onnx", "missing.onnx", "harr"):
+    for name in ("detector.onnx", "other.onnx", "shapes.onnx", "missing.onnx", "harr"):
         with pytest.raises(FileError, match="detector"):
             mlfolio.run("masks", data="sample", epochs=1, detector=name, register=False)
 
@@ -394,6 +420,81 @@ def test_films_that_cannot_be_used_are_refused_and_leave_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["film.mp4", *bad])
 
 
+def test_what_is_written_is_read_again_before_it_is_called_whole(
+    model: MasksModel, tmp_path: Path
+) -> None:
+    source, before = write_film(tmp_path / "film.mp4"), resource.getrlimit(resource.RLIMIT_FSIZE)
+    Image.fromarray(scene()).save(tmp_path / "photo.png")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))  # as if the disk were full
+    try:
+        for ending in (".mp4", ".webm", ".avi"):
+            with pytest.raises(FileError, match=r"of 12 frames it has \d"):
+                model.annotate(source, tmp_path / f"seen{ending}", {})
+        with pytest.raises(FileError, match="cannot be written"):
+            model.annotate(tmp_path / "photo.png", tmp_path / "seen.png", {})
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["film.mp4", "photo.png"]
+
+
+def test_films_that_break_off_are_told_of(model: MasksModel, tmp_path: Path) -> None:
+    whole = write_film(tmp_path / "film.webm", frames=30)
+    (tmp_path / "cut.webm").write_bytes(whole.read_bytes()[: whole.stat().st_size * 9 // 10])
+
+    told = [
+        model.annotate(tmp_path / name, tmp_path / "seen.avi", {})
+        for name in ("film.webm", "cut.webm")
+    ]
+
+    assert "break off" not in str(told[0])
+    assert "it says that it has 30 frames" in str(told[1])
+
+
+def test_files_that_would_keep_us_waiting_or_fill_the_memory_are_not_read(
+    model: MasksModel, tmp_path: Path
+) -> None:
+    pipe, large = tmp_path / "pipe", tmp_path / "large"
+    os.mkfifo(pipe)
+    with large.open("wb") as file:
+        file.truncate(100 * 2**20)
+
+    for source, target, why in (
+        (pipe, "seen.png", "no file"), (pipe, "seen.mp4", "no such file"),
+        (large, "seen.png", "a picture may have 10 MB"),
+    ):  # fmt: skip
+        with pytest.raises(FileError, match=why):
+            model.annotate(source, tmp_path / target, {})
+    for path in (pipe, large):
+        with pytest.raises(FileError, match="detector"):
+            make_detector(str(path))
+
+
+def test_the_page_answers_whatever_a_client_sends() -> None:
+    gr = pytest.importorskip("gradio")
+    from mlfolio.systems.masks import page
+
+    class Ask:
+        async def output(self, row: dict[str, object], logged: bool) -> FacesAnswer:
+            if row["image"] != "picture":
+                raise FileError("no picture")
+            return FacesAnswer(answer="no face", faces=[], size=(640, 480))
+
+    async def ask_page(*sent: object) -> list[Any]:
+        with gr.Blocks() as built:
+            page.build(Ask())  # type: ignore[arg-type]
+        (look,) = (each.fn for each in built.fns.values() if each.name == "look")
+        return [await look(each) for each in sent]
+
+    long, strange = "9" * 5000 + " picture", "\N{SUPERSCRIPT TWO} picture"
+    good, bad, *none = asyncio.run(
+        ask_page("7 picture", "8 text", None, 7, {}, "", " ", "7", long, "-1 picture", strange)
+    )
+
+    assert json.loads(good)["frame"] == 7
+    assert json.loads(bad) == {"problem": "no picture", "frame": 8}
+    assert set(none) == {""}
+
+
 def test_films_and_pictures_from_the_command_line(cli: Cli, home: Path) -> None:
     assert cli("run", "masks", "epochs=1", "--data", "sample").code == 0
     write_film(home / "film.mp4")
@@ -421,6 +522,82 @@ def test_films_and_pictures_from_the_command_line(cli: Cli, home: Path) -> None:
     assert not (home / "x.mp4").exists()
 
 
+def tampered(folder: Path, **facts: object) -> None:
+    """Other facts in a stored model; None takes one out."""
+    stored = json.loads((folder / "model.json").read_text()) | facts
+    kept = {name: value for name, value in stored.items() if value is not None}
+    (folder / "model.json").write_text(json.dumps(kept))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("side", 15), ("side", 257), ("side", 10**12), ("side", 48.5), ("side", "48"),
+        ("side", True), ("side", None), ("sure", 0.49), ("sure", 1.0), ("sure", math.nan),
+        ("sure", math.inf), ("sure", "0.8"), ("sure", [0.8]), ("most_nothing", 0),
+        ("most_nothing", 1.01), ("most_nothing", -math.inf), ("detector", "harr"),
+        ("detector", None), ("detector", "onnx"), ("detector", "../detector.onnx"),
+        ("backbone", None), ("backbone", "small"), ("backbone", {}), ("backbone", {"kind": "big"}),
+        ("backbone", {"kind": "transformers", "config": {}, "mean": [0], "std": [0]}),
+        ("names", ["with mask"]),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_facts_that_cannot_be_are_not_loaded(
+    result: Result, tmp_path: Path, name: str, value: object
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    tampered(folder, **{name: value})
+
+    with pytest.raises(FileError):
+        MasksModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("name", "change"),
+    [
+        ("temperature", lambda each: each * 0), ("temperature", lambda each: -each),
+        ("temperature", lambda each: each * math.nan), ("temperature", lambda each: each.repeat(3)),
+        ("head.bias", lambda each: each[:2]), ("head.bias", lambda each: each.int()),
+        ("head.bias", lambda each: None), ("head.weight", lambda each: each * math.nan),
+        ("head.weight", lambda each: each.T.contiguous()),
+        ("head.weight", lambda each: each.sign() * 3e38),
+        ("backbone.std", lambda each: each * 0), ("backbone.mean", lambda each: each + math.inf),
+        ("running_var", lambda each: -each - 1), ("running_var", lambda each: each + math.inf),
+        ("more", lambda each: torch.zeros(3)),
+    ],
+)  # fmt: skip
+def test_weights_that_cannot_be_are_not_loaded(
+    result: Result, tmp_path: Path, name: str, change: Callable[[Any], Any]
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    weights = load_file(folder / "net.safetensors")
+    place = next((known for known in weights if known.endswith(name)), name)
+    changed = {**weights, place: change(weights.get(place))}
+    kept = {known: each for known, each in changed.items() if each is not None}
+    save_file(kept, folder / "net.safetensors")
+
+    with pytest.raises(FileError, match="no net of faces"):
+        MasksModel.load(folder)
+
+
+@pytest.mark.parametrize("file", ["model.json", "net.safetensors", "detector.onnx"])
+@pytest.mark.parametrize("content", [None, b"", b"{}", b"[" * 100_000, b"\xff" * 99])
+def test_files_that_are_none_are_not_loaded(
+    result: Result, tmp_path: Path, file: str, content: bytes | None
+) -> None:
+    folder = shutil.copytree(result.folder / "model", tmp_path / "model")
+    tampered(folder, detector="onnx")
+    (folder / "detector.onnx").write_bytes(as_center_face())
+    MasksModel.load(folder)
+    (folder / file).unlink()
+    if content is not None:
+        (folder / file).write_bytes(content)
+
+    with pytest.raises(FileError):
+        MasksModel.load(folder)
+
+
 def test_what_is_logged_has_no_picture(model: MasksModel) -> None:
     """Inputs of private systems are not stored; an answer has boxes, which tell nobody's face."""
     assert Masks.card.private
@@ -438,16 +615,23 @@ def own_folder(folder: Path, each: int = 14) -> Path:
     return folder
 
 
-def write_scene(folder: Path, name: str, label: str = "with_mask", box: str = "") -> None:
+def write_scene(
+    folder: Path, name: str, label: str = "with_mask", box: str = "",
+    size: tuple[object, object] = (sample.WIDE, sample.HIGH), turned: int = 1, head: str = "",
+) -> None:  # fmt: skip
+    """A scene, its picture with the camera's note of how it is to be turned."""
     for part in ("images", "annotations"):
         (folder / "scenes" / part).mkdir(parents=True, exist_ok=True)
     picture, boxes, _ = sample.draw_scene(1, np.random.default_rng(0))
-    Image.fromarray(picture).save(folder / "scenes" / "images" / f"{name}.png")
+    note = Image.Exif()
+    note[0x0112] = turned
+    Image.fromarray(picture).save(folder / "scenes" / "images" / f"{name}.png", exif=note)
     sides = zip(("xmin", "ymin", "xmax", "ymax"), boxes[0], strict=True)
     frame = box or "".join(f"<{side}>{value}</{side}>" for side, value in sides)
     (folder / "scenes" / "annotations" / f"{name}.xml").write_text(
-        f"<annotation><filename>{name}.png</filename><object><name>{label}</name>"
-        f"<bndbox>{frame}</bndbox></object></annotation>"
+        f"{head}<annotation><filename>{name}.png</filename>"
+        f"<size><width>{size[0]}</width><height>{size[1]}</height></size>"
+        f"<object><name>{label}</name><bndbox>{frame}</bndbox></object></annotation>"
     )
 
 
@@ -472,6 +656,38 @@ def test_own_faces_and_scenes(home: Path) -> None:
     for what in ("broken.png", "hats", "4 cannot be read", "label.xml", "box.xml", "far.xml"):
         assert what in found
     assert "good.xml" not in found
+
+
+def test_scenes_whose_boxes_cannot_be_placed_are_left_out_and_told(home: Path) -> None:
+    folder = own_folder(home / "mine")
+    half, lying = (sample.WIDE / 2, sample.HIGH / 2), (sample.HIGH, sample.WIDE)
+    box = "<xmin>{}</xmin><ymin>5</ymin><xmax>{}</xmax><ymax>60</ymax>"
+    good: dict[str, dict[str, Any]] = {
+        "plain": {}, "halved": {"size": half}, "turned": {"size": lying, "turned": 6},
+        "loose": {"box": box.format(-1, 60)},
+    }  # fmt: skip
+    bad: dict[str, dict[str, Any]] = {
+        "none": {"size": ("", "")}, "zero": {"size": (0, 0)}, "text": {"size": ("wide", 200)},
+        "endless": {"size": ("inf", "inf")}, "lying": {"turned": 6}, "swapped": {"size": lying},
+        "nan": {"box": box.format("nan", 60)}, "inf": {"box": box.format(5, "inf")},
+        "huge": {"box": box.format(5, "1e999")}, "away": {"box": box.format(5000, 5060)},
+        "klingon": {"head": "<?xml version='1.0' encoding='klingon'?>"},
+        "bytes": {"head": "<?xml version='1.0' encoding='utf-7'?>"},
+    }  # fmt: skip
+    for name, each in {**good, **bad}.items():
+        write_scene(folder, name, **each)
+    os.mkfifo(folder / "scenes" / "annotations" / "pipe.xml")
+    (folder / "scenes" / "images" / "bytes.png").unlink()
+    os.mkfifo(folder / "scenes" / "images" / "bytes.png")
+
+    data = Masks().load(Source.own(folder))
+
+    found = {scene.file.removesuffix(".png"): scene for scene in data.scenes}
+    assert sorted(found) == sorted(good)
+    np.testing.assert_array_equal(found["halved"].boxes, 2 * found["plain"].boxes)
+    assert found["turned"].picture.shape[:2] == lying[::-1]
+    (told,) = data.check()
+    assert f"{len(bad) + 1} cannot be read" in told.message
 
 
 def test_own_test_part_is_kept_and_leaks_are_found(home: Path) -> None:
@@ -504,14 +720,22 @@ def test_folders_that_cannot_be_used_are_refused(home: Path) -> None:
     (named / "without_mask").rename(named / "without_masks")
     alone = home / "alone"
     own_folder(alone / "train")
+    empty = home / "untested"
+    own_folder(empty / "train")
+    shutil.rmtree(own_folder(empty / "test") / "without_mask")
+    (empty / "test" / "without_mask").mkdir()
 
     for path, why in (
         (home / "empty", "no folder with_mask/"), (home / "a.csv", "is no folder"),
-        (few, "too few different faces in with_mask/: 3"),
+        (own_folder(home / "split", each=12), "different faces in with_mask/: 12"),
+        (few, "few has too few different faces in with_mask/: 3"),
+        (empty, "test has too few different faces in without_mask/: 0"),
         (named, "rename without_masks/ to without_mask/"), (alone, "train/ alone"),
     ):  # fmt: skip
         with pytest.raises(FileError, match=why):
             Masks().load(Source.own(path))
+    least = Masks().load(Source.own(own_folder(home / "least", each=13))).train
+    assert all(np.bincount(least.classes) >= FEWEST), "enough to hold a tenth out"
 
 
 def test_a_model_answers_in_a_process_of_its_own(result: Result) -> None:

@@ -6,6 +6,7 @@ The user's own data are a folder with `with_mask/` and `without_mask/`, maybe in
 
 from __future__ import annotations
 
+import math
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -24,7 +25,7 @@ from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.vision.gather import gather, read_folders, read_table
 from mlfolio.parts.vision.pictures import Pictures, find_repeats, grouped
-from mlfolio.parts.vision.reading import Rgb, read_rgb
+from mlfolio.parts.vision.reading import MAX_BYTES, Rgb, read_rgb
 
 from . import sample
 
@@ -35,7 +36,7 @@ SAID: Final = {"with_mask": WITH, "without_mask": WITHOUT, "mask_weared_incorrec
 PARTS: Final = ("train", "test")
 LONGEST: Final = 1280  # pixels of the longer side of a picture in which faces are looked for
 TEST: Final = 0.2  # of faces that come without a test part
-FEWEST: Final = 10  # training faces of each class
+FEWEST: Final = 10  # different training faces of each class
 MENDED: Final = "with_mask/a.jpg, without_mask/b.jpg; maybe both in train/ and test/"
 
 
@@ -110,7 +111,7 @@ def load_masks(source: Source, side: int) -> MaskSplit:
 
     Raises:
         DataUnavailableError: The official data are not here.
-        FileError: The user's folder has no such pictures, or too few of a class.
+        FileError: The user's folder has no such pictures, or too few of a class in a part.
     """
     notes: list[Finding] = []
     if source.kind == "official":
@@ -125,11 +126,16 @@ def load_masks(source: Source, side: int) -> MaskSplit:
         faces = Pictures.of(pixels, kinds, files)
         train, test = faces.split(TEST, seed=0)  # no two are drawn alike
         return MaskSplit(source, "drawn faces", "Apache-2.0", train, test, _draw_scenes())
-    parts = grouped(_read_own(source.path, side, notes))
-    _require_enough(parts[0], source.path.name)
-    train, test = parts if len(parts) == 2 else parts[0].split(TEST, seed=0)
+    name, parts = source.path.name, grouped(_read_own(source.path, side, notes))
+    if len(parts) == 2:
+        _require(FEWEST, parts[0], f"{name}/train")
+        _require(1, parts[1], f"{name}/test")
+        train, test = parts
+    else:
+        _require(math.ceil(FEWEST / (1 - TEST)), parts[0], name)
+        train, test = parts[0].split(TEST, seed=0)
     scenes = _read_scenes(source.path / "scenes", notes)
-    return MaskSplit(source, source.path.name, "the user's own", train, test, scenes, tuple(notes))
+    return MaskSplit(source, name, "the user's own", train, test, scenes, tuple(notes))
 
 
 def _read_official(path: Path, side: int) -> Pictures:
@@ -181,13 +187,32 @@ def _require_folders(folder: Path, notes: list[Finding]) -> None:
         )  # fmt: skip
 
 
-def _require_enough(faces: Pictures, folder: str) -> None:
-    for kind, name in enumerate(FOLDERS):
-        if (n := len(np.unique(faces.groups[faces.classes == kind]))) < FEWEST:
+def _require(fewest: int, faces: Pictures, folder: str) -> None:
+    """So many different faces of each class; those that are nearly the same count once."""
+    _, first = np.unique(faces.groups, return_index=True)
+    counts = np.bincount(faces.classes[first], minlength=len(FOLDERS)).tolist()
+    for name, n in zip(FOLDERS, counts, strict=True):
+        if n < fewest:
             raise FileError(
                 f"{folder} has too few different faces in {name}/: {n}",
-                f"{FEWEST} are needed, as PNG, JPEG or WebP; near-duplicates count once",
+                f"at least {fewest}, as PNG, JPEG or WebP; near-duplicates count once",
             )
+
+
+def read_file(path: Path) -> bytes:
+    """What is in a file, if a picture may be as large.
+
+    Raises:
+        ValueError: It is larger, no file, or cannot be read.
+    """
+    try:
+        if not path.is_file():  # a pipe would keep us waiting
+            raise ValueError(f"there is no file {path.name!r}")
+        if (size := path.stat().st_size) > MAX_BYTES:  # before anything is read
+            raise ValueError(f"{size / 2**20:.1f} MB; a picture may have 10 MB")
+        return path.read_bytes()
+    except OSError as error:
+        raise ValueError(error.strerror) from None
 
 
 def _read_scenes(folder: Path, notes: list[Finding]) -> tuple[Scene, ...]:
@@ -196,33 +221,54 @@ def _read_scenes(folder: Path, notes: list[Finding]) -> tuple[Scene, ...]:
     for path in sorted((folder / "annotations").glob("*.xml")):
         try:
             scenes.append(_read_scene(path, folder / "images"))
-        except (OSError, ValueError, ET.ParseError) as error:
+        except (LookupError, ValueError, ET.ParseError) as error:  # the first: no such encoding
             broken.append(f"{path.name} ({error!s:.80})")
     if broken:
         notes.append(
             Finding(
                 level="warning", check="broken scenes",
                 message=f"{len(broken):,} cannot be read and were left out: {broken[:5]}",
-                fix="Pascal VOC's XML beside pictures; a name is one of " + ", ".join(SAID),
+                fix="Pascal VOC's XML, its size that of the picture as it is shown (save it "
+                f"upright); a name is one of {', '.join(SAID)}",
             )
         )  # fmt: skip
     return tuple(scenes)
 
 
 def _read_scene(path: Path, images: Path) -> Scene:
-    root = ET.parse(path).getroot()  # noqa: S314 - expat itself stops entities that grow
+    root = ET.fromstring(read_file(path))  # noqa: S314 - expat itself stops entities that grow
     name = Path(root.findtext("filename") or "").name  # of what is beside it, nothing else
-    content = (images / name).read_bytes()
     faces = root.findall("object")
     sides = ("xmin", "ymin", "xmax", "ymax")
     boxes = [[float(face.findtext(f"bndbox/{side}") or "nan") for side in sides] for face in faces]
     labels = [face.findtext("name") or "" for face in faces]
     if unknown := set(labels) - set(SAID):
         raise ValueError(f"names {sorted(unknown)}")
-    picture = read_rgb(content, LONGEST)
-    width = float(root.findtext("size/width") or picture.shape[1])
-    scale = picture.shape[1] / max(width, 1)  # large pictures were averaged down
-    found = np.array(boxes, np.float32).reshape(-1, 4) * scale
-    if not (found[:, 2:] > found[:, :2]).all():  # NaN is no box either
-        raise ValueError("boxes without an area")
-    return Scene(picture, found, tuple(SAID[label] for label in labels), name)
+    picture = read_rgb(read_file(images / name), LONGEST)
+    found = np.array(boxes).reshape(-1, 4) * _scale(root, picture)
+    _require_boxes(found, picture)
+    return Scene(picture, found.astype(np.float32), tuple(SAID[label] for label in labels), name)
+
+
+def _scale(root: ET.Element, picture: Rgb) -> float:
+    """By what boxes are multiplied: large pictures were averaged down.
+
+    Cameras store photos lying on their side and note how to turn them. Whether boxes were drawn
+    before or after that, the size that is written beside them tells: it must be that of the
+    picture as it is shown.
+    """
+    wide, high = (float(root.findtext(f"size/{side}") or 0) for side in ("width", "height"))
+    scale = picture.shape[1] / wide if wide > 0 else 0.0
+    if not (scale > 0 and abs(high * scale - picture.shape[0]) <= 1):  # rounded, maybe twice
+        shown = f"{picture.shape[1]}x{picture.shape[0]}"
+        raise ValueError(f"<size> is {wide:g}x{high:g}, shown are {shown}")
+    return scale
+
+
+def _require_boxes(boxes: NDArray[np.float64], picture: Rgb) -> None:
+    """Boxes have an area, and some of it is in the picture; sloppy edges are let pass."""
+    high, wide = picture.shape[:2]
+    low, ends = boxes[:, :2], boxes[:, 2:]
+    is_there = (low < ends) & (low < [wide, high]) & (ends > 0)  # nowhere is NaN
+    if not (is_there.all() and np.isfinite(boxes).all()):
+        raise ValueError("boxes without an area in the picture")

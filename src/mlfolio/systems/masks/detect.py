@@ -7,6 +7,7 @@ face as point), both in ONNX. They are data: nothing in them is run as code.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from threading import Lock
 from typing import Final, Protocol
@@ -28,6 +29,7 @@ SAME: Final = 0.3  # overlap of two boxes from which they are one face
 # Of a cascade's square, half the width of a face: the median where CenterFace found the same face,
 # over training faces. Its top and bottom are those of the face.
 FRAMED: Final = 0.42
+MAX_BYTES: Final = 64 * 2**20  # of a detector's file; the known ones have less than eight
 ONNX_HELP: Final = "the file of YuNet (opencv_zoo) or CenterFace in ONNX, or detector=haar"
 
 
@@ -84,6 +86,8 @@ class YuNet:
         weights: The content of the file.
         least: Score that a face has at least.
     """
+
+    OUTPUTS: Final = frozenset({"cls_8", "obj_8", "bbox_8"})
 
     def __init__(self, weights: bytes, least: float = 0.6) -> None:
         self.weights: bytes | None = weights
@@ -149,26 +153,29 @@ def make_detector(name: str) -> Detector:
     """
     if name == HAAR:
         return Haar()
+    path = Path(name).expanduser()
     try:
-        return read_detector(Path(name).expanduser().read_bytes())
+        if path.is_file() and path.stat().st_size <= MAX_BYTES:  # a pipe would keep us waiting
+            return read_detector(path.read_bytes())
     except OSError as error:
         raise FileError(f"there is no detector {name!r} ({error.strerror})", ONNX_HELP) from None
+    raise FileError(f"there is no detector {name!r}: no file, or beyond 64 MB", ONNX_HELP)
 
 
 def read_detector(weights: bytes) -> Detector:
-    """The detector in a file, by the names of its outputs.
+    """The detector in a file, by the names of its outputs; it has looked at a picture.
 
     Raises:
-        FileError: It is none that is known.
+        FileError: It is none that is known, or does not answer as one.
     """
-    try:
+    made: Detector
+    with suppress(cv2.error, ValueError, IndexError):  # what outputs of other shapes make of it
         outputs = set(read_net(weights).getUnconnectedOutLayersNames())
-        if outputs >= set(CenterFace.OUTPUTS):
-            return CenterFace(weights)
-        if {"cls_8", "obj_8", "bbox_8"} <= outputs:
-            return YuNet(weights)
-    except cv2.error:
-        outputs = set()
+        if outputs >= set(CenterFace.OUTPUTS) or outputs >= YuNet.OUTPUTS:
+            made = CenterFace(weights) if "537" in outputs else YuNet(weights)
+            boxes, _ = made.find(np.zeros((FAST, FAST, 3), np.uint8), fast=True)
+            if np.isfinite(boxes).all():
+                return made
     raise FileError(f"a file of {len(weights):,} bytes is no detector of faces", ONNX_HELP)
 
 

@@ -14,7 +14,7 @@ from PIL import Image
 from mlfolio.core.errors import FileError
 from mlfolio.parts.vision.reading import Rgb, read_rgb
 
-from .data import LONGEST, WITH, WITHOUT
+from .data import LONGEST, WITH, WITHOUT, read_file
 
 if TYPE_CHECKING:
     from .model import Face, MasksModel
@@ -98,11 +98,11 @@ def annotate(model: MasksModel, source: Path, target: Path, blur: bool) -> str:
     """Writes a copy of a picture with what was seen in it, whole or not at all.
 
     Raises:
-        FileError: The source is no picture that can be read.
+        FileError: The source is no picture that can be read, or no copy can be written.
     """
     try:
-        picture = read_rgb(source.read_bytes(), LONGEST)
-    except (OSError, ValueError) as error:
+        picture = read_rgb(read_file(source), LONGEST)
+    except ValueError as error:
         raise FileError(f"{source} cannot be read: {error}", "a PNG, JPEG or WebP") from None
     faces = model.faces(picture)
     form = "PNG" if target.suffix.lower() == ".png" else "JPEG"
@@ -110,6 +110,8 @@ def annotate(model: MasksModel, source: Path, target: Path, blur: bool) -> str:
     try:
         Image.fromarray(draw(picture, faces, blur)).save(temporary, form, quality=92)
         temporary.replace(target)
+    except OSError as error:
+        raise FileError(f"{target} cannot be written: {error}", "room, or another folder") from None
     finally:
         temporary.unlink(missing_ok=True)
     return f"{len(faces)} faces {'blurred' if blur else 'marked'}"

@@ -37,6 +37,7 @@ MOST_PIXELS: Final = 4096 * 2304  # of a frame
 USUAL: Final = 25.0  # frames a second, where a film does not say
 HELD: Final = 5  # frames that a face stays where it was last seen
 KEPT: Final = 0.7  # of a face's former probability, in each frame
+NEARLY: Final = 0.99  # of the frames that a film says to have; what it says may be rounded
 
 
 class Reel(NamedTuple):
@@ -94,7 +95,8 @@ def annotate(
         most: Frames that it may have.
 
     Raises:
-        FileError: It is no film that can be read, or too long or large, or no copy can be written.
+        FileError: It is no film that can be read, or too long or large, or no whole copy can be
+            written.
     """
     from tqdm import tqdm
 
@@ -109,19 +111,27 @@ def annotate(
                 drawn = drawing.draw(frame, faces, blur)
                 writer.write(np.ascontiguousarray(drawn[..., ::-1]))
                 done, seen = done + 1, seen + len(faces)
-        if not temporary.is_file() or not temporary.stat().st_size:
-            raise FileError(f"{target} could not be written", "another folder, or another ending")
+        if (kept := _count(temporary)) != done:  # a writer is silent about a full disk
+            raise FileError(
+                f"{target} could not be written: of {done:,} frames it has {kept:,}",
+                "room on the disk, another folder, or another ending",
+            )
         temporary.replace(target)
     finally:
         temporary.unlink(missing_ok=True)
     what = "blurred" if blur else "marked"
-    return f"{done:,} frames, {seen / done:.1f} faces {what} in each; sound is not kept"
+    told = f"{done:,} frames, {seen / done:.1f} faces {what} in each; sound is not kept"
+    if done < NEARLY * reel.frames:
+        told += f"; the film may break off, for it says that it has {reel.frames:,} frames"
+    return told
 
 
 @contextmanager
 def _opened(source: Path, most: int) -> Iterator[Reel]:
     """A film that may be read."""
     try:
+        if not source.is_file():  # a pipe would keep us waiting
+            raise FileError(f"{source} cannot be read: there is no such file", READ)
         with source.open("rb") as file:
             start = file.read(12)
     except OSError as error:
@@ -129,8 +139,7 @@ def _opened(source: Path, most: int) -> Iterator[Reel]:
     if not BEGINNING.match(start):
         raise FileError(f"{source} is no film", READ)
     os.environ["OPENCV_FFMPEG_CAPTURE_OPTIONS"] = READERS  # OpenCV knows no other way
-    # The path of a file that is there: no pattern for numbered pictures, no address.
-    capture = cv2.VideoCapture(str(source.resolve()), cv2.CAP_FFMPEG)
+    capture = _capture(source)
     try:
         wide, high = (
             int(capture.get(what)) for what in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT)
@@ -147,6 +156,20 @@ def _opened(source: Path, most: int) -> Iterator[Reel]:
         yield Reel(capture, rate if 1 <= rate <= 240 else USUAL, size, max(0, int(frames)))
     finally:
         capture.release()
+
+
+def _capture(film: Path) -> cv2.VideoCapture:
+    # The path of a file that is there: no pattern for numbered pictures, no address.
+    return cv2.VideoCapture(str(film.resolve()), cv2.CAP_FFMPEG)
+
+
+def _count(film: Path) -> int:
+    """How many frames can be read of a film; none where there is none."""
+    capture, n = _capture(film), 0
+    while capture.grab():
+        n += 1
+    capture.release()
+    return n
 
 
 @contextmanager

@@ -8,13 +8,15 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
-from mlfolio.core.errors import UserError
+from mlfolio.core.errors import FileError, MlfolioError, UserError
 from mlfolio.core.model import Input, Output
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
 from mlfolio.parts.vision.nets import PictureNet, make_backbone
@@ -23,13 +25,25 @@ from mlfolio.parts.vision.reading import Rgb
 
 from . import drawing, film, sample
 from .data import LONGEST, WITH, WITHOUT
-from .detect import Boxes, Detector, Haar, read_detector
+from .detect import Boxes, Detector, Haar, make_detector
 from .learning import CLASSES, Chances, chances_of
 
 NOT_SURE: Final = "not sure"
 MARGIN: Final = 0.15  # around a box, of its longer side: what the net sees of a face
 EXAMPLES: Final = 3
-FACTS: Final = ("backbone", "side", "sure", "most_nothing")
+AGAIN: Final = "mlfolio run masks makes a new one"
+
+
+class Facts(BaseModel):
+    """What is stored of a model beside its weights; the bounds are those of the knobs."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    backbone: dict[str, Any]
+    side: int = Field(ge=16, le=256)
+    sure: float = Field(ge=0.5, lt=1)
+    most_nothing: float = Field(gt=0, le=1)
+    detector: Literal["haar", "onnx"]
 
 
 class Shot(Input):
@@ -174,20 +188,30 @@ class MasksModel:
         """Writes weights as safetensors, a detector's file as it is, the rest as JSON."""
         tensors = {name: each.contiguous() for name, each in self.net.state_dict().items()}
         save_file(tensors, folder / "net.safetensors")
-        if self.detector.weights is not None:
-            (folder / "detector.onnx").write_bytes(self.detector.weights)
-        facts = (self.net.backbone.facts, self.side, self.sure, self.most_nothing)
-        write_json(folder / "model.json", dict(zip(FACTS, facts, strict=True)))
+        weights = self.detector.weights
+        if weights is not None:
+            (folder / "detector.onnx").write_bytes(weights)
+        facts = Facts(
+            backbone=self.net.backbone.facts, side=self.side, sure=self.sure,
+            most_nothing=self.most_nothing, detector="haar" if weights is None else "onnx",
+        )  # fmt: skip
+        write_json(folder / "model.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", *FACTS)
-        net = PictureNet(make_backbone(facts["backbone"]), CLASSES)
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        file = folder / "detector.onnx"
-        detector = read_detector(file.read_bytes()) if file.is_file() else Haar()
-        return cls(net, facts["side"], facts["sure"], facts["most_nothing"], detector)
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is not there, or damaged.
+        """
+        try:
+            facts = Facts.model_validate_json((folder / "model.json").read_bytes())
+        except (OSError, ValueError) as error:
+            raise FileError(f"{folder} holds no model of faces: {error}", AGAIN) from None
+        net = _read_net(folder / "net.safetensors", facts)
+        is_file = facts.detector == "onnx"
+        detector = make_detector(str(folder / "detector.onnx")) if is_file else Haar()
+        return cls(net, facts.side, facts.sure, facts.most_nothing, detector)
 
     def _answer(self, picture: Rgb, faces: list[Face]) -> FacesAnswer:
         counts = Counter[str](face.label for face in faces)
@@ -196,6 +220,31 @@ class MasksModel:
         size = (picture.shape[1], picture.shape[0])
         answer = ", ".join(said) or "no face"
         return FacesAnswer(answer=answer, faces=faces, size=size, warnings=warnings)
+
+
+def _read_net(path: Path, facts: Facts) -> PictureNet:
+    """The net in a file, if it is one of the kind that was stored, and answers with numbers."""
+    try:
+        net = PictureNet(make_backbone(facts.backbone), CLASSES).eval()
+        stored = load_file(path)
+        if _kinds(stored) != _kinds(net.state_dict()):
+            raise ValueError("tensors of another net")
+        net.load_state_dict(stored)
+        blank = np.zeros((1, facts.side, facts.side, 3), np.uint8)
+        said = [torch.from_numpy(each) for each in chances_of(net, blank)]
+        if not all(each.isfinite().all() for each in (*stored.values(), *said)):
+            raise ValueError("weights that are no numbers, or lead to none")
+        if net.temperature <= 0:
+            raise ValueError(f"a temperature of {net.temperature:g}")
+    except (MlfolioError, ImportError, MemoryError):
+        raise
+    except Exception as error:  # whatever a backbone says to facts and weights of none
+        raise FileError(f"{path} holds no net of faces: {error!s:.200}", AGAIN) from None
+    return net
+
+
+def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, bool]]:
+    return {name: (each.shape, each.is_floating_point()) for name, each in tensors.items()}
 
 
 def crops(picture: Rgb, boxes: Boxes, side: int) -> NDArray[np.uint8]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import tempfile
 from html import escape
 from pathlib import Path
@@ -12,17 +13,18 @@ from typing import Any, Final, cast
 
 import gradio as gr
 
-from mlfolio.core.errors import MlfolioError
+from mlfolio.core.errors import FileError, MlfolioError
 from mlfolio.core.page import Ask
 from mlfolio.parts.vision.reading import read_rgb, write_png
 from mlfolio.report.words import png_url
 
 from . import drawing, film
-from .data import LONGEST
+from .data import LONGEST, read_file
 from .model import FacesAnswer, MasksModel
 
 MOST_FRAMES: Final = 1_800  # of a film on the page: a minute; the command line takes longer ones
 LOGGED: Final = 15  # of so many frames of a camera one is logged: about one in a second
+FRAME: Final = re.compile(r"([0-9]{1,9}) (.*)", re.DOTALL)  # a number and a picture
 CAMERA = """
 <p>
   <button type="button" class="start">Start the camera</button>
@@ -136,22 +138,22 @@ def build(ask: Ask) -> None:
         reel = gr.File(label="film (MP4, MOV, WebM, MKV or AVI)", height=140, elem_id="film")
         watched = gr.HTML("", elem_id="watched")
 
-    async def look(frame: str | None) -> str:
-        number, _, image = (frame or "").partition(" ")
-        if not number.isdecimal():
+    async def look(frame: Any) -> str:
+        sent = FRAME.fullmatch(frame) if isinstance(frame, str) else None  # by any client
+        if sent is None:
             return ""
+        number = int(sent[1])
         try:
-            logged = int(number) % LOGGED == 1
-            found = await ask.output({"image": image, "fast": True}, logged)
+            found = await ask.output({"image": sent[2], "fast": True}, number % LOGGED == 1)
         except MlfolioError as error:
-            return json.dumps({"problem": error.message, "frame": int(number)})
-        return json.dumps({**found.model_dump(), "frame": int(number)})
+            return json.dumps({"problem": error.message, "frame": number})
+        return json.dumps({**found.model_dump(), "frame": number})
 
     async def show(path: str | None, blur: bool) -> str:
         if not path:
             return ""
-        content = await asyncio.to_thread(_taken, Path(path))
         try:
+            content = await asyncio.to_thread(_taken, Path(path))
             found = cast("FacesAnswer", await ask.output({"image": content}))
         except MlfolioError as error:
             return _problem(error)
@@ -174,7 +176,9 @@ def _problem(error: MlfolioError) -> str:
 def _taken(upload: Path) -> bytes:
     """The content of an upload, which is erased."""
     try:
-        return upload.read_bytes()
+        return read_file(upload)
+    except ValueError as error:
+        raise FileError(f"the file cannot be read: {error}", "a PNG, JPEG or WebP") from None
     finally:
         upload.unlink(missing_ok=True)
 

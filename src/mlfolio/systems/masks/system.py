@@ -30,7 +30,7 @@ from mlfolio.parts.vision.pictures import Pictures, Pixels
 
 from . import figures, scenes
 from .card import CARD
-from .data import MaskSplit, load_masks
+from .data import NAMES, MaskSplit, load_masks
 from .detect import HAAR, Haar, make_detector
 from .hands import behave
 from .learning import CLASSES, MASKED, NOTHING, fit_faces
@@ -116,8 +116,10 @@ class Masks(System):
         right = {name: (each < 0.5) == truth for name, each in chances.items()}
         figures.judge(test, chances[NET], right, run)
         table, spared = behave(model, test, run.seed)
-        figures.behaviour(table, run)
-        found = _on_scenes(model, data) if data.scenes else {}
+        if spared:
+            figures.behaviour(table, run)
+        worn = any(label in NAMES for scene in data.scenes for label in scene.labels)
+        found = _on_scenes(model, data) if worn else {}
         figures.scenes(found, run)
         losses = {
             name: -np.log(np.clip(np.where(truth == MASKED, each, 1 - each), 1e-7, 1))
@@ -136,12 +138,12 @@ class Masks(System):
             kept = {name: each[sure] for name, each in right.items()}
             said = f"{PROTOCOL}; without those called not sure"
             scored.append(_share("accuracy where sure", kept, said))
-        said = "test faces without a mask, a hand of another's skin pasted over the mouth"
-        scored.append(
-            mean_score(
-                "covered faces not called masked", {NET: spared or [False]}, NET, protocol=said
-            )
-        )
+        if spared:
+            said = "test faces without a mask, a hand of another's skin pasted over the mouth"
+            metric = "covered faces not called masked"
+            scored.append(mean_score(metric, {NET: spared}, NET, protocol=said))
+        else:
+            run.note("In no test face without a mask was a face found that a hand could cover.")
         if found:
             scored += scenes.scores(found, OWN, PLAIN)
         return Evaluation(scores=tuple(scored))
