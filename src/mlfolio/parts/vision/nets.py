@@ -171,24 +171,26 @@ def small_net() -> PictureNet:
 
 
 def restore_net(
-    facts: dict[str, Any], classes: int, path: Path, both_ways: bool = False
+    facts: dict[str, Any], classes: int, side: int, path: Path, both_ways: bool = False
 ) -> PictureNet:
     """A net as it was stored.
 
     Args:
         facts: Of its backbone.
         classes: How many it tells apart.
+        side: Pixels a side of the pictures that it is asked about.
         path: Of its weights.
         both_ways: As of `PictureNet`.
 
     Raises:
-        FileError: They are those of no such net, or no numbers.
+        FileError: They are those of no such net, or lead to no numbers.
     """
     net = PictureNet(make_backbone(facts), classes, both_ways=both_ways)
     _load(net, path)
-    if not net.temperature > 0:
-        raise FileError(f"{path} holds a temperature of {float(net.temperature)}", RETRAIN)
-    return net
+    blank = logits_of(net, np.zeros((1, side, side, 3), np.uint8))
+    if not (net.temperature > 0 and blank.isfinite().all()):
+        raise FileError(f"{path} holds a net whose answers are no numbers", RETRAIN)
+    return net.eval()
 
 
 def make_backbone(facts: dict[str, Any]) -> Backbone:

@@ -25,7 +25,7 @@ from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.vision.gather import gather, read_folders, read_table
 from mlfolio.parts.vision.pictures import Pictures, find_repeats, grouped
-from mlfolio.parts.vision.reading import MAX_BYTES, Rgb, read_rgb
+from mlfolio.parts.vision.reading import Rgb, read_file, read_rgb
 
 from . import sample
 
@@ -197,22 +197,6 @@ def _require(fewest: int, faces: Pictures, folder: str) -> None:
                 f"{folder} has too few different faces in {name}/: {n}",
                 f"at least {fewest}, as PNG, JPEG or WebP; near-duplicates count once",
             )
-
-
-def read_file(path: Path) -> bytes:
-    """What is in a file, if a picture may be as large.
-
-    Raises:
-        ValueError: It is larger, no file, or cannot be read.
-    """
-    try:
-        if not path.is_file():  # a pipe would keep us waiting
-            raise ValueError(f"there is no file {path.name!r}")
-        if (size := path.stat().st_size) > MAX_BYTES:  # before anything is read
-            raise ValueError(f"{size / 2**20:.1f} MB; a picture may have 10 MB")
-        return path.read_bytes()
-    except OSError as error:
-        raise ValueError(error.strerror) from None
 
 
 def _read_scenes(folder: Path, notes: list[Finding]) -> tuple[Scene, ...]:

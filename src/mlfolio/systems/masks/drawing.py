@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mlfolio.core.errors import FileError
-from mlfolio.parts.vision.reading import Rgb, read_rgb
+from mlfolio.parts.vision.reading import Rgb, read_file, read_rgb
 
-from .data import LONGEST, WITH, WITHOUT, read_file
+from .data import LONGEST, WITH, WITHOUT
 
 if TYPE_CHECKING:
     from .model import Face, MasksModel

@@ -8,18 +8,16 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
-from mlfolio.core.errors import FileError, MlfolioError, UserError
+from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
-from mlfolio.core.run import write_json
+from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
-from mlfolio.parts.vision.nets import PictureNet, make_backbone
+from mlfolio.parts.vision.nets import PictureNet, restore_net
 from mlfolio.parts.vision.pictures import Pixels
 from mlfolio.parts.vision.reading import Rgb
 
@@ -31,7 +29,6 @@ from .learning import CLASSES, Chances, chances_of
 NOT_SURE: Final = "not sure"
 MARGIN: Final = 0.15  # around a box, of its longer side: what the net sees of a face
 EXAMPLES: Final = 3
-AGAIN: Final = "mlfolio run masks makes a new one"
 
 
 class Facts(BaseModel):
@@ -199,16 +196,9 @@ class MasksModel:
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote.
-
-        Raises:
-            FileError: It is not there, or damaged.
-        """
-        try:
-            facts = Facts.model_validate_json((folder / "model.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise FileError(f"{folder} holds no model of faces: {error}", AGAIN) from None
-        net = _read_net(folder / "net.safetensors", facts)
+        """Reads back what `save` wrote."""
+        facts = Facts.model_validate(read_json(folder / "model.json"))
+        net = restore_net(facts.backbone, CLASSES, facts.side, folder / "net.safetensors")
         is_file = facts.detector == "onnx"
         detector = make_detector(str(folder / "detector.onnx")) if is_file else Haar()
         return cls(net, facts.side, facts.sure, facts.most_nothing, detector)
@@ -220,31 +210,6 @@ class MasksModel:
         size = (picture.shape[1], picture.shape[0])
         answer = ", ".join(said) or "no face"
         return FacesAnswer(answer=answer, faces=faces, size=size, warnings=warnings)
-
-
-def _read_net(path: Path, facts: Facts) -> PictureNet:
-    """The net in a file, if it is one of the kind that was stored, and answers with numbers."""
-    try:
-        net = PictureNet(make_backbone(facts.backbone), CLASSES).eval()
-        stored = load_file(path)
-        if _kinds(stored) != _kinds(net.state_dict()):
-            raise ValueError("tensors of another net")
-        net.load_state_dict(stored)
-        blank = np.zeros((1, facts.side, facts.side, 3), np.uint8)
-        said = [torch.from_numpy(each) for each in chances_of(net, blank)]
-        if not all(each.isfinite().all() for each in (*stored.values(), *said)):
-            raise ValueError("weights that are no numbers, or lead to none")
-        if net.temperature <= 0:
-            raise ValueError(f"a temperature of {net.temperature:g}")
-    except (MlfolioError, ImportError, MemoryError):
-        raise
-    except Exception as error:  # whatever a backbone says to facts and weights of none
-        raise FileError(f"{path} holds no net of faces: {error!s:.200}", AGAIN) from None
-    return net
-
-
-def _kinds(tensors: Mapping[str, Tensor]) -> dict[str, tuple[torch.Size, bool]]:
-    return {name: (each.shape, each.is_floating_point()) for name, each in tensors.items()}
 
 
 def crops(picture: Rgb, boxes: Boxes, side: int) -> NDArray[np.uint8]:

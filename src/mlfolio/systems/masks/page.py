@@ -15,11 +15,11 @@ import gradio as gr
 
 from mlfolio.core.errors import FileError, MlfolioError
 from mlfolio.core.page import Ask
-from mlfolio.parts.vision.reading import read_rgb, write_png
+from mlfolio.parts.vision.reading import read_file, read_rgb, write_png
 from mlfolio.report.words import png_url
 
 from . import drawing, film
-from .data import LONGEST, read_file
+from .data import LONGEST
 from .model import FacesAnswer, MasksModel
 
 MOST_FRAMES: Final = 1_800  # of a film on the page: a minute; the command line takes longer ones

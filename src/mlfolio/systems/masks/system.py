@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import ClassVar, Final
 
 import cv2
@@ -25,7 +24,7 @@ from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe
 from mlfolio.parts.vision.learning import calibrate, plan
-from mlfolio.parts.vision.nets import SMALL, PictureNet, get_backbone
+from mlfolio.parts.vision.nets import SCRATCH, SMALL, PictureNet, get_backbone, whiten
 from mlfolio.parts.vision.pictures import Pictures, Pixels
 
 from . import figures, scenes
@@ -39,6 +38,7 @@ from .model import MasksModel
 NET, HOG, TRIVIAL = "net", "HOG and logistic regression", "majority"
 OWN, PLAIN = "found and told", "Haar as in OpenCV's tutorial"
 SIDE, SAMPLE_SIDE = 48, 32  # pixels of the squares that the net sees
+EPOCHS: Final = 12
 VALIDATION: Final = 0.1  # of the training part, for the temperature
 FEW: Final = 1000  # faces below which one thread is as fast
 PROTOCOL = "the test part, fitted and calibrated on the training part alone"
@@ -88,17 +88,18 @@ class Masks(System):
         detector = make_detector(self.detector)
         figures.describe(data, run)
         seen, unseen = data.train.split(VALIDATION, run.seed)
-        epochs, size = plan(len(seen), self.epochs)
+        epochs, size = plan(len(seen), self.epochs, EPOCHS)
         backbone = get_backbone(self.backbone, run.seed)
+        if self.backbone == SCRATCH:
+            whiten(backbone, seen.pixels)
         net = PictureNet(backbone, CLASSES, run.seed).to(best_device())
         recipe = Recipe(
             epochs, self.learning_rate, weight_decay=0.05, warm_up=0.2, clip=5.0, betas=(0.9, 0.99)
         )
-        started = time.perf_counter()
         with one_thread(len(seen) < FEW):
             history = fit_faces(net, seen, unseen, recipe, size, self.covered, run)
             calibrate(net, unseen, among=NOTHING)
-        run.note(f"The net was trained in {time.perf_counter() - started:.0f} s.")
+        run.note(f"The net was trained in {history.seconds:.0f} s.")
         learning_curve(history, run)
         side = data.train.pixels.shape[1]
         model = MasksModel(net, side, self.sure, self.most_nothing, detector)

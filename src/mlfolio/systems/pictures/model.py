@@ -149,7 +149,7 @@ class PicturesModel:
         """Reads back what `save` wrote."""
         facts = Facts.model_validate(read_json(folder / "model.json"))
         net = restore_net(
-            facts.backbone, len(facts.names), folder / "net.safetensors", both_ways=True
+            facts.backbone, len(facts.names), facts.side, folder / "net.safetensors", both_ways=True
         )
         width, side = net.backbone.width, facts.side
         arrays = {n: each.numpy() for n, each in load_file(folder / "usual.safetensors").items()}
