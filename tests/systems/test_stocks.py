@@ -143,7 +143,9 @@ def test_odd_files_are_read(home: Path) -> None:
     assert (len(bars), bars.close[-1]) == (900, 1.0)
     assert "1 dates more than once" in told
     bars, told = read(frame.drop(columns="Volume").to_csv(index=False, sep=";", decimal=","))
-    assert "no column of volumes" in told
+    assert "my.csv has no volumes" in told
+    _, told = read(csv(MADE, Volume=""))
+    assert "my.csv has no volumes" in told
     np.testing.assert_allclose(bars.close, MADE.close)
     prices = [f"${price * 1000:,.2f}" for price in frame["Close"]]
     dates = frame["Date"].dt.strftime("%m/%d/%Y")
@@ -169,7 +171,7 @@ def test_odd_files_are_read(home: Path) -> None:
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,2,1\n", "2020-01-01: low is not above high"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,inf,1,1\n", "prices are below 1,000,000,000"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,abc\n", "'abc'"),
-        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,'0,987'\n".replace("'", '"'), "'0,987'"),
+        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,'0,9,7'\n".replace("'", '"'), "'0,9,7'"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,1e-320,1\n", "prices are 1e-09 or more"),
         ("Date,Open,High,Low,Close,Adj Close\n2020-01-01,1,1,1,1,1e8\n", "Adj Close is near"),
         ("Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon'"),
@@ -180,6 +182,63 @@ def test_odd_files_are_read(home: Path) -> None:
 def test_what_prices_cannot_be_is_refused(home: Path, text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("factor", "form", "unit", "warned"),
+    [
+        (1, "{:.2f}", 1, False),
+        (1, "{:.3f}", 1000, True),  # 50,123: nothing tells
+        (1000, "{:.2f}", 1, False),  # 50,123.40
+        (0.01, "{:.3f}", 1, False),  # 0,501
+        (100, "{:.3f}", 1, False),  # 5012,340
+    ],
+)
+def test_all_commas_together_say_what_they_are(
+    home: Path, factor: float, form: str, unit: int, warned: bool
+) -> None:
+    """And if they do not, how they were read is said."""
+    prices = MADE.frame[["Open", "High", "Low", "Close"]] * factor
+    grouped = factor == 1000
+    texts = prices.map(
+        lambda price: f"{price:,.2f}" if grouped else form.format(price).replace(".", ",")
+    )
+    bars, told = read(MADE.frame.assign(**texts).to_csv(index=False))
+    np.testing.assert_allclose(bars.close, MADE.close * factor * unit, rtol=2e-3)
+    assert ("were read as" in told) == warned
+    assert ("if the comma is before decimals, write" in told) == warned
+    if warned:
+        bars, told = read(MADE.frame.assign(**texts, Volume="1,234,567").to_csv(index=False))
+        assert "were read as" not in told, "the volumes have commas between thousands"
+        assert len(bars) == 900
+
+
+def test_rows_that_are_no_days_of_the_past_are_told(home: Path) -> None:
+    weeks = pd.date_range("2000-01-07", periods=900, freq="W")
+    assert (
+        "most rows are 7 days apart; the model is for trading days"
+        in read(csv(MADE, Date=weeks))[1]
+    )
+    months = pd.date_range("1930-01-01", periods=900, freq="MS")
+    _, told = read(csv(MADE, Date=months))
+    assert "most rows are 31 days apart" in told
+    assert "gaps" not in told
+    soon = pd.bdate_range(end=pd.Timestamp.now() + pd.Timedelta(days=30), periods=900)
+    assert "days are in the future" in read(csv(MADE, Date=soon))[1]
+    assert "future" not in read(csv(MADE))[1]
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_what_yfinance_writes_is_read(home: Path, adjusted: bool) -> None:
+    frame = MADE.frame[["Date", "Close", "High", "Low", "Open", "Volume"]]
+    if adjusted:
+        frame.insert(1, "Adj Close", MADE.close)
+    names, *days = frame.to_csv(index=False).splitlines()
+    more = names.count(",")
+    head = [names.replace("Date", "Price"), "Ticker" + ",AAPL" * more, "Date" + "," * more]
+    bars, told = read("\n".join([*head, *days]))
+    pd.testing.assert_frame_equal(bars.frame, MADE.frame)
+    assert not told
 
 
 def test_a_day_is_that_of_the_exchange(home: Path) -> None:
