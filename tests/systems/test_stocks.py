@@ -485,7 +485,8 @@ def test_wilder_days_get_wider_bands(model: PriceModel) -> None:
         ({"prices": b"\x89PNG\r\n"}, "a picture"),
         ({"prices": ""}, "empty"),
         ({"prices": csv(MADE.last(50))}, "50 days; at least 120"),
-        ({"prices": "x" * 8_000_000}, "may have 5 MB"),
+        ({"prices": "x" * 8_000_000}, "6,000,000 bytes; prices may have 5,242,880"),
+        ({"prices": b"x" * 5_242_881}, "5,242,881 bytes; prices may have 5,242,880"),
         ({"prices": csv(MADE, Low=1e6)}, "low is not above high"),
         ({"prices": 5}, "no prices"),
     ],
@@ -495,6 +496,12 @@ def test_what_cannot_be_answered_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         parse_inputs(model, [row])
+
+
+def test_rows_of_days_are_told_how_to_ask(model: PriceModel) -> None:
+    rows = MADE.frame.astype({"Date": str}).to_dict("records")
+    with pytest.raises(FileError, match=r"each row is a day's prices.*\n.*prices=@FILE"):
+        parse_inputs(model, rows)
 
 
 def test_what_was_noticed_in_the_prices_is_said(model: PriceModel) -> None:
