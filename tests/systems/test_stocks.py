@@ -465,6 +465,14 @@ def test_the_unit_of_a_price_does_not_matter(model: PriceModel) -> None:
     )
 
 
+def test_a_penny_coin_has_a_price(model: PriceModel) -> None:
+    coins = MADE.frame
+    coins[["Open", "High", "Low", "Close"]] *= 1e-6
+    answer = ask(model, prices=coins.to_csv(index=False))
+    assert answer.answer == pytest.approx(1e-6 * ask(model, ticker="UP").answer, rel=1e-4)
+    assert 0 < answer.low < answer.answer < answer.high
+
+
 def test_wilder_days_get_wider_bands(model: PriceModel) -> None:
     calm = MADE.last(200).frame
     wild = calm.copy()
@@ -546,6 +554,13 @@ def test_own_data_through_the_command_line(home: Path, cli: object) -> None:
     answered = cli("predict", "stocks", "prices=@my.csv")  # type: ignore[operator]
     assert answered.code == 0, answered.err
     assert DISCLAIMER in answered.out
+    table = cli("predict", "stocks", "--input", "my.csv")  # type: ignore[operator]
+    assert (table.code, "mlfolio predict stocks prices=@FILE" in table.err) == (2, True)
+    coins = MADE.frame
+    coins[["Open", "High", "Low", "Close"]] *= 1e-6
+    coins.to_csv("coins.csv", index=False)
+    coin = cli("predict", "stocks", "prices=@coins.csv").out  # type: ignore[operator]
+    assert "e-05" in coin.split("low: ")[1].splitlines()[0]
     report = next((home / "runs" / "stocks").glob("*/report.html")).read_text("utf-8")
     assert "Copying yesterday" in report
     assert "Positive control" in report
