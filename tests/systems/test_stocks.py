@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import base64
+import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mlfolio.core.errors import DataUnavailableError, FileError, InputError, KnobError
 from mlfolio.core.inputs import parse_inputs
@@ -529,6 +534,80 @@ def test_a_stored_model_answers_the_same(model: PriceModel, tmp_path: Path) -> N
     logged = parse_inputs(model, [{"prices": csv(MADE)}])[0].model_dump(mode="json")
     again = ask(loaded, **{name: value for name, value in logged.items() if value is not None})
     assert again.answer == ask(model, ticker="UP").answer
+
+
+@pytest.mark.parametrize(
+    ("fact", "values"),
+    [
+        ("series", [[], "UP", ["UP", "UP"], ["DOWN"], [5], None]),
+        ("features", [[], ["return"], "return", None]),
+        ("hidden", [-4, 0, 5, 4.5, "4", True, 10**9, None]),
+        ("window", [-20, 0, 121, 100, 20.5, "20", None]),
+        ("level", [0, 1, -0.9, 2, "0.9", True, float("nan"), None]),
+    ],
+)
+def test_stored_facts_that_cannot_be_are_refused(
+    model: PriceModel, tmp_path: Path, fact: str, values: list[object]
+) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "model.json"
+    facts = json.loads(path.read_text("utf-8"))
+    for value in values:
+        path.write_text(json.dumps(facts | {fact: value}), "utf-8")
+        with pytest.raises(FileError):
+            PriceModel.load(tmp_path)
+
+
+Change = Callable[[Tensor], Tensor]
+
+
+def last(value: float) -> Change:
+    """What puts a value at the end of a tensor."""
+    return lambda old: torch.cat([old.flatten()[:-1], old.new_tensor([value])]).reshape(old.shape)
+
+
+SHAPES: list[Change] = [
+    lambda old: old[:0], lambda old: old[None], lambda old: old.bool(),
+    lambda old: old.to(torch.float16), lambda old: old.to(torch.int32),
+]  # fmt: skip
+NO_NUMBERS = [last(value) for value in (float("nan"), float("inf"), -float("inf"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("net.lstm.weight_hh_l0", [*NO_NUMBERS, lambda old: old[:, :-1]]),
+        ("net.head.weight", NO_NUMBERS),
+        ("net.head.bias", [*NO_NUMBERS, last(3e38)]),
+        ("mean", [*NO_NUMBERS, lambda old: old[:-1]]),
+        ("deviation", [*NO_NUMBERS, last(0.0), last(-1.0), lambda old: old[:-1]]),
+        ("errors", [*NO_NUMBERS, last(-9.0), lambda old: old * 1e9]),
+        ("dates/UP", [last(0), last(10**6), last(-(2**63)), last(2**63 - 1), lambda old: old[1:]]),
+        ("close/UP", [*NO_NUMBERS, last(0.0), last(-1.0), last(1e300), lambda old: old[1:]]),
+        ("low/UP", [*NO_NUMBERS, last(1e9)]),
+        ("volume/UP", [*NO_NUMBERS, last(-1.0)]),
+    ],
+)
+def test_stored_tensors_that_cannot_be_are_refused(
+    model: PriceModel, tmp_path: Path, name: str, changes: list[Change]
+) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    for change in [*SHAPES, *changes]:
+        save_file(tensors | {name: change(tensors[name]).contiguous()}, path)
+        with pytest.raises(FileError):
+            PriceModel.load(tmp_path)
+    del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(FileError, match=name):
+        PriceModel.load(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileError, match="damaged"):
+        PriceModel.load(tmp_path)
+    path.unlink()
+    with pytest.raises(FileError, match="damaged"):
+        PriceModel.load(tmp_path)
 
 
 def test_a_title_is_no_formula(tmp_path: Path) -> None:
