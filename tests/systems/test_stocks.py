@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -326,6 +328,22 @@ def test_official_prices_by_hand_or_from_yahoo(home: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(data.series["NVDA"].close, MADE.close)
     load_market(OFFICIAL, "NVDA")
     assert asked == ["NVDA"], "what is there is not fetched again"
+    kept = home / "data" / "stocks" / "NVDA.csv"
+    os.utime(kept, (0, 0))
+    assert not load_market(OFFICIAL, "NVDA").notes
+    assert asked == ["NVDA", "NVDA"], "but after a day"
+    assert kept.stat().st_mtime > 0
+    gone, fixed = kept.with_name("GONE.csv"), kept.with_name("AAPL.csv")
+    for path in (gone, fixed):
+        path.write_bytes(kept.read_bytes())
+        os.utime(path, (time.time() - 10 * 86_400,) * 2)
+    (told,) = load_market(OFFICIAL, "GONE").check()
+    assert told.message == "GONE.csv is 10.0 days old, and so may be its last price"
+    assert "no network" in told.fix
+    (told,) = load_market(OFFICIAL, "AAPL").check()
+    assert "put a newer one there" in told.fix
+    assert asked[2:] == ["GONE"], "the data set stays what scores were measured on"
+    gone.unlink()
     for name, message in (("GONE", "no network"), ("NONE", "Yahoo gave no prices")):
         with pytest.raises(DataUnavailableError, match=message):
             load_market(OFFICIAL, name)
