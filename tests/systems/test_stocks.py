@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import base64
+import json
+import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from mlfolio.core.errors import DataUnavailableError, FileError, InputError, KnobError
 from mlfolio.core.inputs import parse_inputs
@@ -143,7 +150,9 @@ def test_odd_files_are_read(home: Path) -> None:
     assert (len(bars), bars.close[-1]) == (900, 1.0)
     assert "1 dates more than once" in told
     bars, told = read(frame.drop(columns="Volume").to_csv(index=False, sep=";", decimal=","))
-    assert "no column of volumes" in told
+    assert "my.csv has no volumes" in told
+    _, told = read(csv(MADE, Volume=""))
+    assert "my.csv has no volumes" in told
     np.testing.assert_allclose(bars.close, MADE.close)
     prices = [f"${price * 1000:,.2f}" for price in frame["Close"]]
     dates = frame["Date"].dt.strftime("%m/%d/%Y")
@@ -169,7 +178,7 @@ def test_odd_files_are_read(home: Path) -> None:
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,2,1\n", "2020-01-01: low is not above high"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,inf,1,1\n", "prices are below 1,000,000,000"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,abc\n", "'abc'"),
-        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,'0,987'\n".replace("'", '"'), "'0,987'"),
+        ("Date,Open,High,Low,Close\n2020-01-01,1,1,1,'0,9,7'\n".replace("'", '"'), "'0,9,7'"),
         ("Date,Open,High,Low,Close\n2020-01-01,1,1,1e-320,1\n", "prices are 1e-09 or more"),
         ("Date,Open,High,Low,Close,Adj Close\n2020-01-01,1,1,1,1,1e8\n", "Adj Close is near"),
         ("Date,Open,High,Low,Close\nsoon,1,1,1,1\n", "'soon'"),
@@ -180,6 +189,63 @@ def test_odd_files_are_read(home: Path) -> None:
 def test_what_prices_cannot_be_is_refused(home: Path, text: str, message: str) -> None:
     with pytest.raises(FileError, match=message):
         read(text)
+
+
+@pytest.mark.parametrize(
+    ("factor", "form", "unit", "warned"),
+    [
+        (1, "{:.2f}", 1, False),
+        (1, "{:.3f}", 1000, True),  # 50,123: nothing tells
+        (1000, "{:.2f}", 1, False),  # 50,123.40
+        (0.01, "{:.3f}", 1, False),  # 0,501
+        (100, "{:.3f}", 1, False),  # 5012,340
+    ],
+)
+def test_all_commas_together_say_what_they_are(
+    home: Path, factor: float, form: str, unit: int, warned: bool
+) -> None:
+    """And if they do not, how they were read is said."""
+    prices = MADE.frame[["Open", "High", "Low", "Close"]] * factor
+    grouped = factor == 1000
+    texts = prices.map(
+        lambda price: f"{price:,.2f}" if grouped else form.format(price).replace(".", ",")
+    )
+    bars, told = read(MADE.frame.assign(**texts).to_csv(index=False))
+    np.testing.assert_allclose(bars.close, MADE.close * factor * unit, rtol=2e-3)
+    assert ("were read as" in told) == warned
+    assert ("if the comma is before decimals, write" in told) == warned
+    if warned:
+        bars, told = read(MADE.frame.assign(**texts, Volume="1,234,567").to_csv(index=False))
+        assert "were read as" not in told, "the volumes have commas between thousands"
+        assert len(bars) == 900
+
+
+def test_rows_that_are_no_days_of_the_past_are_told(home: Path) -> None:
+    weeks = pd.date_range("2000-01-07", periods=900, freq="W")
+    assert (
+        "most rows are 7 days apart; the model is for trading days"
+        in read(csv(MADE, Date=weeks))[1]
+    )
+    months = pd.date_range("1930-01-01", periods=900, freq="MS")
+    _, told = read(csv(MADE, Date=months))
+    assert "most rows are 31 days apart" in told
+    assert "gaps" not in told
+    soon = pd.bdate_range(end=pd.Timestamp.now() + pd.Timedelta(days=30), periods=900)
+    assert "days are in the future" in read(csv(MADE, Date=soon))[1]
+    assert "future" not in read(csv(MADE))[1]
+
+
+@pytest.mark.parametrize("adjusted", [False, True])
+def test_what_yfinance_writes_is_read(home: Path, adjusted: bool) -> None:
+    frame = MADE.frame[["Date", "Close", "High", "Low", "Open", "Volume"]]
+    if adjusted:
+        frame.insert(1, "Adj Close", MADE.close)
+    names, *days = frame.to_csv(index=False).splitlines()
+    more = names.count(",")
+    head = [names.replace("Date", "Price"), "Ticker" + ",AAPL" * more, "Date" + "," * more]
+    bars, told = read("\n".join([*head, *days]))
+    pd.testing.assert_frame_equal(bars.frame, MADE.frame)
+    assert not told
 
 
 def test_a_day_is_that_of_the_exchange(home: Path) -> None:
@@ -262,6 +328,22 @@ def test_official_prices_by_hand_or_from_yahoo(home: Path, monkeypatch: pytest.M
     np.testing.assert_allclose(data.series["NVDA"].close, MADE.close)
     load_market(OFFICIAL, "NVDA")
     assert asked == ["NVDA"], "what is there is not fetched again"
+    kept = home / "data" / "stocks" / "NVDA.csv"
+    os.utime(kept, (0, 0))
+    assert not load_market(OFFICIAL, "NVDA").notes
+    assert asked == ["NVDA", "NVDA"], "but after a day"
+    assert kept.stat().st_mtime > 0
+    gone, fixed = kept.with_name("GONE.csv"), kept.with_name("AAPL.csv")
+    for path in (gone, fixed):
+        path.write_bytes(kept.read_bytes())
+        os.utime(path, (time.time() - 10 * 86_400,) * 2)
+    (told,) = load_market(OFFICIAL, "GONE").check()
+    assert told.message == "GONE.csv is 10.0 days old, and so may be its last price"
+    assert "no network" in told.fix
+    (told,) = load_market(OFFICIAL, "AAPL").check()
+    assert "put a newer one there" in told.fix
+    assert asked[2:] == ["GONE"], "the data set stays what scores were measured on"
+    gone.unlink()
     for name, message in (("GONE", "no network"), ("NONE", "Yahoo gave no prices")):
         with pytest.raises(DataUnavailableError, match=message):
             load_market(OFFICIAL, name)
@@ -406,6 +488,14 @@ def test_the_unit_of_a_price_does_not_matter(model: PriceModel) -> None:
     )
 
 
+def test_a_penny_coin_has_a_price(model: PriceModel) -> None:
+    coins = MADE.frame
+    coins[["Open", "High", "Low", "Close"]] *= 1e-6
+    answer = ask(model, prices=coins.to_csv(index=False))
+    assert answer.answer == pytest.approx(1e-6 * ask(model, ticker="UP").answer, rel=1e-4)
+    assert 0 < answer.low < answer.answer < answer.high
+
+
 def test_wilder_days_get_wider_bands(model: PriceModel) -> None:
     calm = MADE.last(200).frame
     wild = calm.copy()
@@ -426,7 +516,8 @@ def test_wilder_days_get_wider_bands(model: PriceModel) -> None:
         ({"prices": b"\x89PNG\r\n"}, "a picture"),
         ({"prices": ""}, "empty"),
         ({"prices": csv(MADE.last(50))}, "50 days; at least 120"),
-        ({"prices": "x" * 8_000_000}, "may have 5 MB"),
+        ({"prices": "x" * 8_000_000}, "6,000,000 bytes; prices may have 5,242,880"),
+        ({"prices": b"x" * 5_242_881}, "5,242,881 bytes; prices may have 5,242,880"),
         ({"prices": csv(MADE, Low=1e6)}, "low is not above high"),
         ({"prices": 5}, "no prices"),
     ],
@@ -436,6 +527,12 @@ def test_what_cannot_be_answered_is_refused(
 ) -> None:
     with pytest.raises(InputError, match=message):
         parse_inputs(model, [row])
+
+
+def test_rows_of_days_are_told_how_to_ask(model: PriceModel) -> None:
+    rows = MADE.frame.astype({"Date": str}).to_dict("records")
+    with pytest.raises(FileError, match=r"each row is a day's prices.*\n.*prices=@FILE"):
+        parse_inputs(model, rows)
 
 
 def test_what_was_noticed_in_the_prices_is_said(model: PriceModel) -> None:
@@ -455,6 +552,80 @@ def test_a_stored_model_answers_the_same(model: PriceModel, tmp_path: Path) -> N
     logged = parse_inputs(model, [{"prices": csv(MADE)}])[0].model_dump(mode="json")
     again = ask(loaded, **{name: value for name, value in logged.items() if value is not None})
     assert again.answer == ask(model, ticker="UP").answer
+
+
+@pytest.mark.parametrize(
+    ("fact", "values"),
+    [
+        ("series", [[], "UP", ["UP", "UP"], ["DOWN"], [5], None]),
+        ("features", [[], ["return"], "return", None]),
+        ("hidden", [-4, 0, 5, 4.5, "4", True, 10**9, None]),
+        ("window", [-20, 0, 121, 100, 20.5, "20", None]),
+        ("level", [0, 1, -0.9, 2, "0.9", True, float("nan"), None]),
+    ],
+)
+def test_stored_facts_that_cannot_be_are_refused(
+    model: PriceModel, tmp_path: Path, fact: str, values: list[object]
+) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "model.json"
+    facts = json.loads(path.read_text("utf-8"))
+    for value in values:
+        path.write_text(json.dumps(facts | {fact: value}), "utf-8")
+        with pytest.raises(FileError):
+            PriceModel.load(tmp_path)
+
+
+Change = Callable[[Tensor], Tensor]
+
+
+def last(value: float) -> Change:
+    """What puts a value at the end of a tensor."""
+    return lambda old: torch.cat([old.flatten()[:-1], old.new_tensor([value])]).reshape(old.shape)
+
+
+SHAPES: list[Change] = [
+    lambda old: old[:0], lambda old: old[None], lambda old: old.bool(),
+    lambda old: old.to(torch.float16), lambda old: old.to(torch.int32),
+]  # fmt: skip
+NO_NUMBERS = [last(value) for value in (float("nan"), float("inf"), -float("inf"))]
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("net.lstm.weight_hh_l0", [*NO_NUMBERS, lambda old: old[:, :-1]]),
+        ("net.head.weight", NO_NUMBERS),
+        ("net.head.bias", [*NO_NUMBERS, last(3e38)]),
+        ("mean", [*NO_NUMBERS, lambda old: old[:-1]]),
+        ("deviation", [*NO_NUMBERS, last(0.0), last(-1.0), lambda old: old[:-1]]),
+        ("errors", [*NO_NUMBERS, last(-9.0), lambda old: old * 1e9]),
+        ("dates/UP", [last(0), last(10**6), last(-(2**63)), last(2**63 - 1), lambda old: old[1:]]),
+        ("close/UP", [*NO_NUMBERS, last(0.0), last(-1.0), last(1e300), lambda old: old[1:]]),
+        ("low/UP", [*NO_NUMBERS, last(1e9)]),
+        ("volume/UP", [*NO_NUMBERS, last(-1.0)]),
+    ],
+)
+def test_stored_tensors_that_cannot_be_are_refused(
+    model: PriceModel, tmp_path: Path, name: str, changes: list[Change]
+) -> None:
+    model.save(tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    for change in [*SHAPES, *changes]:
+        save_file(tensors | {name: change(tensors[name]).contiguous()}, path)
+        with pytest.raises(FileError):
+            PriceModel.load(tmp_path)
+    del tensors[name]
+    save_file(tensors, path)
+    with pytest.raises(FileError, match=name):
+        PriceModel.load(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(FileError, match="damaged"):
+        PriceModel.load(tmp_path)
+    path.unlink()
+    with pytest.raises(FileError, match="damaged"):
+        PriceModel.load(tmp_path)
 
 
 def test_a_title_is_no_formula(tmp_path: Path) -> None:
@@ -480,6 +651,13 @@ def test_own_data_through_the_command_line(home: Path, cli: object) -> None:
     answered = cli("predict", "stocks", "prices=@my.csv")  # type: ignore[operator]
     assert answered.code == 0, answered.err
     assert DISCLAIMER in answered.out
+    table = cli("predict", "stocks", "--input", "my.csv")  # type: ignore[operator]
+    assert (table.code, "mlfolio predict stocks prices=@FILE" in table.err) == (2, True)
+    coins = MADE.frame
+    coins[["Open", "High", "Low", "Close"]] *= 1e-6
+    coins.to_csv("coins.csv", index=False)
+    coin = cli("predict", "stocks", "prices=@coins.csv").out  # type: ignore[operator]
+    assert "e-05" in coin.split("low: ")[1].splitlines()[0]
     report = next((home / "runs" / "stocks").glob("*/report.html")).read_text("utf-8")
     assert "Copying yesterday" in report
     assert "Positive control" in report

@@ -368,4 +368,6 @@ def _readable(value: Any) -> str:
         return ", ".join(f"{k} {_readable(v)}" for k, v in value.items() if v not in (None, ""))
     if isinstance(value, list):
         return "".join(f"\n  - {_readable(item)}" for item in value) or "none"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:.4g}" if 0 < abs(value) < 0.1 else f"{value:.3f}"  # a coin of 0.00001234

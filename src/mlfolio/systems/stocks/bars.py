@@ -24,11 +24,14 @@ ALIASES = {
 }  # fmt: skip
 HIGHEST = 1e9  # of a price; of a volume its square
 LONG_GAP = 10  # days without prices that are told
+COARSE = 4  # days between most rows, from which they are of weeks or months
 SPLITS = (1.5, 2, 3, 4, 5, 6, 7, 8, 10, 15, 20, 25, 30, 50, 100)
 NEAR_SPLIT = 0.06  # in logarithms: the day's own move comes on top of the split
 LOWEST = 1e-9  # so that ratios of prices are numbers
 FARTHEST = 1e6  # factor between a close and its adjusted one
 THOUSANDS = r"-?[1-9]\d{0,2}(,\d{3})+(\.\d*)?"
+AMBIGUOUS = r"-?[1-9]\d{0,2},\d{3}"  # 101,250: a hundred thousand, or a hundred
+DECIMALS = r"-?\d+,\d+"
 MISSING = ("", "null", "nan", "none", "n/a", "-", "–")
 
 
@@ -84,19 +87,18 @@ def read_bars(table: pd.DataFrame, name: str) -> tuple[Bars, list[Finding]]:
     Raises:
         FileError: Columns are missing, or a cell is not what its column says.
     """
-    table = table.rename(columns=lambda column: _plain(str(column)))
+    table = _without_tickers(table).rename(columns=lambda column: _plain(str(column)))
     table = table.loc[:, ~table.columns.duplicated()]
     require_columns(table, ["date", *PRICES], name)
     notes: list[Finding] = []
-    known = [column for column in (*PRICES, "adjusted", "volume") if column in table]
-    rows = pd.DataFrame({column: _numbers(table[column], name) for column in known})
+    rows = _numbers(table, name, notes)
     rows["date"] = read_dates(table["date"], name).dt.normalize()
     rows = _in_order(rows, name, notes)
     _require_possible(rows, name)
-    if "volume" not in rows:
-        notes.append(_note("volume", f"{name} has no column of volumes", "the model sees noughts"))
+    if "volume" not in rows or not rows["volume"].any():
+        notes.append(_note("volume", f"{name} has no volumes", "the model sees noughts"))
         rows["volume"] = 0.0
-    notes += _find_gaps(rows["date"], name)
+    notes += [*_find_gaps(rows["date"], name), *_find_future(rows, name)]
     factor = np.ones(len(rows))
     if "adjusted" in rows:
         factor = (rows["adjusted"] / rows["close"]).to_numpy()
@@ -153,17 +155,49 @@ def _plain(column: str) -> str:
     return ALIASES.get(lower, lower)
 
 
-def _numbers(column: pd.Series, name: str) -> pd.Series:
-    """Numbers, also with separators of thousands; missing where Yahoo writes `null` or a dash."""
-    if pd.api.types.is_numeric_dtype(column):
-        return column.astype(float)
+def _without_tickers(table: pd.DataFrame) -> pd.DataFrame:
+    """Without the rows `Ticker` and `Date` that yfinance's `download` has below the names."""
+    if table.iloc[:2, 0].isin(["Ticker", "Date"]).sum() < 2:
+        return table
+    return table.iloc[2:].rename(columns={table.columns[0]: "date"})
+
+
+def _numbers(table: pd.DataFrame, name: str, notes: list[Finding]) -> pd.DataFrame:
+    """Prices and volumes, also with commas; missing where Yahoo writes `null` or a dash."""
+    known = table[[each for each in (*PRICES, "adjusted", "volume") if each in table]]
+    texts = known.select_dtypes(exclude="number").apply(_cells)
+    decimal = not texts.empty and _has_decimal_commas(texts, name, notes)
+    found = known.copy()
+    for column, cells in texts.items():
+        thousands = cells.str.fullmatch(THOUSANDS).fillna(False)
+        plain = cells.mask(thousands, cells.str.replace(",", ""))
+        plain = cells.str.replace(",", ".") if decimal else plain
+        found[column] = pd.to_numeric(plain, errors="coerce")
+        require_read(cells, found[column], name, "a number: 1234.5")
+    return found.astype(float)
+
+
+def _cells(column: pd.Series) -> pd.Series:
+    """A column's texts, without what stands for nothing."""
     texts = column.astype("string").str.strip().str.removeprefix("$")
-    texts = texts.mask(texts.str.lower().isin(MISSING))
-    thousands = texts.str.fullmatch(THOUSANDS).fillna(False)
-    plain = texts.mask(thousands, texts.str.replace(",", ""))
-    read = pd.to_numeric(plain, errors="coerce")
-    require_read(texts, read, name, "a number: 1234.5")
-    return read.astype(float)
+    return texts.mask(texts.str.lower().isin(MISSING))
+
+
+def _has_decimal_commas(texts: pd.DataFrame, name: str, notes: list[Finding]) -> bool:
+    """Whether commas are before decimals: all cells have a say, for one alone may be either."""
+    cells = texts.melt()["value"].dropna()
+    unsure = cells.str.fullmatch(AMBIGUOUS)
+    if (cells.str.fullmatch(THOUSANDS) & ~unsure).any():
+        return False
+    if (cells.str.fullmatch(DECIMALS) & ~unsure).any():
+        return True
+    prices = texts.drop(columns="volume", errors="ignore").melt()["value"].dropna()
+    if len(prices) and prices.str.fullmatch(AMBIGUOUS).all():
+        first = prices.iloc[0]
+        message = f"{name}: prices like {first} were read as {first.replace(',', '')}"
+        fix = f"if the comma is before decimals, write {first.replace(',', '.')}"
+        notes.append(Finding(level="warning", check="commas", message=message, fix=fix))
+    return False
 
 
 def _in_order(rows: pd.DataFrame, name: str, notes: list[Finding]) -> pd.DataFrame:
@@ -207,8 +241,12 @@ def _require_possible(rows: pd.DataFrame, name: str) -> None:
 
 
 def _find_gaps(dates: pd.Series, name: str) -> list[Finding]:
-    """Long stretches without prices: what is on both sides of one counts as a day apart."""
+    """Rows of weeks or months, and long stretches without prices: both count as a day apart."""
     days = dates.diff().dt.days.to_numpy()
+    if len(days) > 1 and (usual := float(np.median(days[1:]))) > COARSE:
+        message = f"{name}: most rows are {usual:.0f} days apart; the model is for trading days"
+        fix = "bring daily prices"
+        return [Finding(level="warning", check="not daily", message=message, fix=fix)]
     long = np.flatnonzero(np.nan_to_num(days) > LONG_GAP)
     if not len(long):
         return []
@@ -218,6 +256,16 @@ def _find_gaps(dates: pd.Series, name: str) -> list[Finding]:
         f"before {dates.iloc[at].date()}"
     )
     return [Finding(level="warning", check="gaps", message=message, fix="bring the days between")]
+
+
+def _find_future(rows: pd.DataFrame, name: str) -> list[Finding]:
+    """Days that are not over anywhere yet."""
+    ahead = rows["date"] > pd.Timestamp.now() + pd.Timedelta(days=1)
+    if not ahead.any():
+        return []
+    message = f"{name}: {ahead.sum():,} days are in the future, {_first(rows, ahead)} first"
+    fix = "see to the order of day and month: 2024-12-31"
+    return [Finding(level="warning", check="future", message=message, fix=fix)]
 
 
 def _first(rows: pd.DataFrame, where: pd.Series) -> str:
@@ -232,3 +280,8 @@ def _note(check: str, message: str, fix: str = "") -> Finding:
 def messages(findings: Sequence[Finding]) -> list[str]:
     """Findings as sentences, for who asks about a series."""
     return [found.message + (f"; {found.fix}" if found.fix else "") for found in findings]
+
+
+def rounded(price: float) -> float:
+    """Six digits; more would pretend to be known."""
+    return float(f"{price:.6g}")

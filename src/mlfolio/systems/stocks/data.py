@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Final, Self
 
 import numpy as np
 
-from mlfolio.core.errors import FileError, KnobError, install_command
+from mlfolio.core.errors import DataUnavailableError, FileError, KnobError, install_command
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
@@ -86,7 +87,8 @@ def load_market(source: Source, tickers: str) -> Market:
     wanted = tuple(dict.fromkeys(t.strip() for t in tickers.split(",") if t.strip()))
     if source.kind == "official":
         record = get_dataset("stocks")
-        return _read(source, record.title, record.licence, _official(wanted))
+        files, notes = _official(wanted)
+        return _read(source, record.title, record.licence, files, notes)
     if source.path is None:
         if wanted:
             raise KnobError(f"the {source} has its own series", "tickers are of --data official")
@@ -102,26 +104,47 @@ def load_market(source: Source, tickers: str) -> Market:
     return _read(source, source.path.name, "the user's own", chosen)
 
 
-def _official(wanted: tuple[str, ...]) -> dict[str, Path]:
-    """The files of the data set, or of the tickers that were asked for.
+def _official(wanted: tuple[str, ...]) -> tuple[dict[str, Path], list[Finding]]:
+    """The files of the data set, or of the tickers that were asked for, and which are old.
 
-    Yahoo is asked for what is missing, where yfinance is installed.
+    Yahoo is asked for what is missing, where yfinance is installed; for tickers that are not of
+    the data set, by which scores are compared, also for what was kept for more than a day.
     """
     record = get_dataset("stocks")
     if not wanted:
         for file in record.missing:
             fetch(Path(file.name).stem, record.folder / file.name)
         folder = place("stocks")
-        return {Path(file.name).stem: folder / file.name for file in record.files}
+        return {Path(file.name).stem: folder / file.name for file in record.files}, []
     files = {ticker: record.folder / f"{_safe(ticker)}.csv" for ticker in wanted}
+    published = {file.name for file in record.files}
+    notes: list[Finding] = []
     for ticker, path in files.items():
-        if not path.is_file() and not fetch(ticker, path):
+        if path.is_file():
+            notes += _renew(ticker, path, is_fixed=path.name in published)
+        elif not fetch(ticker, path):
             raise FileError(
                 f"there are no prices of {ticker!r}: {path} is not there, and yfinance, which "
                 "could ask Yahoo, is not installed",
                 f"put Yahoo's CSV there, or: {install_command('yahoo')}",
             )
-    return files
+    return files, notes
+
+
+def _renew(ticker: str, path: Path, is_fixed: bool) -> list[Finding]:
+    """Fetches anew what was kept for more than a day, or tells its age where that cannot be."""
+    days = (time.time() - path.stat().st_mtime) / 86_400
+    if days <= 1:
+        return []
+    fix = f"put a newer one there, or delete {path}: yfinance, where it is installed, fetches it"
+    if not is_fixed:
+        try:
+            if fetch(ticker, path):
+                return []
+        except DataUnavailableError as error:
+            fix = error.message
+    message = f"{path.name} is {days:,.1f} days old, and so may be its last price"
+    return [Finding(level="warning", check="kept prices", message=message, fix=fix)]
 
 
 def _safe(ticker: str) -> str:
@@ -155,8 +178,10 @@ def _own(path: Path) -> dict[str, Path]:
     return files
 
 
-def _read(source: Source, name: str, licence: str, files: Mapping[str, Path]) -> Market:
-    series, notes = {}, []
+def _read(
+    source: Source, name: str, licence: str, files: Mapping[str, Path], told: Sequence[Finding] = ()
+) -> Market:
+    series, notes = {}, [*told]
     for ticker, path in files.items():
         series[ticker], found = read_bars(read_table(path), path.name)
         notes += found

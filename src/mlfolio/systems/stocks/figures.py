@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from mlfolio.core.run import Run
 
 from .backtest import Account
-from .bars import Bars
+from .bars import Bars, rounded
 from .candles import BAND, DOWN, LINE, SHOWN
 from .indicators import macd, moving_average, rsi
 from .rivals import LSTM
@@ -26,7 +26,7 @@ def describe(series: Mapping[str, Bars], run: Run) -> None:
             "days": len(bars),
             "first": str(bars.dates[0]),
             "last": str(bars.dates[-1]),
-            "last close": round(float(bars.close[-1]), 2),
+            "last close": rounded(float(bars.close[-1])),
             "volatility a year": round(float(np.diff(np.log(bars.close)).std() * 252**0.5), 3),
         }
         for name, bars in series.items()

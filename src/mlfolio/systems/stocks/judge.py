@@ -16,7 +16,7 @@ from mlfolio.parts.stats import grouped_score
 from mlfolio.report.words import interval, number
 
 from .backtest import BLOCK
-from .bars import Floats
+from .bars import Floats, rounded
 from .rivals import BOOST, LAST, LINEAR, LSTM, SEASON
 from .walk import ADAPTIVE, CONSTANT, NORMALISED, Walk
 from .windows import Panel
@@ -155,7 +155,8 @@ class Judge:
         found = table.groupby("ticker").mean()
         roots = ["RMSE", RMSE, f"{RMSE}, {LAST}"]
         found[roots] = np.sqrt(found[roots])
-        return found.assign(days=table.groupby("ticker").size()).round(4)
+        found = found.map(rounded)  # to digits: the unit of a price may be very small
+        return found.assign(days=table.groupby("ticker").size())
 
     def by_year(self, level: float) -> pd.DataFrame:
         """Coverage of each kind of band, year by year: averages hide the wild ones."""

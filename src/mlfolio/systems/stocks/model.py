@@ -10,24 +10,22 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
-import torch
 from pydantic import Field
-from safetensors.torch import load_file, save_file
 
+from mlfolio.core.errors import FileError
 from mlfolio.core.model import Input, Output
-from mlfolio.core.run import read_json, write_json
 
 from .bands import Band
-from .bars import Bars, Floats
+from .bars import Bars, Floats, rounded
 from .candles import SHOWN
 from .indicators import FEATURES, WARM_UP, features, log_returns, volatility
-from .net import Forecaster, WindowNet
+from .net import Forecaster
 from .question import question_type
-from .windows import WIDEST, Scaler
+from .stored import ANEW, Stored, read_stored, write_stored
+from .windows import WIDEST
 
 DISCLAIMER = "for learning, not financial advice"
 SHOCK = 5.0  # times its expected volatility, from which a move is told
-COLUMNS = ("open", "high", "low", "close", "volume")
 
 
 class PriceAnswer(Output):
@@ -127,42 +125,21 @@ class PriceModel:
 
     def save(self, folder: Path) -> None:
         """Writes tensors as safetensors, and what is no tensor as JSON."""
-        net, scaler = self.forecaster.net, self.forecaster.scaler
-        tensors = {f"net.{name}": each.contiguous() for name, each in net.state_dict().items()}
-        arrays = {"mean": scaler.mean, "deviation": scaler.deviation, "errors": self.band.errors}
-        for name, bars in self.series.items():
-            arrays |= {f"{column}/{name}": getattr(bars, column) for column in COLUMNS}
-            arrays[f"dates/{name}"] = bars.dates.astype("datetime64[D]").astype(np.int64)
-        tensors |= {name: torch.from_numpy(each.copy()) for name, each in arrays.items()}
-        save_file(tensors, folder / "model.safetensors")
-        facts = {
-            "series": list(self.series),
-            "features": list(FEATURES),
-            "hidden": net.lstm.hidden_size,
-            "window": self.forecaster.window,
-            "level": self.level,
-        }
-        write_json(folder / "model.json", facts)
+        write_stored(Stored(self.forecaster, self.band, self.level, self.series), folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", "series", "features", "hidden", "window", "level")
-        tensors = load_file(folder / "model.safetensors")
-        net = WindowNet(len(facts["features"]), facts["hidden"])
-        net.load_state_dict(
-            {k.removeprefix("net."): v for k, v in tensors.items() if k.startswith("net.")}
-        )
-        scaler = Scaler(tensors["mean"].numpy(), tensors["deviation"].numpy())
-        series = {
-            name: Bars(
-                tensors[f"dates/{name}"].numpy().astype("datetime64[D]"),
-                *(tensors[f"{column}/{name}"].numpy() for column in COLUMNS),
-            )
-            for name in facts["series"]
-        }
-        forecaster = Forecaster(net, scaler, facts["window"])
-        return cls(forecaster, Band(tensors["errors"].numpy()), facts["level"], series)
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is damaged, or so changed that no forecast comes of it.
+        """
+        model = cls(*read_stored(folder))
+        with np.errstate(over="ignore"):
+            bands = model.bands(next(iter(model.series.values())), 1)
+        if not np.isfinite(bands.to_numpy()).all():  # weights may be finite and absurd
+            raise FileError(f"the model in {folder} is damaged: its forecasts are no numbers", ANEW)
+        return model
 
     def _answer(self, row: Any) -> PriceAnswer:
         bars = self.bars_of(row)
@@ -172,12 +149,12 @@ class PriceModel:
         (last,) = self._bands(bars, known, 1).to_dict("records")
         rise = float(self.band.above(np.array([last["move"]]))[0])
         return PriceAnswer(
-            answer=_rounded(last["forecast"]),
-            low=_rounded(last["low"]),
-            high=_rounded(last["high"]),
+            answer=rounded(last["forecast"]),
+            low=rounded(last["low"]),
+            high=rounded(last["high"]),
             level=self.level,
             probabilities={"up": round(rise, 4), "not up": round(1 - rise, 4)},
-            last=_rounded(float(bars.close[-1])),
+            last=rounded(float(bars.close[-1])),
             day=bars.dates[-1].astype(date),
             warnings=[*told, *self._warnings(bars, known[-1:])],
         )
@@ -194,8 +171,3 @@ class PriceModel:
                 "expected: after such a day bands hold less often"
             )
         return found
-
-
-def _rounded(price: float) -> float:
-    """Six digits; more would pretend to be known."""
-    return float(f"{price:.6g}")

@@ -24,7 +24,7 @@ from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.model import Input
 from mlfolio.data.tables import read_table
 
-from .bars import Bars, messages, read_bars
+from .bars import PRICES, Bars, messages, read_bars
 
 MAX_BYTES = 5 * 2**20
 FORMS = (
@@ -59,9 +59,9 @@ def read_prices(value: Any, fewest: int) -> Asked | None:
         return value
     if not isinstance(value, str | bytes):
         raise ValueError(f"no prices; they are {FORMS}")
-    if len(value) > 1.4 * MAX_BYTES:
-        raise ValueError(f"{len(value) / 2**20:.0f} MB; prices may have 5 MB")
     content = value if isinstance(value, bytes) else _bytes_of(value)
+    if len(content) > MAX_BYTES:
+        raise ValueError(f"{len(content):,} bytes; prices may have {MAX_BYTES:,}")
     with TemporaryDirectory() as folder:
         path = Path(folder) / "prices"
         path.write_bytes(content)
@@ -91,6 +91,17 @@ def write_prices(asked: Asked | None) -> str | None:
 
 class Question(Input):
     """One series: by its prices, or by its name where the model was fitted on it."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_day(cls, row: Any) -> Any:
+        """A table of prices has a day in each row, and none of them asks anything."""
+        if isinstance(row, dict) and {str(name).lower() for name in row}.issuperset(PRICES):
+            raise FileError(
+                "each row is a day's prices; the model is asked about all days at once",
+                "mlfolio predict stocks prices=@FILE.csv; in JSON, prices is the file's text",
+            )
+        return row
 
     @model_validator(mode="after")
     def _something(self) -> Question:

@@ -25,6 +25,7 @@ from .judge import PROTOCOL, Judge, diebold_table, in_words
 from .model import PriceModel
 from .rivals import LINEAR, LSTM, SEASON
 from .sample import CYCLE, foreseeable
+from .stored import Hidden, Level, Window
 from .walk import Learner, walk
 from .windows import Panel
 
@@ -45,9 +46,9 @@ class Stocks(System):
     epochs: int = Field(20, ge=1, le=500, description="passes over the training days at most")
     patience: int = Field(4, ge=1, le=100, description="passes without a better one, then it stops")
     learning_rate: float = Field(2e-3, gt=0, le=1, description="its peak; it warms up and falls")
-    window: int = Field(60, ge=5, le=120, description="days that the LSTM reads")
-    hidden: int = Field(32, ge=2, le=512, description="width of the LSTM")
-    level: float = Field(0.9, ge=0.5, le=0.99, description="share of days that bands are to cover")
+    window: Window = Field(60, description="days that the LSTM reads")
+    hidden: Hidden = Field(32, description="width of the LSTM")
+    level: Level = Field(0.9, description="share of days that bands are to cover")
     season: int = Field(5, ge=2, le=60, description="days after which seasonal naive repeats")
     cost_bps: float = Field(
         5.0, ge=0, le=1000, description="cost of a trade in the backtest, in basis points"
