@@ -22,7 +22,7 @@ from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
-from mlfolio.systems.sentiment.data import load_reviews
+from mlfolio.systems.sentiment.data import NONE, Reviews, ReviewSplit, load_reviews
 from mlfolio.systems.sentiment.learning import log_odds
 from mlfolio.systems.sentiment.lstm import LstmReader
 from mlfolio.systems.sentiment.model import SentimentAnswer, SentimentModel
@@ -162,6 +162,25 @@ def test_copies_are_on_one_side(home: Path) -> None:
     copies = [(text.replace("film", "film ").upper(), side) for text, side in made]
     data = load_reviews(table(made + copies), "review", "sentiment")
     assert not data.known.any()
+
+
+def test_copies_do_not_say_when_to_stop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = generate(100)
+    texts = tuple(text for text, _ in made) + tuple(text.upper() + "!" for text, _ in made)
+    known = Reviews(texts, np.array([good for _, good in made] * 2, dtype=np.int64))
+    parts: list[Reviews] = []
+
+    def stop(_: Sentiment, seen: Reviews, unseen: Reviews, run: Run) -> None:
+        parts.extend([seen, unseen])
+        raise InterruptedError
+
+    monkeypatch.setattr(Sentiment, "_fit_lstm", stop)
+    (home / "run").mkdir()
+    with pytest.raises(InterruptedError):
+        Sentiment().fit(ReviewSplit(SAMPLE, "", "", known, NONE), Run("sentiment", home / "run"))
+    seen, unseen = ({text.lower().rstrip("!") for text in part.texts} for part in parts)
+    assert unseen
+    assert not seen & unseen
 
 
 @pytest.mark.parametrize("form", ["archive", "table"])

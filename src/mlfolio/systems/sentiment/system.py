@@ -21,6 +21,7 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import holdout
 from mlfolio.parts.stats import mean_score
+from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.parts.text.embed import BUNDLED
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.device import best_device
@@ -87,9 +88,8 @@ class Sentiment(System):
     def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
         """Trains a net on nine tenths of the training part; the rest says when to stop."""
         figures.describe(data.train, run)
-        part, rest = holdout(
-            pd.DataFrame({"text": data.train.texts}), data.train.positive, 0.1, run.seed
-        )
+        groups = pd.DataFrame({"group": near_duplicates(data.train.texts)})
+        part, rest = holdout(groups, data.train.positive, 0.1, run.seed)
         seen, unseen = data.train.take(part), data.train.take(rest)
         fit = self._fit_lstm if self.reader == "lstm" else self._fit_transformer
         reader, history = fit(seen, unseen, run)
