@@ -9,6 +9,7 @@ import shutil
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,6 +22,7 @@ from mlfolio.core.run import Run
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
+from mlfolio.systems.sentiment import words
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
 from mlfolio.systems.sentiment.data import NONE, Reviews, ReviewSplit, load_reviews
 from mlfolio.systems.sentiment.learning import log_odds
@@ -32,7 +34,7 @@ from mlfolio.systems.sentiment.readers import load_reader
 from mlfolio.systems.sentiment.sample import generate
 from mlfolio.systems.sentiment.system import Sentiment
 from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer
-from mlfolio.systems.sentiment.words import Vocabulary, to_batch, words_of
+from mlfolio.systems.sentiment.words import MOST, Vocabulary, Word, to_batch, words_of
 
 VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 
@@ -127,6 +129,44 @@ def test_the_ends_of_a_very_long_review_count(model: SentimentModel) -> None:
     assert inside[0] == inside[1]
 
 
+def test_what_is_measured_as_sure_is_what_is_served_as_sure(
+    model: SentimentModel, home: Path
+) -> None:
+    made = generate(40)
+    train = Reviews(tuple(text for text, _ in made), np.array([good for _, good in made]))
+    test = Reviews(("good film", "東京", "!", "bad", "not good"), np.array([1, 1, 1, 0, 0]))
+    (home / "run").mkdir()
+    scores = (
+        Sentiment()
+        .evaluate(model, ReviewSplit(SAMPLE, "", "", train, test), Run("sentiment", home / "run"))
+        .scores
+    )
+    measured = {score.name: score.value for score in scores}
+    served = [ask(model, text).answer != "mixed" for text in test.texts]
+    assert measured["share that is sure"] == np.mean(served) == 0.6
+
+
+@pytest.mark.parametrize("unit", ["film ", "! ", "<"])
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+def test_a_megabyte_is_gone_through_once(
+    model: SentimentModel, reader: TransformerReader, monkeypatch: pytest.MonkeyPatch,
+    unit: str, kind: str,
+) -> None:  # fmt: skip
+    made: list[int] = []
+
+    class Counted(Word):
+        def __new__(cls, *parts: Any) -> Counted:
+            made.append(1)
+            return super().__new__(cls, *parts)
+
+    monkeypatch.setattr(words, "Word", Counted)
+    asked = model if kind == "lstm" else SentimentModel(reader, sure=0.5)
+    text = unit * (1_000_000 // len(unit))
+    ask(asked, text)
+    asked.explain(parse_inputs(asked, [{"text": text}]))
+    assert len(made) <= 3 * MOST
+
+
 def test_mixed_is_what_is_not_sure(model: SentimentModel) -> None:
     careful = SentimentModel(model.reader, sure=0.999)
     answer = ask(careful, "a good film")
@@ -150,11 +190,21 @@ def test_own_tables(home: Path) -> None:
     with pytest.raises(FileError, match="1 different positive texts"):
         load_reviews(table([(t, s) for t, s in made if s == "NEG"] + [("x", "pos")]),
                      "review", "sentiment")  # fmt: skip
-    with pytest.raises(FileError, match="no words that are read"):
-        load_reviews(table([("".join(chr(0x4E00 + 97 * n + 13 * k) for k in range(12)) + "!", side)
-                            for n in range(40) for side in ("pos", "neg")]), "", "")  # fmt: skip
     with pytest.raises(KnobError, match="its own columns"):
         load_reviews(SAMPLE, "review", "")
+
+
+def test_texts_of_other_scripts_need_a_net_that_reads_them(home: Path, bert: Path) -> None:
+    draw = random.Random(0)
+    letters = "абвгдежзиклмнопрстуфхц"
+    rows = [("".join(draw.choices(letters, k=30)), side) for side in ("pos", "neg") * 30]
+    data = load_reviews(table(rows), "", "")
+    (home / "run").mkdir()
+    with pytest.raises(FileError, match="no words that are read"):
+        Sentiment().fit(data, Run("sentiment", home / "run"))
+    knobs = {"reader": "transformer", "transformer": str(bert), "pieces": 16, "epochs": 1}
+    model = Sentiment.with_knobs(knobs).fit(data, Run("sentiment", home / "run"))
+    assert all(found.is_read for found in model.reader.judge(data.test.texts))
 
 
 def test_copies_are_on_one_side(home: Path) -> None:
@@ -281,8 +331,31 @@ def test_a_transformer_reads_both_ends(reader: TransformerReader) -> None:
     assert one != other
     inside = reader.log_odds([f"{middle} good {middle}", f"{middle} bad {middle}"])
     assert inside[0] == inside[1]
-    assert "the first and the last 16 were read" in reader.warnings(middle)[0]
-    assert reader.warnings("a short one") == []
+    long, short = reader.judge([middle, "a short one"])
+    assert long.warnings == ["only its first and its last 16 pieces of words were read"]
+    assert short.warnings == []
+
+
+def test_a_transformer_looks_for_pieces_at_both_ends_of_a_megabyte(
+    reader: TransformerReader,
+) -> None:
+    text = f"good film {'bad plot, ' * 100_000} <br /> a nice end"
+    (pieces,) = reader.cutter([text])
+    whole = reader.cutter.tokenizer.encode(text[:1000] + text[-1000:].replace("<br />", ""))
+    assert pieces.ids.tolist() == whole.ids[:16] + whole.ids[-16:]
+    said = [text[share.start : share.end] for share in reader.shares(text)[0]]
+    assert said[:4] == ["good", "film", "bad", "plot"]
+    assert said[-3:] == ["a", "nice", "end"]
+
+
+def test_what_a_transformer_can_read_is_judged(reader: TransformerReader) -> None:
+    model = SentimentModel(reader, sure=0.5)
+    for text in ("Отличный фильм", "東京", "ok"):
+        assert ask(model, text).answer != "mixed"
+    for text in ("", "!?", "<br />", "🚢 🚢"):
+        answer = ask(model, text)
+        assert answer.answer == "mixed"
+        assert "no words" in answer.warnings[0]
 
 
 def test_tags_are_no_words_for_a_transformer(reader: TransformerReader) -> None:

@@ -10,7 +10,7 @@ import csv
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,6 @@ from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates, skeleton
 
 from .sample import generate
-from .words import has_words
 
 TEST: Final = 0.2  # of own texts
 FEWEST: Final = 20  # different texts of each kind
@@ -154,13 +153,26 @@ def _split(
                 f"{name} has {different} different {word} texts; at least {FEWEST} are needed",
                 "add some; near-duplicates count once",
             )
-    if sum(map(has_words, texts)) < len(texts) / 2:
-        raise FileError(
-            f"{name}: most texts have no words that are read", "letters a to z are; see the limits"
-        )
     everything = Reviews(tuple(texts), positive)
     train, test = holdout(groups, positive, TEST, seed=0)
     return ReviewSplit(source, name, licence, everything.take(train), everything.take(test), notes)
+
+
+def require_words(read: Sequence[bool]) -> None:
+    """Sees that there is something to learn from.
+
+    Args:
+        read: Of each text to learn from, whether there is anything in it that the net can read.
+
+    Raises:
+        FileError: There is not in most of them.
+    """
+    if sum(read) < len(read) / 2:
+        raise FileError(
+            "most texts have no words that are read",
+            "the LSTM reads letters a to z; for others reader=transformer, and transformer= the "
+            "name of one that knows them",
+        )
 
 
 def _side(label: str, name: str) -> int:

@@ -14,14 +14,14 @@ from mlfolio.parts.torch.threads import one_thread
 
 from .learning import log_odds
 from .net import ReviewNet
-from .readers import EXPLAINED, STEPS, Floats, Share
-from .words import MOST, UNKNOWN, Vocabulary, ends_of, to_batch, words_of
+from .readers import EXPLAINED, STEPS, Judged, Reader, Share
+from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
 
 KNOWN = 0.5  # share of a review's words that should have occurred in training
 FACTS = ("words", "width", "hidden", "chunk")
 
 
-class LstmReader:
+class LstmReader(Reader):
     """Reads reviews with an LSTM (see `ReviewNet`).
 
     Attributes:
@@ -37,13 +37,16 @@ class LstmReader:
         self.vocabulary = vocabulary
         self.chunk = chunk
 
-    def log_odds(self, texts: Sequence[str]) -> Floats:
-        """Calibrated log-odds of being positive, shape (n,)."""
-        return log_odds(self.net, list(map(self.vocabulary.read, texts)), self.chunk)
+    def judge(self, texts: Sequence[str]) -> list[Judged]:
+        """What it makes of each text; without letters a to z or digits there is nothing to read."""
+        read = list(map(ends_of, texts))
+        ids = [self.vocabulary.ids(words) for words, _ in read]
+        odds = log_odds(self.net, ids, self.chunk).tolist()
+        return [_judged(*each) for each in zip(odds, ids, read, strict=True)]
 
     def shares(self, text: str) -> tuple[list[Share], float]:
         """What each of the first 400 words adds to the log-odds, and what they are without any."""
-        words = ends_of(words_of(text))[:EXPLAINED]
+        words = words_of(text, EXPLAINED)
         if not words:
             return [], 0.0
         one = to_batch([self.vocabulary.ids(words)], self.chunk)
@@ -61,25 +64,6 @@ class LstmReader:
         parts = [row[:length] for row, length in zip(effects, one.lengths.tolist(), strict=True)]
         flat = torch.cat(parts).tolist()
         return [Share(w.start, w.end, e) for w, e in zip(words, flat, strict=True)], nothing
-
-    def warnings(self, text: str) -> list[str]:
-        """That few words are known, or that not all were read."""
-        words = words_of(text)
-        ids = self.vocabulary.ids(ends_of(words))
-        plain = [
-            number
-            for word, number in zip(ends_of(words), ids, strict=True)
-            if word.word[0].isalnum()
-        ]
-        found = []
-        known = sum(number != UNKNOWN for number in plain)
-        if known < KNOWN * len(plain):
-            found.append(f"only {known} of its {len(plain)} words were seen in training")
-        if len(words) > MOST:
-            found.append(
-                f"of its {len(words):,} words the first and the last {MOST // 2:,} were read"
-            )
-        return found
 
     def save(self, folder: Path) -> None:
         """Writes the net's weights as safetensors, and the vocabulary as JSON."""
@@ -103,3 +87,15 @@ class LstmReader:
         net = ReviewNet(len(vocabulary), facts["width"], facts["hidden"])
         net.load_state_dict(load_file(folder / "net.safetensors"))
         return cls(net, vocabulary, facts["chunk"])
+
+
+def _judged(odds: float, ids: Ids, read: tuple[list[Word], int]) -> Judged:
+    """It is said that few words are known, or that not all were read."""
+    words, total = read
+    known = [number != UNKNOWN for word, number in zip(words, ids, strict=True) if not word.is_mark]
+    warnings = []
+    if sum(known) < KNOWN * len(known):
+        warnings.append(f"only {sum(known)} of its {len(known)} words were seen in training")
+    if len(words) < total:
+        warnings.append(f"of its {total:,} words the first and the last {MOST // 2:,} were read")
+    return Judged(odds, bool(known), warnings)

@@ -13,8 +13,7 @@ from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import read_json, write_json
 from mlfolio.parts.torch.threads import one_thread
 
-from .readers import Reader, load_reader
-from .words import has_words
+from .readers import Judged, Reader, load_reader
 
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
@@ -59,6 +58,10 @@ class SentimentModel:
         self.reader = reader
         self.sure = sure
 
+    def is_sure(self, found: Judged) -> bool:
+        """Whether a review is called positive or negative, and not mixed."""
+        return found.is_read and float(expit(abs(found.odds))) >= self.sure
+
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
         """Judges each review."""
         # One by one: the same review gets the same answer, whoever asks at the same time.
@@ -89,25 +92,24 @@ class SentimentModel:
         return cls(load_reader(facts["reader"], folder), facts["sure"])
 
     def _answer(self, text: str) -> SentimentAnswer:
-        chance = float(expit(self._log_odds(text)))
-        sure = max(chance, 1 - chance)
-        is_read = has_words(text)
-        is_mixed = sure < self.sure or not is_read
+        found = self._judge(text)
+        chance, is_mixed = float(expit(found.odds)), not self.is_sure(found)
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
         no_words = ["there are no words in it: nothing can be told from it"]
         return SentimentAnswer(
             answer="mixed" if is_mixed else side,
-            confidence=None if is_mixed else sure,
+            confidence=None if is_mixed else max(chance, 1 - chance),
             probabilities={"positive": chance, "negative": 1 - chance},
-            warnings=self.reader.warnings(text) if is_read else no_words,
+            warnings=found.warnings if found.is_read else no_words,
         )
 
-    def _log_odds(self, text: str) -> float:
+    def _judge(self, text: str) -> Judged:
         with one_thread():
-            return float(self.reader.log_odds([text])[0])
+            (found,) = self.reader.judge([text])
+        return found
 
     def _reasons(self, text: str) -> list[Reason]:
-        sign = 1 if self._log_odds(text) >= 0 else -1
+        sign = 1 if self._judge(text).odds >= 0 else -1
         found, before = self.reader.shares(text)
         shares: dict[str, float] = {}
         for share in found:

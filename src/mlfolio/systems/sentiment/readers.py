@@ -25,6 +25,20 @@ class Share(NamedTuple):
     effect: float
 
 
+class Judged(NamedTuple):
+    """What a reader makes of a text.
+
+    Attributes:
+        odds: Calibrated log-odds of being positive.
+        is_read: Whether there is anything in it that the reader can read; marks alone say nothing.
+        warnings: What makes an answer less sure than its number says.
+    """
+
+    odds: float
+    is_read: bool
+    warnings: list[str]
+
+
 class Reader(Protocol):
     """Reads texts.
 
@@ -34,9 +48,13 @@ class Reader(Protocol):
 
     kind: ClassVar[str]
 
+    def judge(self, texts: Sequence[str]) -> list[Judged]:
+        """What it makes of each text, which is gone through once."""
+        ...
+
     def log_odds(self, texts: Sequence[str]) -> Floats:
         """Calibrated log-odds of being positive, shape (n,)."""
-        ...
+        return np.array([found.odds for found in self.judge(texts)])
 
     def shares(self, text: str) -> tuple[list[Share], float]:
         """What each word adds to the log-odds, in the text's order, and what they are without any.
@@ -44,10 +62,6 @@ class Reader(Protocol):
         Integrated gradients (Sundararajan et al., 2017) from a text whose words have embeddings of
         nought: together they are the whole's log-odds, but for the error of 16 steps.
         """
-        ...
-
-    def warnings(self, text: str) -> list[str]:
-        """What makes an answer less sure than its number says."""
         ...
 
     def save(self, folder: Path) -> None:

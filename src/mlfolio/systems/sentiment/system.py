@@ -32,14 +32,14 @@ from mlfolio.parts.torch.training import Recipe
 from . import figures
 from .behaviour import behave
 from .card import CARD
-from .data import Reviews, ReviewSplit, load_reviews
+from .data import Reviews, ReviewSplit, load_reviews, require_words
 from .learning import Examples, fit_net
 from .lstm import LstmReader
 from .model import SentimentModel
 from .nbsvm import NbSvm
 from .net import ReviewNet
 from .transformer import TransformerReader, fit_transformer, get_transformer
-from .words import Vocabulary
+from .words import Vocabulary, has_words
 
 NET, NB_SVM, TRIVIAL = "net", "NB-SVM", "majority"
 SMALL = 5_000  # reviews below which one thread is as fast
@@ -105,6 +105,7 @@ class Sentiment(System):
         )  # fmt: skip
 
     def _fit_lstm(self, seen: Reviews, unseen: Reviews, run: Run) -> tuple[LstmReader, History]:
+        require_words(list(map(has_words, seen.texts)))
         fewest = 5 if len(seen.texts) >= FEW_WORDS else 2
         vocabulary = Vocabulary.of(seen.texts, fewest, self.most_words)
         with torch.random.fork_rng(devices=[]):
@@ -135,8 +136,10 @@ class Sentiment(System):
         def read(texts: Sequence[str]) -> Floats:
             return np.asarray(expit(model.reader.log_odds(texts)))
 
+        judged = model.reader.judge(test.texts)
+        net = np.asarray(expit([found.odds for found in judged]))
         base = np.full(len(truth), data.train.positive.mean())
-        chances = {NET: read(test.texts), NB_SVM: linear.chances(test.texts), TRIVIAL: base}
+        chances = {NET: net, NB_SVM: linear.chances(test.texts), TRIVIAL: base}
         figures.judge(test, chances[NET], run)
         models = {NET: read, NB_SVM: linear.chances}
         figures.behaviour({name: behave(each, test.texts) for name, each in models.items()}, run)
@@ -145,7 +148,7 @@ class Sentiment(System):
             name: -np.log(np.clip(np.where(truth == 1, each, 1 - each), 1e-7, 1))
             for name, each in chances.items()
         }
-        sure = np.maximum(chances[NET], 1 - chances[NET]) >= model.sure
+        sure = np.array(list(map(model.is_sure, judged)))
         protocol = "the test part, fitted and calibrated on the training part alone"
 
         def share(name: str, rows: NDArray[np.bool_], protocol: str) -> Score:
