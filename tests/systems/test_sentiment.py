@@ -8,6 +8,7 @@ import random
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +289,12 @@ def test_nb_svm_learns_pairs_of_words() -> None:
     texts = ["not good", "not bad", "very good", "very bad"] * 20
     fitted = NbSvm.fit(texts, np.array([0, 1, 1, 0] * 20))
     assert (fitted.chances(texts[:4]) > 0.5).tolist() == [False, True, True, False]
+
+
+@pytest.mark.parametrize("words", [list("abcdefgh"), ["αβγ", "δεζ", "ηθι", "κλμ", "νξο", "πρσ"]])
+def test_nb_svm_takes_words_of_one_letter_and_words_of_one_text(words: Sequence[str]) -> None:
+    truth = np.arange(len(words)) % 2
+    assert ((NbSvm.fit(words, truth).chances(words) > 0.5) == truth).all()
 
 
 @pytest.fixture(scope="module")
