@@ -17,13 +17,14 @@ import pandas as pd
 import pytest
 import torch
 
-from mlfolio.core.errors import FileError, KnobError
+from mlfolio.core.errors import FileError, InputError, KnobError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.run import Run
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
+from mlfolio.lifecycle import Predictor
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
-from mlfolio.systems.sentiment import words
+from mlfolio.systems.sentiment import CARD, words
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
 from mlfolio.systems.sentiment.data import NONE, Reviews, ReviewSplit, load_reviews
 from mlfolio.systems.sentiment.learning import log_odds
@@ -36,6 +37,7 @@ from mlfolio.systems.sentiment.sample import generate
 from mlfolio.systems.sentiment.system import Sentiment
 from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer
 from mlfolio.systems.sentiment.words import MOST, Vocabulary, Word, to_batch, words_of
+from tests.conftest import Cli
 
 VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 
@@ -195,6 +197,41 @@ def test_own_tables(home: Path) -> None:
         load_reviews(SAMPLE, "review", "")
 
 
+@pytest.mark.parametrize(
+    ("learned", "asked"),
+    [
+        (("text",), ("id", "review", "sentiment")),  # from IMDB
+        (("text",), ("Label", "TEXT", "id")),
+        (("Urteil", "Note", "text", "id"), ("id", "Urteil", "text", "Note")),
+        (("type", "id"), ("type", "id")),
+    ],
+)
+def test_tables_that_are_learned_from_are_answered(
+    model: SentimentModel, cli: Cli, monkeypatch: pytest.MonkeyPatch,
+    learned: tuple[str, ...], asked: tuple[str, ...],
+) -> None:  # fmt: skip
+    Path("model").mkdir()
+    SentimentModel(model.reader, 0.5, learned).save(Path("model"))
+    again = SentimentModel.load(Path("model"))
+    monkeypatch.setattr("mlfolio.load", lambda name: Predictor(CARD, again))
+    text = next(name for name in asked if name.lower() in (learned[0].lower(), "review"))
+    cells = pd.DataFrame({name: ["a", "b", "c"] for name in asked})
+    cells[text] = ["a good film", None, "7"]
+    for texts in (cells[text], [1, 2, 3]):
+        cells.assign(**{text: texts}).to_csv("my.csv", index=False)
+        done = cli("predict", "sentiment", "--input", "my.csv")
+        found = pd.read_csv(io.StringIO(done.out))
+        assert found["id"].tolist() == ["a", "b", "c"]
+        assert found["answer"].eq("mixed").tolist() == [cell is None for cell in texts]
+
+
+def test_what_is_no_column_of_a_text_is_refused(model: SentimentModel) -> None:
+    with pytest.raises(InputError, match="txt: no such field; did you mean 'text'"):
+        parse_inputs(model, [{"txt": "a good film"}])
+    with pytest.raises(InputError, match="review: no such field"):
+        parse_inputs(model, [{"text": "a good film", "review": "a bad one"}])
+
+
 def test_texts_of_other_scripts_need_a_net_that_reads_them(home: Path, bert: Path) -> None:
     draw = random.Random(0)
     letters = "абвгдежзиклмнопрстуфхц"
@@ -206,6 +243,7 @@ def test_texts_of_other_scripts_need_a_net_that_reads_them(home: Path, bert: Pat
     knobs = {"reader": "transformer", "transformer": str(bert), "pieces": 16, "epochs": 1}
     model = Sentiment.with_knobs(knobs).fit(data, Run("sentiment", home / "run"))
     assert all(found.is_read for found in model.reader.judge(data.test.texts))
+    assert model.columns == ("review", "sentiment")
 
 
 def test_copies_are_on_one_side(home: Path) -> None:

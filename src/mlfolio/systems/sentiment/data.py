@@ -69,6 +69,7 @@ class ReviewSplit:
         train: To learn from.
         test: To measure on.
         notes: What was noticed while reading.
+        columns: Of the user's table, that of the texts first.
     """
 
     source: Source
@@ -77,6 +78,7 @@ class ReviewSplit:
     train: Reviews
     test: Reviews
     notes: tuple[Finding, ...] = ()
+    columns: tuple[str, ...] = ("text",)
 
     @cached_property
     def info(self) -> DataInfo:
@@ -134,16 +136,13 @@ def load_reviews(source: Source, text: str, label: str) -> ReviewSplit:
     found = read_texts(source.path, text, label)
     name = source.path.name
     sides = [_side(each, name) for each in found.labels]
-    return _split(
-        source, name, "the user's own", found.texts, np.array(sides, dtype=np.int64),
-        tuple(found.notes),
-    )  # fmt: skip
+    data = _split(source, name, "the user's own", found.texts, np.array(sides, dtype=np.int64))
+    return replace(data, notes=tuple(found.notes), columns=found.columns)
 
 
 def _split(
-    source: Source, name: str, licence: str, texts: list[str], positive: NDArray[np.int64],
-    notes: tuple[Finding, ...] = (),
-) -> ReviewSplit:  # fmt: skip
+    source: Source, name: str, licence: str, texts: list[str], positive: NDArray[np.int64]
+) -> ReviewSplit:
     """Near-duplicates on one side, a fifth of the texts to measure on."""
     groups = pd.DataFrame({"group": near_duplicates(texts)})
     for side, word in enumerate(("negative", "positive")):
@@ -155,7 +154,7 @@ def _split(
             )
     everything = Reviews(tuple(texts), positive)
     train, test = holdout(groups, positive, TEST, seed=0)
-    return ReviewSplit(source, name, licence, everything.take(train), everything.take(test), notes)
+    return ReviewSplit(source, name, licence, everything.take(train), everything.take(test))
 
 
 def require_words(read: Sequence[bool]) -> None:

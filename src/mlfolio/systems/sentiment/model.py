@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, create_model, model_validator
 from scipy.special import expit
 
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import read_json, write_json
+from mlfolio.data.texts import LABELS, TEXTS
 from mlfolio.parts.torch.threads import one_thread
 
 from .readers import Judged, Reader, load_reader
 
+IDS = ("id", "index", "split", "unnamed: 0")  # columns that tables of reviews have
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
     "Two hours of people shouting in cars. The plot makes no sense, the jokes are older than me.",
@@ -26,7 +28,21 @@ EXAMPLES = (
 class Review(Input):
     """A review, or any text that speaks well or ill of something."""
 
-    text: str = Field(max_length=1_000_000, description="the review, as it was written")
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    columns: ClassVar[Sequence[str]] = TEXTS  # that may hold the text of a table's row
+    text: str = Field("", max_length=1_000_000, description="the review, as it was written")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_row(cls, row: Any) -> Any:
+        """Finds the text as `mlfolio run` does; an empty cell is a text without words."""
+        if not isinstance(row, Mapping):
+            return row
+        by_lower = {str(name).lower(): name for name, cell in row.items() if cell is not None}
+        found = next((by_lower[name] for name in cls.columns if name in by_lower), None)
+        others = {name: cell for name, cell in row.items() if name not in (found, "text")}
+        return others if found is None else others | {"text": row[found]}
 
 
 class SentimentAnswer(Output):
@@ -49,14 +65,21 @@ class SentimentModel:
     Attributes:
         reader: What reads them.
         sure: Probability from which a review is called positive or negative.
+        columns: Of the table that it learned from, that of the texts first.
+        input_type: A review; in a table its text is in that column, or in one of a usual name.
+        ignored: Columns that it does not use; allowed in files.
     """
 
-    input_type: ClassVar[type[Input]] = Review
     output_type: ClassVar[type[Output]] = SentimentAnswer
 
-    def __init__(self, reader: Reader, sure: float) -> None:
+    def __init__(self, reader: Reader, sure: float, columns: Sequence[str] = ("text",)) -> None:
         self.reader = reader
         self.sure = sure
+        self.columns = tuple(columns)
+        text, *others = columns
+        self.input_type = create_model("Review", __base__=Review, __doc__=Review.__doc__)
+        self.input_type.columns = (text.lower(), *TEXTS)
+        self.ignored = [name for name in (*others, *LABELS, *IDS) if name.lower() != text.lower()]
 
     def is_sure(self, found: Judged) -> bool:
         """Whether a review is called positive or negative, and not mixed."""
@@ -83,13 +106,15 @@ class SentimentModel:
     def save(self, folder: Path) -> None:
         """Writes the reader, and what is asked of it."""
         self.reader.save(folder)
-        write_json(folder / "model.json", {"reader": self.reader.kind, "sure": self.sure})
+        facts = {"reader": self.reader.kind, "sure": self.sure, "columns": self.columns}
+        write_json(folder / "model.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
         facts = read_json(folder / "model.json", "reader", "sure")
-        return cls(load_reader(facts["reader"], folder), facts["sure"])
+        columns = facts.get("columns", ["text"])  # models of before have none
+        return cls(load_reader(facts["reader"], folder), facts["sure"], columns)
 
     def _answer(self, text: str) -> SentimentAnswer:
         found = self._judge(text)

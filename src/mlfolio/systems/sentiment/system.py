@@ -96,7 +96,7 @@ class Sentiment(System):
         learning_curve(history, run, caption="The line is at the epoch that was taken.")
         if isinstance(reader, LstmReader):
             figures.word_map(reader, data.train, run)
-        return SentimentModel(reader, self.sure)
+        return SentimentModel(reader, self.sure, data.columns)
 
     def _recipe(self, epochs: int, rate: float, **others: Any) -> Recipe:
         return Recipe(
