@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 import shutil
 import tarfile
@@ -16,6 +17,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from mlfolio.core.errors import FileError, InputError, KnobError
 from mlfolio.core.inputs import parse_inputs
@@ -437,3 +439,134 @@ def test_a_folder_without_a_transformer_is_refused(home: Path) -> None:
         get_transformer(str(home), 32)
     with pytest.raises(FileError, match="a reader of the kind 'crystal ball'"):
         load_reader("crystal ball", home)
+
+
+@pytest.fixture(params=["lstm", "transformer"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of a stored model of each kind."""
+    model: SentimentModel = request.getfixturevalue("model")
+    if request.param == "transformer":
+        model = SentimentModel(request.getfixturevalue("reader"), sure=0.5)
+    model.save(tmp_path)
+    return tmp_path
+
+
+def refused(folder: Path) -> None:
+    with pytest.raises(FileError):
+        SentimentModel.load(folder)
+
+
+def tamper(path: Path, **values: Any) -> None:
+    """Puts values into a JSON file; `...` takes one out."""
+    facts = json.loads(path.read_text("utf-8")) | values
+    kept = {name: value for name, value in facts.items() if value is not ...}
+    path.write_text(json.dumps(kept), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sure": 0.4}, {"sure": 1.0}, {"sure": -1}, {"sure": "0.7"}, {"sure": True},
+        {"sure": float("nan")}, {"sure": None}, {"sure": ...}, {"reader": "crystal ball"},
+        {"reader": ["lstm"]}, {"reader": None}, {"reader": ...}, {"columns": []},
+        {"columns": "text"}, {"columns": [7]}, {"columns": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_model_is_refused(model: SentimentModel, tmp_path: Path, values: Any) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "model.json", **values)
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"words": ["good", "good", "film", "not", "a", "!"]}, {"words": ["good"]},
+        {"words": [1, 2, 3, 4, 5, 6]}, {"words": "goodbad"}, {"words": {}}, {"words": ...},
+        {"width": 9}, {"width": 0}, {"width": -8}, {"width": 8.0}, {"width": "8"},
+        {"width": 10**12}, {"width": ...}, {"hidden": 7}, {"hidden": -6}, {"hidden": None},
+        {"hidden": 10**9}, {"hidden": ...}, {"chunk": 0}, {"chunk": -1}, {"chunk": 10**9},
+        {"chunk": True}, {"chunk": "10"}, {"chunk": ...},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_lstm_is_refused(model: SentimentModel, tmp_path: Path, values: Any) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "lstm.json", **values)
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"longest": 0}, {"longest": 1}, {"longest": -2}, {"longest": 513}, {"longest": 32.5},
+        {"longest": True}, {"longest": ...}, {"config": []}, {"config": None}, {"config": {}},
+        {"config": ...}, {"hidden_size": 17}, {"hidden_size": 10**6}, {"hidden_size": "16"},
+        {"hidden_size": -16}, {"vocab_size": 9}, {"vocab_size": 10**10},
+        {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"num_hidden_layers": None},
+        {"num_attention_heads": 5}, {"num_attention_heads": 0}, {"hidden_dropout_prob": 2},
+        {"max_position_embeddings": 31}, {"hidden_act": "nonsense"}, {"model_type": "crystal"},
+        {"model_type": 7}, {"model_type": ["bert"]}, {"layer_norm_eps": -9.0},
+        {"layer_norm_eps": "small"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_transformer_is_refused(
+    reader: TransformerReader, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    SentimentModel(reader, sure=0.5).save(tmp_path)
+    path = tmp_path / "transformer.json"
+    config = json.loads(path.read_text("utf-8"))["config"]
+    tamper(
+        path, **(values if values.keys() & {"longest", "config"} else {"config": config | values})
+    )
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": torch.tensor(0.0)}, {"temperature": torch.tensor(-1.0)},
+        {"temperature": torch.tensor(torch.nan)}, {"temperature": torch.tensor(torch.inf)},
+        {"temperature": torch.ones(1)}, {"temperature": torch.tensor(1)}, {"temperature": None},
+        {"head.bias": torch.tensor([torch.nan])}, {"head.bias": torch.tensor([-torch.inf])},
+        {"head.bias": torch.zeros(2)}, {"head.bias": torch.zeros(1, dtype=torch.float64)},
+        {"head.weight": torch.zeros(1, 3)}, {"head.weight": None}, {"more": torch.zeros(1)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_tampered_weights_are_refused(stored: Path, change: dict[str, Any]) -> None:
+    path = stored / "net.safetensors"
+    tensors = load_file(path) | change
+    save_file({name: each for name, each in tensors.items() if each is not None}, path)
+    refused(stored)
+
+
+def test_damaged_files_are_refused(stored: Path) -> None:
+    for path in sorted(stored.iterdir()):
+        content = path.read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"{}", b"[]", b"\xff" * 100):
+            path.write_bytes(damaged)
+            refused(stored)
+        path.unlink()
+        refused(stored)
+        path.write_bytes(content)
+    SentimentModel.load(stored)
+
+
+def test_pieces_that_a_transformer_does_not_have_are_refused(
+    reader: TransformerReader, tmp_path: Path
+) -> None:
+    SentimentModel(reader, sure=0.5).save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(path.read_text("utf-8"))
+    tokenizer["model"]["vocab"]["brilliantly"] = 10**6
+    path.write_text(json.dumps(tokenizer), "utf-8")
+    refused(tmp_path)
+
+
+def test_a_model_of_before_is_read(model: SentimentModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "model.json", columns=...)
+    assert SentimentModel.load(tmp_path).columns == ("text",)

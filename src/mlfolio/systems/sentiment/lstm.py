@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import AfterValidator, Field
+from safetensors.torch import save_file
 
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
 from mlfolio.parts.torch.threads import one_thread
 
 from .learning import log_odds
 from .net import ReviewNet
-from .readers import EXPLAINED, STEPS, Judged, Reader, Share
+from .readers import EXPLAINED, STEPS, Judged, Reader, Share, Stored, load_net
 from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
 
 KNOWN = 0.5  # share of a review's words that should have occurred in training
-FACTS = ("words", "width", "hidden", "chunk")
+Chunk = Annotated[int, Field(ge=10, le=2000)]
+
+
+def _without_copies(words: list[str]) -> list[str]:
+    if len(set(words)) < len(words):
+        raise ValueError("a word stands there twice")
+    return words
+
+
+class Facts(Stored):
+    """What an LSTM is stored with.
+
+    Attributes:
+        words: In the order of their numbers.
+        width: Of the embeddings.
+        hidden: Width of the LSTM, in each direction.
+        chunk: Words that are read in one go.
+    """
+
+    words: Annotated[list[str], AfterValidator(_without_copies)]
+    width: int
+    hidden: int
+    chunk: Chunk
 
 
 class LstmReader(Reader):
@@ -71,22 +95,25 @@ class LstmReader(Reader):
             {name: weights.contiguous() for name, weights in self.net.state_dict().items()},
             folder / "net.safetensors",
         )
-        facts = {
-            "words": self.vocabulary.words,
-            "width": self.net.embedding.embedding_dim,
-            "hidden": self.net.there.hidden_size,
-            "chunk": self.chunk,
-        }
+        facts = Facts(
+            words=self.vocabulary.words,
+            width=self.net.embedding.embedding_dim,
+            hidden=self.net.there.hidden_size,
+            chunk=self.chunk,
+        )
         write_json(folder / "lstm.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "lstm.json", *FACTS)
-        vocabulary = Vocabulary(facts["words"])
-        net = ReviewNet(len(vocabulary), facts["width"], facts["hidden"])
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        return cls(net, vocabulary, facts["chunk"])
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "lstm.json")
+        vocabulary = Vocabulary(facts.words)
+        make = partial(ReviewNet, len(vocabulary), facts.width, facts.hidden)
+        return cls(load_net(make, folder / "net.safetensors"), vocabulary, facts.chunk)
 
 
 def _judged(odds: float, ids: Ids, read: tuple[list[Word], int]) -> Judged:

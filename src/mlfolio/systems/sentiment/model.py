@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import ConfigDict, Field, create_model, model_validator
 from scipy.special import expit
 
 from mlfolio.core.model import Input, Output, Reason
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
 from mlfolio.data.texts import LABELS, TEXTS
 from mlfolio.parts.torch.threads import one_thread
 
-from .readers import Judged, Reader, load_reader
+from .readers import Judged, Reader, Stored, load_reader
 
+Sure = Annotated[float, Field(ge=0.5, lt=1)]
 IDS = ("id", "index", "split", "unnamed: 0")  # columns that tables of reviews have
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
@@ -57,6 +58,14 @@ class SentimentAnswer(Output):
 
     answer: Literal["positive", "negative", "mixed"]
     probabilities: dict[str, float]
+
+
+class Facts(Stored):
+    """What a model is stored with, beside its reader (see `SentimentModel`)."""
+
+    reader: str
+    sure: Sure
+    columns: tuple[str, ...] = Field(("text",), min_length=1)  # models of before have none
 
 
 class SentimentModel:
@@ -106,15 +115,18 @@ class SentimentModel:
     def save(self, folder: Path) -> None:
         """Writes the reader, and what is asked of it."""
         self.reader.save(folder)
-        facts = {"reader": self.reader.kind, "sure": self.sure, "columns": self.columns}
+        facts = Facts(reader=self.reader.kind, sure=self.sure, columns=self.columns)
         write_json(folder / "model.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", "reader", "sure")
-        columns = facts.get("columns", ["text"])  # models of before have none
-        return cls(load_reader(facts["reader"], folder), facts["sure"], columns)
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "model.json")
+        return cls(load_reader(facts.reader, folder), facts.sure, facts.columns)
 
     def _answer(self, text: str) -> SentimentAnswer:
         found = self._judge(text)

@@ -34,8 +34,8 @@ from .behaviour import behave
 from .card import CARD
 from .data import Reviews, ReviewSplit, load_reviews, require_words
 from .learning import Examples, fit_net
-from .lstm import LstmReader
-from .model import SentimentModel
+from .lstm import Chunk, LstmReader
+from .model import SentimentModel, Sure
 from .nbsvm import NbSvm
 from .net import ReviewNet
 from .transformer import TransformerReader, fit_transformer, get_transformer
@@ -75,11 +75,9 @@ class Sentiment(System):
     )
     width: int = Field(96, ge=2, le=1024, description="of the word embeddings")
     hidden: int = Field(96, ge=2, le=1024, description="width of the NET, in each direction")
-    chunk: int = Field(100, ge=10, le=2000, description="words that the LSTM reads in one go")
+    chunk: Chunk = Field(100, description="words that the LSTM reads in one go")
     most_words: int = Field(30_000, ge=100, le=500_000, description="words of the vocabulary")
-    sure: float = Field(
-        0.65, ge=0.5, lt=1, description="probability below which a review is called mixed"
-    )
+    sure: Sure = Field(0.65, description="probability below which a review is called mixed")
 
     def load(self, source: Source) -> ReviewSplit:
         """IMDB with its own halves, the sample, or the user's table."""

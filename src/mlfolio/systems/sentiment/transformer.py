@@ -6,18 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from pydantic import Field
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import FileError
-from mlfolio.core.run import Run, read_json, write_json
+from mlfolio.core.run import DAMAGED, Run, write_json
 from mlfolio.parts.hub import load_pretrained, untrained
 from mlfolio.parts.text.embed import find_encoder
 from mlfolio.parts.torch.calibration import best_temperature
@@ -27,13 +28,24 @@ from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe, bucketed, evaluating, train
 
 from .data import require_words
-from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share
+from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share, Stored, load_net
 from .words import TAG, words_of
 
 BATCH: Final = 32  # texts of a step
 ANSWERED: Final = 64  # texts that are answered at once
 CHARACTERS: Final = 100  # of a piece at most: BERT's tokenizers take no longer word
-FACTS: Final = ("config", "longest")
+
+
+class Facts(Stored):
+    """What a transformer is stored with.
+
+    Attributes:
+        config: Of its body, as the transformers library has it.
+        longest: Pieces of a text that are read.
+    """
+
+    config: dict[str, Any]
+    longest: Annotated[int, Field(ge=2)]
 
 
 class Pieces(NamedTuple):
@@ -198,17 +210,26 @@ class TransformerReader(Reader):
         save_file(tensors, folder / "net.safetensors")
         self.cutter.tokenizer.save(str(folder / "tokenizer.json"))
         config: Any = self.net.body.config
-        facts = {"config": json.loads(config.to_json_string()), "longest": self.cutter.longest}
+        facts = Facts(config=json.loads(config.to_json_string()), longest=self.cutter.longest)
         write_json(folder / "transformer.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote; no code is run from there."""
-        facts = read_json(folder / "transformer.json", *FACTS)
-        net = TransformerNet(untrained(facts["config"]))
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls(net.eval(), Cutter(tokenizer, facts["longest"]))
+        """Reads back what `save` wrote; no code is run from there.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "transformer.json")
+        net = load_net(lambda: TransformerNet(untrained(facts.config)), folder / "net.safetensors")
+        reader = cls(net, _cutter(net.body, folder, facts.longest))
+        try:  # some of what a configuration says shows only when the net is asked
+            answers = bool(np.isfinite(reader.log_odds(["film"])).all())
+        except Exception:  # the library's own
+            answers = False
+        if not answers or reader.cutter.longest < facts.longest:
+            raise FileError(f"the transformer in {folder} does not fit its facts", DAMAGED)
+        return reader
 
 
 def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
@@ -223,16 +244,26 @@ def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
     """
     folder = find_encoder(name, fetch=True)
     body = load_pretrained(folder, "transformer")
-    config: Any = body.config
+    cutter = _cutter(body, folder, longest)
+    return TransformerNet(body), cutter
+
+
+def _cutter(body: Any, folder: Path, longest: int) -> Cutter:
+    """What makes pieces for a transformer: so many, or as many as it has places for.
+
+    Raises:
+        FileError: There is none in the folder, or it has pieces that the transformer has not.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        most = int(config.max_position_embeddings)
+        body.get_input_embeddings()(torch.tensor(max(tokenizer.get_vocab().values())))
+        most = int(body.config.max_position_embeddings)
     except Exception as error:  # tokenizers raises bare Exception
         raise FileError(
             f"{folder} holds no transformer that reads texts ({type(error).__name__})",
             "it needs tokenizer.json beside its weights",
         ) from None
-    return TransformerNet(body), Cutter(tokenizer, min(longest, most))
+    return Cutter(tokenizer, min(longest, most))
 
 
 def fit_transformer(
