@@ -159,3 +159,9 @@ def test_batches_have_each_row_once_and_rows_of_one_length_together() -> None:
         assert torch.cat(batches(4)).tolist() != rows
     spread = [max(lengths[i] for i in part) - min(lengths[i] for i in part) for part in batches(0)]
     assert sorted(spread)[len(spread) // 2] <= 2
+
+
+def test_over_epochs_no_row_is_always_left_out() -> None:
+    lengths = list(range(30))  # the last of them are the longest
+    batches = bucketed(lengths, 4, 0)
+    assert {int(row) for epoch in range(20) for row in torch.cat(batches(epoch))} == set(lengths)

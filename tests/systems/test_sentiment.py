@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import random
 import shutil
 import tarfile
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
-from mlfolio.core.errors import FileError, KnobError
+from mlfolio.core.errors import FileError, InputError, KnobError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.run import Run
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
+from mlfolio.lifecycle import Predictor
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
+from mlfolio.systems.sentiment import CARD, words
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
-from mlfolio.systems.sentiment.data import load_reviews
+from mlfolio.systems.sentiment.data import NONE, Reviews, ReviewSplit, load_reviews
 from mlfolio.systems.sentiment.learning import log_odds
 from mlfolio.systems.sentiment.lstm import LstmReader
 from mlfolio.systems.sentiment.model import SentimentAnswer, SentimentModel
@@ -32,7 +38,8 @@ from mlfolio.systems.sentiment.readers import load_reader
 from mlfolio.systems.sentiment.sample import generate
 from mlfolio.systems.sentiment.system import Sentiment
 from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer
-from mlfolio.systems.sentiment.words import Vocabulary, to_batch, words_of
+from mlfolio.systems.sentiment.words import MOST, Vocabulary, Word, to_batch, words_of
+from tests.conftest import Cli
 
 VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 
@@ -127,6 +134,44 @@ def test_the_ends_of_a_very_long_review_count(model: SentimentModel) -> None:
     assert inside[0] == inside[1]
 
 
+def test_what_is_measured_as_sure_is_what_is_served_as_sure(
+    model: SentimentModel, home: Path
+) -> None:
+    made = generate(40)
+    train = Reviews(tuple(text for text, _ in made), np.array([good for _, good in made]))
+    test = Reviews(("good film", "東京", "!", "bad", "not good"), np.array([1, 1, 1, 0, 0]))
+    (home / "run").mkdir()
+    scores = (
+        Sentiment()
+        .evaluate(model, ReviewSplit(SAMPLE, "", "", train, test), Run("sentiment", home / "run"))
+        .scores
+    )
+    measured = {score.name: score.value for score in scores}
+    served = [ask(model, text).answer != "mixed" for text in test.texts]
+    assert measured["share that is sure"] == np.mean(served) == 0.6
+
+
+@pytest.mark.parametrize("unit", ["film ", "! ", "<"])
+@pytest.mark.parametrize("kind", ["lstm", "transformer"])
+def test_a_megabyte_is_gone_through_once(
+    model: SentimentModel, reader: TransformerReader, monkeypatch: pytest.MonkeyPatch,
+    unit: str, kind: str,
+) -> None:  # fmt: skip
+    made: list[int] = []
+
+    class Counted(Word):
+        def __new__(cls, *parts: Any) -> Counted:
+            made.append(1)
+            return super().__new__(cls, *parts)
+
+    monkeypatch.setattr(words, "Word", Counted)
+    asked = model if kind == "lstm" else SentimentModel(reader, sure=0.5)
+    text = unit * (1_000_000 // len(unit))
+    ask(asked, text)
+    asked.explain(parse_inputs(asked, [{"text": text}]))
+    assert len(made) <= 3 * MOST
+
+
 def test_mixed_is_what_is_not_sure(model: SentimentModel) -> None:
     careful = SentimentModel(model.reader, sure=0.999)
     answer = ask(careful, "a good film")
@@ -150,11 +195,57 @@ def test_own_tables(home: Path) -> None:
     with pytest.raises(FileError, match="1 different positive texts"):
         load_reviews(table([(t, s) for t, s in made if s == "NEG"] + [("x", "pos")]),
                      "review", "sentiment")  # fmt: skip
-    with pytest.raises(FileError, match="no words that are read"):
-        load_reviews(table([("".join(chr(0x4E00 + 97 * n + 13 * k) for k in range(12)) + "!", side)
-                            for n in range(40) for side in ("pos", "neg")]), "", "")  # fmt: skip
     with pytest.raises(KnobError, match="its own columns"):
         load_reviews(SAMPLE, "review", "")
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked"),
+    [
+        (("text",), ("id", "review", "sentiment")),  # from IMDB
+        (("text",), ("Label", "TEXT", "id")),
+        (("Urteil", "Note", "text", "id"), ("id", "Urteil", "text", "Note")),
+        (("type", "id"), ("type", "id")),
+    ],
+)
+def test_tables_that_are_learned_from_are_answered(
+    model: SentimentModel, cli: Cli, monkeypatch: pytest.MonkeyPatch,
+    learned: tuple[str, ...], asked: tuple[str, ...],
+) -> None:  # fmt: skip
+    Path("model").mkdir()
+    SentimentModel(model.reader, 0.5, learned).save(Path("model"))
+    again = SentimentModel.load(Path("model"))
+    monkeypatch.setattr("mlfolio.load", lambda name: Predictor(CARD, again))
+    text = next(name for name in asked if name.lower() in (learned[0].lower(), "review"))
+    cells = pd.DataFrame({name: ["a", "b", "c"] for name in asked})
+    cells[text] = ["a good film", None, "7"]
+    for texts in (cells[text], [1, 2, 3]):
+        cells.assign(**{text: texts}).to_csv("my.csv", index=False)
+        done = cli("predict", "sentiment", "--input", "my.csv")
+        found = pd.read_csv(io.StringIO(done.out))
+        assert found["id"].tolist() == ["a", "b", "c"]
+        assert found["answer"].eq("mixed").tolist() == [cell is None for cell in texts]
+
+
+def test_what_is_no_column_of_a_text_is_refused(model: SentimentModel) -> None:
+    with pytest.raises(InputError, match="txt: no such field; did you mean 'text'"):
+        parse_inputs(model, [{"txt": "a good film"}])
+    with pytest.raises(InputError, match="review: no such field"):
+        parse_inputs(model, [{"text": "a good film", "review": "a bad one"}])
+
+
+def test_texts_of_other_scripts_need_a_net_that_reads_them(home: Path, bert: Path) -> None:
+    draw = random.Random(0)
+    letters = "абвгдежзиклмнопрстуфхц"
+    rows = [("".join(draw.choices(letters, k=30)), side) for side in ("pos", "neg") * 30]
+    data = load_reviews(table(rows), "", "")
+    (home / "run").mkdir()
+    with pytest.raises(FileError, match="no words that are read"):
+        Sentiment().fit(data, Run("sentiment", home / "run"))
+    knobs = {"reader": "transformer", "transformer": str(bert), "pieces": 16, "epochs": 1}
+    model = Sentiment.with_knobs(knobs).fit(data, Run("sentiment", home / "run"))
+    assert all(found.is_read for found in model.reader.judge(data.test.texts))
+    assert model.columns == ("review", "sentiment")
 
 
 def test_copies_are_on_one_side(home: Path) -> None:
@@ -162,6 +253,25 @@ def test_copies_are_on_one_side(home: Path) -> None:
     copies = [(text.replace("film", "film ").upper(), side) for text, side in made]
     data = load_reviews(table(made + copies), "review", "sentiment")
     assert not data.known.any()
+
+
+def test_copies_do_not_say_when_to_stop(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = generate(100)
+    texts = tuple(text for text, _ in made) + tuple(text.upper() + "!" for text, _ in made)
+    known = Reviews(texts, np.array([good for _, good in made] * 2, dtype=np.int64))
+    parts: list[Reviews] = []
+
+    def stop(_: Sentiment, seen: Reviews, unseen: Reviews, run: Run) -> None:
+        parts.extend([seen, unseen])
+        raise InterruptedError
+
+    monkeypatch.setattr(Sentiment, "_fit_lstm", stop)
+    (home / "run").mkdir()
+    with pytest.raises(InterruptedError):
+        Sentiment().fit(ReviewSplit(SAMPLE, "", "", known, NONE), Run("sentiment", home / "run"))
+    seen, unseen = ({text.lower().rstrip("!") for text in part.texts} for part in parts)
+    assert unseen
+    assert not seen & unseen
 
 
 @pytest.mark.parametrize("form", ["archive", "table"])
@@ -221,6 +331,12 @@ def test_nb_svm_learns_pairs_of_words() -> None:
     assert (fitted.chances(texts[:4]) > 0.5).tolist() == [False, True, True, False]
 
 
+@pytest.mark.parametrize("words", [list("abcdefgh"), ["αβγ", "δεζ", "ηθι", "κλμ", "νξο", "πρσ"]])
+def test_nb_svm_takes_words_of_one_letter_and_words_of_one_text(words: Sequence[str]) -> None:
+    truth = np.arange(len(words)) % 2
+    assert ((NbSvm.fit(words, truth).chances(words) > 0.5) == truth).all()
+
+
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder as the hub has them: a small BERT, untrained, with the pieces of the bundled one."""
@@ -262,8 +378,31 @@ def test_a_transformer_reads_both_ends(reader: TransformerReader) -> None:
     assert one != other
     inside = reader.log_odds([f"{middle} good {middle}", f"{middle} bad {middle}"])
     assert inside[0] == inside[1]
-    assert "the first and the last 16 were read" in reader.warnings(middle)[0]
-    assert reader.warnings("a short one") == []
+    long, short = reader.judge([middle, "a short one"])
+    assert long.warnings == ["only its first and its last 16 pieces of words were read"]
+    assert short.warnings == []
+
+
+def test_a_transformer_looks_for_pieces_at_both_ends_of_a_megabyte(
+    reader: TransformerReader,
+) -> None:
+    text = f"good film {'bad plot, ' * 100_000} <br /> a nice end"
+    (pieces,) = reader.cutter([text])
+    whole = reader.cutter.tokenizer.encode(text[:1000] + text[-1000:].replace("<br />", ""))
+    assert pieces.ids.tolist() == whole.ids[:16] + whole.ids[-16:]
+    said = [text[share.start : share.end] for share in reader.shares(text)[0]]
+    assert said[:4] == ["good", "film", "bad", "plot"]
+    assert said[-3:] == ["a", "nice", "end"]
+
+
+def test_what_a_transformer_can_read_is_judged(reader: TransformerReader) -> None:
+    model = SentimentModel(reader, sure=0.5)
+    for text in ("Отличный фильм", "東京", "ok"):
+        assert ask(model, text).answer != "mixed"
+    for text in ("", "!?", "<br />", "🚢 🚢"):
+        answer = ask(model, text)
+        assert answer.answer == "mixed"
+        assert "no words" in answer.warnings[0]
 
 
 def test_tags_are_no_words_for_a_transformer(reader: TransformerReader) -> None:
@@ -300,3 +439,134 @@ def test_a_folder_without_a_transformer_is_refused(home: Path) -> None:
         get_transformer(str(home), 32)
     with pytest.raises(FileError, match="a reader of the kind 'crystal ball'"):
         load_reader("crystal ball", home)
+
+
+@pytest.fixture(params=["lstm", "transformer"])
+def stored(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """The folder of a stored model of each kind."""
+    model: SentimentModel = request.getfixturevalue("model")
+    if request.param == "transformer":
+        model = SentimentModel(request.getfixturevalue("reader"), sure=0.5)
+    model.save(tmp_path)
+    return tmp_path
+
+
+def refused(folder: Path) -> None:
+    with pytest.raises(FileError):
+        SentimentModel.load(folder)
+
+
+def tamper(path: Path, **values: Any) -> None:
+    """Puts values into a JSON file; `...` takes one out."""
+    facts = json.loads(path.read_text("utf-8")) | values
+    kept = {name: value for name, value in facts.items() if value is not ...}
+    path.write_text(json.dumps(kept), "utf-8")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"sure": 0.4}, {"sure": 1.0}, {"sure": -1}, {"sure": "0.7"}, {"sure": True},
+        {"sure": float("nan")}, {"sure": None}, {"sure": ...}, {"reader": "crystal ball"},
+        {"reader": ["lstm"]}, {"reader": None}, {"reader": ...}, {"columns": []},
+        {"columns": "text"}, {"columns": [7]}, {"columns": None},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_model_is_refused(model: SentimentModel, tmp_path: Path, values: Any) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "model.json", **values)
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"words": ["good", "good", "film", "not", "a", "!"]}, {"words": ["good"]},
+        {"words": [1, 2, 3, 4, 5, 6]}, {"words": "goodbad"}, {"words": {}}, {"words": ...},
+        {"width": 9}, {"width": 0}, {"width": -8}, {"width": 8.0}, {"width": "8"},
+        {"width": 10**12}, {"width": ...}, {"hidden": 7}, {"hidden": -6}, {"hidden": None},
+        {"hidden": 10**9}, {"hidden": ...}, {"chunk": 0}, {"chunk": -1}, {"chunk": 10**9},
+        {"chunk": True}, {"chunk": "10"}, {"chunk": ...},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_lstm_is_refused(model: SentimentModel, tmp_path: Path, values: Any) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "lstm.json", **values)
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"longest": 0}, {"longest": 1}, {"longest": -2}, {"longest": 513}, {"longest": 32.5},
+        {"longest": True}, {"longest": ...}, {"config": []}, {"config": None}, {"config": {}},
+        {"config": ...}, {"hidden_size": 17}, {"hidden_size": 10**6}, {"hidden_size": "16"},
+        {"hidden_size": -16}, {"vocab_size": 9}, {"vocab_size": 10**10},
+        {"num_hidden_layers": 1}, {"num_hidden_layers": 3}, {"num_hidden_layers": None},
+        {"num_attention_heads": 5}, {"num_attention_heads": 0}, {"hidden_dropout_prob": 2},
+        {"max_position_embeddings": 31}, {"hidden_act": "nonsense"}, {"model_type": "crystal"},
+        {"model_type": 7}, {"model_type": ["bert"]}, {"layer_norm_eps": -9.0},
+        {"layer_norm_eps": "small"},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_tampered_transformer_is_refused(
+    reader: TransformerReader, tmp_path: Path, values: dict[str, Any]
+) -> None:
+    SentimentModel(reader, sure=0.5).save(tmp_path)
+    path = tmp_path / "transformer.json"
+    config = json.loads(path.read_text("utf-8"))["config"]
+    tamper(
+        path, **(values if values.keys() & {"longest", "config"} else {"config": config | values})
+    )
+    refused(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"temperature": torch.tensor(0.0)}, {"temperature": torch.tensor(-1.0)},
+        {"temperature": torch.tensor(torch.nan)}, {"temperature": torch.tensor(torch.inf)},
+        {"temperature": torch.ones(1)}, {"temperature": torch.tensor(1)}, {"temperature": None},
+        {"head.bias": torch.tensor([torch.nan])}, {"head.bias": torch.tensor([-torch.inf])},
+        {"head.bias": torch.zeros(2)}, {"head.bias": torch.zeros(1, dtype=torch.float64)},
+        {"head.weight": torch.zeros(1, 3)}, {"head.weight": None}, {"more": torch.zeros(1)},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_tampered_weights_are_refused(stored: Path, change: dict[str, Any]) -> None:
+    path = stored / "net.safetensors"
+    tensors = load_file(path) | change
+    save_file({name: each for name, each in tensors.items() if each is not None}, path)
+    refused(stored)
+
+
+def test_damaged_files_are_refused(stored: Path) -> None:
+    for path in sorted(stored.iterdir()):
+        content = path.read_bytes()
+        for damaged in (b"", content[: len(content) // 2], b"{}", b"[]", b"\xff" * 100):
+            path.write_bytes(damaged)
+            refused(stored)
+        path.unlink()
+        refused(stored)
+        path.write_bytes(content)
+    SentimentModel.load(stored)
+
+
+def test_pieces_that_a_transformer_does_not_have_are_refused(
+    reader: TransformerReader, tmp_path: Path
+) -> None:
+    SentimentModel(reader, sure=0.5).save(tmp_path)
+    path = tmp_path / "tokenizer.json"
+    tokenizer = json.loads(path.read_text("utf-8"))
+    tokenizer["model"]["vocab"]["brilliantly"] = 10**6
+    path.write_text(json.dumps(tokenizer), "utf-8")
+    refused(tmp_path)
+
+
+def test_a_model_of_before_is_read(model: SentimentModel, tmp_path: Path) -> None:
+    model.save(tmp_path)
+    tamper(tmp_path / "model.json", columns=...)
+    assert SentimentModel.load(tmp_path).columns == ("text",)

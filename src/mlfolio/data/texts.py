@@ -29,11 +29,13 @@ class LabelledTexts(NamedTuple):
         texts: The texts.
         labels: The label of each, as it is written.
         notes: What was left out.
+        columns: Of the table, that of the texts first.
     """
 
     texts: list[str]
     labels: list[str]
     notes: list[Finding]
+    columns: tuple[str, ...]
 
 
 def read_texts(path: Path, text: str = "", label: str = "", knob: str = "label") -> LabelledTexts:
@@ -50,15 +52,17 @@ def read_texts(path: Path, text: str = "", label: str = "", knob: str = "label")
     """
     table, notes = _read(path)
     names = [str(column) for column in table]
-    texts = table[_column("text", text, TEXTS, names, path.name)]
+    column = _column("text", text, TEXTS, names, path.name)
+    texts = table[column]
     labels = table[_column(knob, label, LABELS, names, path.name)]
     known = labels.notna()
     if not known.all():
         message = f"{(~known).sum():,} rows without {knob}"
         notes.append(Finding(level="note", check="rows left out", message=message))
     return LabelledTexts(
-        texts[known].fillna("").astype(str).to_list(), labels[known].astype(str).to_list(), notes
-    )
+        texts[known].fillna("").astype(str).to_list(), labels[known].astype(str).to_list(), notes,
+        (column, *(name for name in names if name != column)),
+    )  # fmt: skip
 
 
 def _read(path: Path) -> tuple[pd.DataFrame, list[Finding]]:

@@ -74,9 +74,10 @@ def bucketed(lengths: Sequence[int], size: int, seed: int) -> Callable[[int], li
 
     def batches(epoch: int) -> list[Tensor]:
         rng = seeded(seed, epoch)
-        pools = torch.split(torch.randperm(len(known), generator=rng), POOL * size)
+        rows = torch.randperm(len(known), generator=rng)[: len(known) // size * size]
+        pools = torch.split(rows, POOL * size)  # of rows cut already: sorted, the longest would go
         ordered = torch.cat([pool[known[pool].argsort(stable=True)] for pool in pools])
-        parts = torch.split(ordered[: len(known) // size * size], size)
+        parts = torch.split(ordered, size)
         return [parts[place] for place in torch.randperm(len(parts), generator=rng).tolist()]
 
     return batches

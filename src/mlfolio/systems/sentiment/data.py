@@ -10,7 +10,7 @@ import csv
 import io
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -31,7 +31,6 @@ from mlfolio.data.texts import read_texts
 from mlfolio.parts.text.duplicates import near_duplicates, skeleton
 
 from .sample import generate
-from .words import has_words
 
 TEST: Final = 0.2  # of own texts
 FEWEST: Final = 20  # different texts of each kind
@@ -70,6 +69,7 @@ class ReviewSplit:
         train: To learn from.
         test: To measure on.
         notes: What was noticed while reading.
+        columns: Of the user's table, that of the texts first.
     """
 
     source: Source
@@ -78,6 +78,7 @@ class ReviewSplit:
     train: Reviews
     test: Reviews
     notes: tuple[Finding, ...] = ()
+    columns: tuple[str, ...] = ("text",)
 
     @cached_property
     def info(self) -> DataInfo:
@@ -135,16 +136,13 @@ def load_reviews(source: Source, text: str, label: str) -> ReviewSplit:
     found = read_texts(source.path, text, label)
     name = source.path.name
     sides = [_side(each, name) for each in found.labels]
-    return _split(
-        source, name, "the user's own", found.texts, np.array(sides, dtype=np.int64),
-        tuple(found.notes),
-    )  # fmt: skip
+    data = _split(source, name, "the user's own", found.texts, np.array(sides, dtype=np.int64))
+    return replace(data, notes=tuple(found.notes), columns=found.columns)
 
 
 def _split(
-    source: Source, name: str, licence: str, texts: list[str], positive: NDArray[np.int64],
-    notes: tuple[Finding, ...] = (),
-) -> ReviewSplit:  # fmt: skip
+    source: Source, name: str, licence: str, texts: list[str], positive: NDArray[np.int64]
+) -> ReviewSplit:
     """Near-duplicates on one side, a fifth of the texts to measure on."""
     groups = pd.DataFrame({"group": near_duplicates(texts)})
     for side, word in enumerate(("negative", "positive")):
@@ -154,13 +152,26 @@ def _split(
                 f"{name} has {different} different {word} texts; at least {FEWEST} are needed",
                 "add some; near-duplicates count once",
             )
-    if sum(map(has_words, texts)) < len(texts) / 2:
-        raise FileError(
-            f"{name}: most texts have no words that are read", "letters a to z are; see the limits"
-        )
     everything = Reviews(tuple(texts), positive)
     train, test = holdout(groups, positive, TEST, seed=0)
-    return ReviewSplit(source, name, licence, everything.take(train), everything.take(test), notes)
+    return ReviewSplit(source, name, licence, everything.take(train), everything.take(test))
+
+
+def require_words(read: Sequence[bool]) -> None:
+    """Sees that there is something to learn from.
+
+    Args:
+        read: Of each text to learn from, whether there is anything in it that the net can read.
+
+    Raises:
+        FileError: There is not in most of them.
+    """
+    if sum(read) < len(read) / 2:
+        raise FileError(
+            "most texts have no words that are read",
+            "the LSTM reads letters a to z; for others reader=transformer, and transformer= the "
+            "name of one that knows them",
+        )
 
 
 def _side(label: str, name: str) -> int:

@@ -3,25 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
 import torch
-from safetensors.torch import load_file, save_file
+from pydantic import AfterValidator, Field
+from safetensors.torch import save_file
 
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
 from mlfolio.parts.torch.threads import one_thread
 
 from .learning import log_odds
 from .net import ReviewNet
-from .readers import EXPLAINED, STEPS, Floats, Share
-from .words import MOST, UNKNOWN, Vocabulary, ends_of, to_batch, words_of
+from .readers import EXPLAINED, STEPS, Judged, Reader, Share, Stored, load_net
+from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
 
 KNOWN = 0.5  # share of a review's words that should have occurred in training
-FACTS = ("words", "width", "hidden", "chunk")
+Chunk = Annotated[int, Field(ge=10, le=2000)]
 
 
-class LstmReader:
+def _without_copies(words: list[str]) -> list[str]:
+    if len(set(words)) < len(words):
+        raise ValueError("a word stands there twice")
+    return words
+
+
+class Facts(Stored):
+    """What an LSTM is stored with.
+
+    Attributes:
+        words: In the order of their numbers.
+        width: Of the embeddings.
+        hidden: Width of the LSTM, in each direction.
+        chunk: Words that are read in one go.
+    """
+
+    words: Annotated[list[str], AfterValidator(_without_copies)]
+    width: int
+    hidden: int
+    chunk: Chunk
+
+
+class LstmReader(Reader):
     """Reads reviews with an LSTM (see `ReviewNet`).
 
     Attributes:
@@ -37,13 +61,16 @@ class LstmReader:
         self.vocabulary = vocabulary
         self.chunk = chunk
 
-    def log_odds(self, texts: Sequence[str]) -> Floats:
-        """Calibrated log-odds of being positive, shape (n,)."""
-        return log_odds(self.net, list(map(self.vocabulary.read, texts)), self.chunk)
+    def judge(self, texts: Sequence[str]) -> list[Judged]:
+        """What it makes of each text; without letters a to z or digits there is nothing to read."""
+        read = list(map(ends_of, texts))
+        ids = [self.vocabulary.ids(words) for words, _ in read]
+        odds = log_odds(self.net, ids, self.chunk).tolist()
+        return [_judged(*each) for each in zip(odds, ids, read, strict=True)]
 
     def shares(self, text: str) -> tuple[list[Share], float]:
         """What each of the first 400 words adds to the log-odds, and what they are without any."""
-        words = ends_of(words_of(text))[:EXPLAINED]
+        words = words_of(text, EXPLAINED)
         if not words:
             return [], 0.0
         one = to_batch([self.vocabulary.ids(words)], self.chunk)
@@ -62,44 +89,40 @@ class LstmReader:
         flat = torch.cat(parts).tolist()
         return [Share(w.start, w.end, e) for w, e in zip(words, flat, strict=True)], nothing
 
-    def warnings(self, text: str) -> list[str]:
-        """That few words are known, or that not all were read."""
-        words = words_of(text)
-        ids = self.vocabulary.ids(ends_of(words))
-        plain = [
-            number
-            for word, number in zip(ends_of(words), ids, strict=True)
-            if word.word[0].isalnum()
-        ]
-        found = []
-        known = sum(number != UNKNOWN for number in plain)
-        if known < KNOWN * len(plain):
-            found.append(f"only {known} of its {len(plain)} words were seen in training")
-        if len(words) > MOST:
-            found.append(
-                f"of its {len(words):,} words the first and the last {MOST // 2:,} were read"
-            )
-        return found
-
     def save(self, folder: Path) -> None:
         """Writes the net's weights as safetensors, and the vocabulary as JSON."""
         save_file(
             {name: weights.contiguous() for name, weights in self.net.state_dict().items()},
             folder / "net.safetensors",
         )
-        facts = {
-            "words": self.vocabulary.words,
-            "width": self.net.embedding.embedding_dim,
-            "hidden": self.net.there.hidden_size,
-            "chunk": self.chunk,
-        }
+        facts = Facts(
+            words=self.vocabulary.words,
+            width=self.net.embedding.embedding_dim,
+            hidden=self.net.there.hidden_size,
+            chunk=self.chunk,
+        )
         write_json(folder / "lstm.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "lstm.json", *FACTS)
-        vocabulary = Vocabulary(facts["words"])
-        net = ReviewNet(len(vocabulary), facts["width"], facts["hidden"])
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        return cls(net, vocabulary, facts["chunk"])
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "lstm.json")
+        vocabulary = Vocabulary(facts.words)
+        make = partial(ReviewNet, len(vocabulary), facts.width, facts.hidden)
+        return cls(load_net(make, folder / "net.safetensors"), vocabulary, facts.chunk)
+
+
+def _judged(odds: float, ids: Ids, read: tuple[list[Word], int]) -> Judged:
+    """It is said that few words are known, or that not all were read."""
+    words, total = read
+    known = [number != UNKNOWN for word, number in zip(words, ids, strict=True) if not word.is_mark]
+    warnings = []
+    if sum(known) < KNOWN * len(known):
+        warnings.append(f"only {sum(known)} of its {len(known)} words were seen in training")
+    if len(words) < total:
+        warnings.append(f"of its {total:,} words the first and the last {MOST // 2:,} were read")
+    return Judged(odds, bool(known), warnings)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, create_model, model_validator
 from scipy.special import expit
 
 from mlfolio.core.model import Input, Output, Reason
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
+from mlfolio.data.texts import LABELS, TEXTS
 from mlfolio.parts.torch.threads import one_thread
 
-from .readers import Reader, load_reader
-from .words import has_words
+from .readers import Judged, Reader, Stored, load_reader
 
+Sure = Annotated[float, Field(ge=0.5, lt=1)]
+IDS = ("id", "index", "split", "unnamed: 0")  # columns that tables of reviews have
 EXAMPLES = (
     "A quiet film with two fine actors. I did not want it to end.",
     "Two hours of people shouting in cars. The plot makes no sense, the jokes are older than me.",
@@ -27,7 +29,21 @@ EXAMPLES = (
 class Review(Input):
     """A review, or any text that speaks well or ill of something."""
 
-    text: str = Field(max_length=1_000_000, description="the review, as it was written")
+    model_config = ConfigDict(coerce_numbers_to_str=True)
+
+    columns: ClassVar[Sequence[str]] = TEXTS  # that may hold the text of a table's row
+    text: str = Field("", max_length=1_000_000, description="the review, as it was written")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_row(cls, row: Any) -> Any:
+        """Finds the text as `mlfolio run` does; an empty cell is a text without words."""
+        if not isinstance(row, Mapping):
+            return row
+        by_lower = {str(name).lower(): name for name, cell in row.items() if cell is not None}
+        found = next((by_lower[name] for name in cls.columns if name in by_lower), None)
+        others = {name: cell for name, cell in row.items() if name not in (found, "text")}
+        return others if found is None else others | {"text": row[found]}
 
 
 class SentimentAnswer(Output):
@@ -44,20 +60,39 @@ class SentimentAnswer(Output):
     probabilities: dict[str, float]
 
 
+class Facts(Stored):
+    """What a model is stored with, beside its reader (see `SentimentModel`)."""
+
+    reader: str
+    sure: Sure
+    columns: tuple[str, ...] = Field(("text",), min_length=1)  # models of before have none
+
+
 class SentimentModel:
     """Says whether reviews speak well of a film.
 
     Attributes:
         reader: What reads them.
         sure: Probability from which a review is called positive or negative.
+        columns: Of the table that it learned from, that of the texts first.
+        input_type: A review; in a table its text is in that column, or in one of a usual name.
+        ignored: Columns that it does not use; allowed in files.
     """
 
-    input_type: ClassVar[type[Input]] = Review
     output_type: ClassVar[type[Output]] = SentimentAnswer
 
-    def __init__(self, reader: Reader, sure: float) -> None:
+    def __init__(self, reader: Reader, sure: float, columns: Sequence[str] = ("text",)) -> None:
         self.reader = reader
         self.sure = sure
+        self.columns = tuple(columns)
+        text, *others = columns
+        self.input_type = create_model("Review", __base__=Review, __doc__=Review.__doc__)
+        self.input_type.columns = (text.lower(), *TEXTS)
+        self.ignored = [name for name in (*others, *LABELS, *IDS) if name.lower() != text.lower()]
+
+    def is_sure(self, found: Judged) -> bool:
+        """Whether a review is called positive or negative, and not mixed."""
+        return found.is_read and float(expit(abs(found.odds))) >= self.sure
 
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
         """Judges each review."""
@@ -80,34 +115,38 @@ class SentimentModel:
     def save(self, folder: Path) -> None:
         """Writes the reader, and what is asked of it."""
         self.reader.save(folder)
-        write_json(folder / "model.json", {"reader": self.reader.kind, "sure": self.sure})
+        facts = Facts(reader=self.reader.kind, sure=self.sure, columns=self.columns)
+        write_json(folder / "model.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote."""
-        facts = read_json(folder / "model.json", "reader", "sure")
-        return cls(load_reader(facts["reader"], folder), facts["sure"])
+        """Reads back what `save` wrote.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "model.json")
+        return cls(load_reader(facts.reader, folder), facts.sure, facts.columns)
 
     def _answer(self, text: str) -> SentimentAnswer:
-        chance = float(expit(self._log_odds(text)))
-        sure = max(chance, 1 - chance)
-        is_read = has_words(text)
-        is_mixed = sure < self.sure or not is_read
+        found = self._judge(text)
+        chance, is_mixed = float(expit(found.odds)), not self.is_sure(found)
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
         no_words = ["there are no words in it: nothing can be told from it"]
         return SentimentAnswer(
             answer="mixed" if is_mixed else side,
-            confidence=None if is_mixed else sure,
+            confidence=None if is_mixed else max(chance, 1 - chance),
             probabilities={"positive": chance, "negative": 1 - chance},
-            warnings=self.reader.warnings(text) if is_read else no_words,
+            warnings=found.warnings if found.is_read else no_words,
         )
 
-    def _log_odds(self, text: str) -> float:
+    def _judge(self, text: str) -> Judged:
         with one_thread():
-            return float(self.reader.log_odds([text])[0])
+            (found,) = self.reader.judge([text])
+        return found
 
     def _reasons(self, text: str) -> list[Reason]:
-        sign = 1 if self._log_odds(text) >= 0 else -1
+        sign = 1 if self._judge(text).odds >= 0 else -1
         found, before = self.reader.shares(text)
         shares: dict[str, float] = {}
         for share in found:

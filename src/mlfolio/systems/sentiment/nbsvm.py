@@ -27,8 +27,7 @@ class NbSvm:
     @classmethod
     def fit(cls, texts: Sequence[str], positive: NDArray[np.int64]) -> NbSvm:
         """Learns from texts and which of them are positive, shape (n,)."""
-        counter = CountVectorizer(ngram_range=(1, 2), min_df=2, binary=True, dtype=np.float64)
-        rows = counter.fit_transform(texts)
+        counter, rows = _counted(texts)
         sides = [np.asarray(rows[positive == side].sum(axis=0)).ravel() + 1 for side in (0, 1)]
         ratio = np.log(sides[1] / sides[1].sum()) - np.log(sides[0] / sides[0].sum())
         linear = LogisticRegression(
@@ -40,6 +39,20 @@ class NbSvm:
         """Probabilities of being positive, shape (n,)."""
         rows = _weighed(self.counter.transform(texts), self.ratio)
         return np.asarray(self.linear.predict_proba(rows)[:, 1])
+
+
+def _counted(texts: Sequence[str]) -> tuple[CountVectorizer, Any]:
+    """What counts words of two letters or more that two texts have, and the counts.
+
+    Where there are none, every word counts: of one letter, or in one text alone.
+    """
+    options: dict[str, Any] = {"ngram_range": (1, 2), "binary": True, "dtype": np.float64}
+    try:
+        counter = CountVectorizer(min_df=2, **options)
+        return counter, counter.fit_transform(texts)
+    except ValueError:  # an empty vocabulary
+        counter = CountVectorizer(**options | {"token_pattern": r"\w+"})
+        return counter, counter.fit_transform(texts)
 
 
 def _weighed(rows: Any, ratio: NDArray[np.float64]) -> Any:

@@ -21,6 +21,7 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.splits import holdout
 from mlfolio.parts.stats import mean_score
+from mlfolio.parts.text.duplicates import near_duplicates
 from mlfolio.parts.text.embed import BUNDLED
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.device import best_device
@@ -31,14 +32,14 @@ from mlfolio.parts.torch.training import Recipe
 from . import figures
 from .behaviour import behave
 from .card import CARD
-from .data import Reviews, ReviewSplit, load_reviews
+from .data import Reviews, ReviewSplit, load_reviews, require_words
 from .learning import Examples, fit_net
-from .lstm import LstmReader
-from .model import SentimentModel
+from .lstm import Chunk, LstmReader
+from .model import SentimentModel, Sure
 from .nbsvm import NbSvm
 from .net import ReviewNet
 from .transformer import TransformerReader, fit_transformer, get_transformer
-from .words import Vocabulary
+from .words import Vocabulary, has_words
 
 NET, NB_SVM, TRIVIAL = "net", "NB-SVM", "majority"
 SMALL = 5_000  # reviews below which one thread is as fast
@@ -74,11 +75,9 @@ class Sentiment(System):
     )
     width: int = Field(96, ge=2, le=1024, description="of the word embeddings")
     hidden: int = Field(96, ge=2, le=1024, description="width of the NET, in each direction")
-    chunk: int = Field(100, ge=10, le=2000, description="words that the LSTM reads in one go")
+    chunk: Chunk = Field(100, description="words that the LSTM reads in one go")
     most_words: int = Field(30_000, ge=100, le=500_000, description="words of the vocabulary")
-    sure: float = Field(
-        0.65, ge=0.5, lt=1, description="probability below which a review is called mixed"
-    )
+    sure: Sure = Field(0.65, description="probability below which a review is called mixed")
 
     def load(self, source: Source) -> ReviewSplit:
         """IMDB with its own halves, the sample, or the user's table."""
@@ -87,16 +86,15 @@ class Sentiment(System):
     def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
         """Trains a net on nine tenths of the training part; the rest says when to stop."""
         figures.describe(data.train, run)
-        part, rest = holdout(
-            pd.DataFrame({"text": data.train.texts}), data.train.positive, 0.1, run.seed
-        )
+        groups = pd.DataFrame({"group": near_duplicates(data.train.texts)})
+        part, rest = holdout(groups, data.train.positive, 0.1, run.seed)
         seen, unseen = data.train.take(part), data.train.take(rest)
         fit = self._fit_lstm if self.reader == "lstm" else self._fit_transformer
         reader, history = fit(seen, unseen, run)
         learning_curve(history, run, caption="The line is at the epoch that was taken.")
         if isinstance(reader, LstmReader):
             figures.word_map(reader, data.train, run)
-        return SentimentModel(reader, self.sure)
+        return SentimentModel(reader, self.sure, data.columns)
 
     def _recipe(self, epochs: int, rate: float, **others: Any) -> Recipe:
         return Recipe(
@@ -105,6 +103,7 @@ class Sentiment(System):
         )  # fmt: skip
 
     def _fit_lstm(self, seen: Reviews, unseen: Reviews, run: Run) -> tuple[LstmReader, History]:
+        require_words(list(map(has_words, seen.texts)))
         fewest = 5 if len(seen.texts) >= FEW_WORDS else 2
         vocabulary = Vocabulary.of(seen.texts, fewest, self.most_words)
         with torch.random.fork_rng(devices=[]):
@@ -135,8 +134,10 @@ class Sentiment(System):
         def read(texts: Sequence[str]) -> Floats:
             return np.asarray(expit(model.reader.log_odds(texts)))
 
+        judged = model.reader.judge(test.texts)
+        net = np.asarray(expit([found.odds for found in judged]))
         base = np.full(len(truth), data.train.positive.mean())
-        chances = {NET: read(test.texts), NB_SVM: linear.chances(test.texts), TRIVIAL: base}
+        chances = {NET: net, NB_SVM: linear.chances(test.texts), TRIVIAL: base}
         figures.judge(test, chances[NET], run)
         models = {NET: read, NB_SVM: linear.chances}
         figures.behaviour({name: behave(each, test.texts) for name, each in models.items()}, run)
@@ -145,7 +146,7 @@ class Sentiment(System):
             name: -np.log(np.clip(np.where(truth == 1, each, 1 - each), 1e-7, 1))
             for name, each in chances.items()
         }
-        sure = np.maximum(chances[NET], 1 - chances[NET]) >= model.sure
+        sure = np.array(list(map(model.is_sure, judged)))
         protocol = "the test part, fitted and calibrated on the training part alone"
 
         def share(name: str, rows: NDArray[np.bool_], protocol: str) -> Score:

@@ -6,18 +6,19 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Final, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Final, NamedTuple, Self
 
 import numpy as np
 import torch
 import torch.nn.functional as F  # noqa: N812 - the field's name for it
 from numpy.typing import NDArray
-from safetensors.torch import load_file, save_file
+from pydantic import Field
+from safetensors.torch import save_file
 from tokenizers import Tokenizer
 from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import FileError
-from mlfolio.core.run import Run, read_json, write_json
+from mlfolio.core.run import DAMAGED, Run, write_json
 from mlfolio.parts.hub import load_pretrained, untrained
 from mlfolio.parts.text.embed import find_encoder
 from mlfolio.parts.torch.calibration import best_temperature
@@ -26,12 +27,25 @@ from mlfolio.parts.torch.device import best_device
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe, bucketed, evaluating, train
 
-from .readers import EXPLAINED, STEPS, Floats, Share
-from .words import PIECE, words_of
+from .data import require_words
+from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share, Stored, load_net
+from .words import TAG, words_of
 
 BATCH: Final = 32  # texts of a step
 ANSWERED: Final = 64  # texts that are answered at once
-FACTS: Final = ("config", "longest")
+CHARACTERS: Final = 100  # of a piece at most: BERT's tokenizers take no longer word
+
+
+class Facts(Stored):
+    """What a transformer is stored with.
+
+    Attributes:
+        config: Of its body, as the transformers library has it.
+        longest: Pieces of a text that are read.
+    """
+
+    config: dict[str, Any]
+    longest: Annotated[int, Field(ge=2)]
 
 
 class Pieces(NamedTuple):
@@ -39,13 +53,15 @@ class Pieces(NamedTuple):
 
     Attributes:
         ids: Their numbers, marks of beginning and end included, shape (pieces,).
-        spans: Where each stands in the text; (0, 0) for a mark.
-        total: How many pieces the whole text has.
+        spans: Where each stands in what `Cutter.shortened` gives; (0, 0) for a mark.
+        is_read: Whether any of them is a known one with a letter or a digit.
+        is_cut: Whether the text has more.
     """
 
     ids: NDArray[np.int64]
     spans: list[tuple[int, int]]
-    total: int
+    is_read: bool
+    is_cut: bool
 
 
 class Cutter:
@@ -57,6 +73,10 @@ class Cutter:
     Args:
         tokenizer: Of the transformer.
         longest: Pieces that are read, marks included.
+
+    Attributes:
+        reach: Characters at either end of a text among which they are looked for, so that a text
+            of a megabyte is not cut into pieces that nobody reads.
     """
 
     def __init__(self, tokenizer: Tokenizer, longest: int) -> None:
@@ -64,23 +84,32 @@ class Cutter:
         tokenizer.no_truncation()
         self.tokenizer = tokenizer
         self.longest = longest
+        self.reach = longest // 2 * CHARACTERS
+        self.unknown = tokenizer.token_to_id("[UNK]")  # as BERT has it
 
     def __call__(self, texts: Sequence[str]) -> list[Pieces]:
         """The pieces of each text."""
-        # Tags are blanks, so that places in the text stay as they are.
-        plain = [_without_tags(text) for text in texts]
-        return [self._ends(found) for found in self.tokenizer.encode_batch(plain)]
+        short = list(map(self.shortened, texts))
+        found = self.tokenizer.encode_batch(short)
+        return [self._pieces(*each) for each in zip(texts, short, found, strict=True)]
 
-    def _ends(self, found: Any) -> Pieces:
+    def shortened(self, text: str) -> str:
+        """Both ends of a text, as far as pieces are looked for; tags are as many blanks."""
+        if len(text) > 2 * self.reach + 1:
+            text = f"{text[: self.reach]} {text[-self.reach :]}"
+        return TAG.sub(lambda tag: " " * len(tag[0]), text)
+
+    def _pieces(self, text: str, short: str, found: Any) -> Pieces:
         ids, spans = found.ids, found.offsets
         half = self.longest // 2
         if len(ids) > self.longest:
             ids, spans = ids[:half] + ids[-half:], spans[:half] + spans[-half:]
-        return Pieces(np.array(ids, dtype=np.int64), spans, len(found.ids))
-
-
-def _without_tags(text: str) -> str:
-    return PIECE.sub(lambda found: found[0] if found[1] else " " * len(found[0]), text)
+        is_read = any(
+            number != self.unknown and any(map(str.isalnum, short[start:end]))
+            for number, (start, end) in zip(ids, spans, strict=True)
+        )
+        is_cut = len(ids) < len(found.ids) or len(short) < len(text)
+        return Pieces(np.array(ids, dtype=np.int64), spans, is_read, is_cut)
 
 
 class TransformerNet(nn.Module):
@@ -127,7 +156,7 @@ class TransformerNet(nn.Module):
 
 
 @dataclass(frozen=True)
-class TransformerReader:
+class TransformerReader(Reader):
     """Reads texts with a transformer.
 
     Attributes:
@@ -139,9 +168,16 @@ class TransformerReader:
     cutter: Cutter
     kind: ClassVar[str] = "transformer"
 
-    def log_odds(self, texts: Sequence[str]) -> Floats:
-        """Calibrated log-odds of being positive, shape (n,)."""
-        return log_odds(self.net, self.cutter(texts))
+    def judge(self, texts: Sequence[str]) -> list[Judged]:
+        """What it makes of each text; pieces that its tokenizer does not know are not read."""
+        pieces = self.cutter(texts)
+        odds = log_odds(self.net, pieces).tolist()
+        half = self.cutter.longest // 2
+        cut = [f"only its first and its last {half:,} pieces of words were read"]
+        return [
+            Judged(number, each.is_read, cut * each.is_cut)
+            for number, each in zip(odds, pieces, strict=True)
+        ]
 
     def shares(self, text: str) -> tuple[list[Share], float]:
         """What each of the first 400 words adds to the log-odds, and what they are without any."""
@@ -157,19 +193,16 @@ class TransformerReader:
             with torch.inference_mode():
                 nothing = float(self.net(ids, mask, torch.zeros_like(whole))[0])
         effects = (gradient.mean(dim=0) * whole[0]).sum(dim=1).tolist()
-        found = _of_words(text, pieces, effects)
+        short = self.cutter.shortened(text)
+        found = _of_words(short, pieces, effects)
         untold = sum(effects) - sum(share.effect for share in found)
-        return found, nothing + untold
-
-    def warnings(self, text: str) -> list[str]:
-        """That not all of it was read."""
-        (pieces,) = self.cutter([text])
-        if pieces.total <= self.cutter.longest:
-            return []
-        half = self.cutter.longest // 2
-        return [
-            f"of its {pieces.total:,} pieces of words the first and the last {half:,} were read"
+        gap = len(text) - len(short)  # that words of the end have moved by
+        moves = [gap if share.start > self.cutter.reach else 0 for share in found]
+        placed = [
+            Share(share.start + by, share.end + by, share.effect)
+            for share, by in zip(found, moves, strict=True)
         ]
+        return placed, nothing + untold
 
     def save(self, folder: Path) -> None:
         """Writes weights as safetensors, the rest as JSON."""
@@ -177,17 +210,26 @@ class TransformerReader:
         save_file(tensors, folder / "net.safetensors")
         self.cutter.tokenizer.save(str(folder / "tokenizer.json"))
         config: Any = self.net.body.config
-        facts = {"config": json.loads(config.to_json_string()), "longest": self.cutter.longest}
+        facts = Facts(config=json.loads(config.to_json_string()), longest=self.cutter.longest)
         write_json(folder / "transformer.json", facts)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """Reads back what `save` wrote; no code is run from there."""
-        facts = read_json(folder / "transformer.json", *FACTS)
-        net = TransformerNet(untrained(facts["config"]))
-        net.load_state_dict(load_file(folder / "net.safetensors"))
-        tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        return cls(net.eval(), Cutter(tokenizer, facts["longest"]))
+        """Reads back what `save` wrote; no code is run from there.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        facts = Facts.read(folder / "transformer.json")
+        net = load_net(lambda: TransformerNet(untrained(facts.config)), folder / "net.safetensors")
+        reader = cls(net, _cutter(net.body, folder, facts.longest))
+        try:  # some of what a configuration says shows only when the net is asked
+            answers = bool(np.isfinite(reader.log_odds(["film"])).all())
+        except Exception:  # the library's own
+            answers = False
+        if not answers or reader.cutter.longest < facts.longest:
+            raise FileError(f"the transformer in {folder} does not fit its facts", DAMAGED)
+        return reader
 
 
 def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
@@ -202,16 +244,26 @@ def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
     """
     folder = find_encoder(name, fetch=True)
     body = load_pretrained(folder, "transformer")
-    config: Any = body.config
+    cutter = _cutter(body, folder, longest)
+    return TransformerNet(body), cutter
+
+
+def _cutter(body: Any, folder: Path, longest: int) -> Cutter:
+    """What makes pieces for a transformer: so many, or as many as it has places for.
+
+    Raises:
+        FileError: There is none in the folder, or it has pieces that the transformer has not.
+    """
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        most = int(config.max_position_embeddings)
+        body.get_input_embeddings()(torch.tensor(max(tokenizer.get_vocab().values())))
+        most = int(body.config.max_position_embeddings)
     except Exception as error:  # tokenizers raises bare Exception
         raise FileError(
             f"{folder} holds no transformer that reads texts ({type(error).__name__})",
             "it needs tokenizer.json beside its weights",
         ) from None
-    return TransformerNet(body), Cutter(tokenizer, min(longest, most))
+    return Cutter(tokenizer, min(longest, most))
 
 
 def fit_transformer(
@@ -234,6 +286,7 @@ def fit_transformer(
     net.to(device)
     net.embedding.requires_grad_(False)
     texts, held_out = cutter(seen), cutter(unseen)
+    require_words([each.is_read for each in texts])
     wanted = torch.from_numpy(positive).float().to(device)
 
     def loss(rows: Tensor, _: Generator) -> Tensor:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 import numpy as np
@@ -15,7 +16,8 @@ from torch import Tensor
 
 PADDING, UNKNOWN = 0, 1  # numbers of no words
 # Tags are skipped; "isn't" is a word, and "!" and "?" say something too.
-PIECE = re.compile(r"<[^<>]{1,40}>|([a-z0-9]+(?:['’][a-z]+)?|[!?.,])", re.IGNORECASE)
+TAG = re.compile(r"<[^<>]{1,40}>")
+PIECE = re.compile(rf"{TAG.pattern}|([a-z0-9]+(?:['’][a-z]+)?|[!?.,])", re.IGNORECASE)
 MOST = 4000  # words of a review that are read: its first and its last half of that
 
 Ids = NDArray[np.int64]
@@ -28,25 +30,40 @@ class Word(NamedTuple):
     start: int
     end: int
 
+    @property
+    def is_mark(self) -> bool:
+        """Whether it is a mark, which alone says nothing."""
+        return not self.word[0].isalnum()
 
-def words_of(text: str) -> list[Word]:
-    """The words and marks of a text, in its order."""
-    return [
-        Word(match[1].lower().replace("’", "'"), *match.span(1))
-        for match in PIECE.finditer(text)
-        if match[1]
-    ]
+
+def words_of(text: str, most: int | None = None) -> list[Word]:
+    """The words and marks of a text, in its order, or the first so many of them."""
+    return list(map(_word, islice(_found_in(text), most)))
 
 
 def has_words(text: str) -> bool:
-    """Whether any word of a text is read; marks alone say nothing."""
-    return any(match[1] and match[1][0].isalnum() for match in PIECE.finditer(text))
+    """Whether there is more to read in a text than marks."""
+    return not all(_word(found).is_mark for found in _found_in(text))
 
 
-def ends_of(words: Sequence[Word]) -> list[Word]:
-    """What is read of the words: all of them, or the first and the last of very many."""
-    half = MOST // 2
-    return list(words) if len(words) <= MOST else [*words[:half], *words[-half:]]
+def ends_of(text: str) -> tuple[list[Word], int]:
+    """What is read of a text's words, all or the first and the last of very many; how many it has.
+
+    Of what stands between no words are made, and the text is gone through once.
+    """
+    half, found = MOST // 2, _found_in(text)
+    first = list(islice(found, half))
+    last = deque(enumerate(found, half + 1), maxlen=half)
+    words = [_word(each) for each in (*first, *(each for _, each in last))]
+    return words, last[-1][0] if last else len(first)
+
+
+def _found_in(text: str) -> Iterator[re.Match[str]]:
+    return (match for match in PIECE.finditer(text) if match.lastindex)
+
+
+def _word(found: re.Match[str]) -> Word:
+    return Word(found[1].lower().replace("’", "'"), *found.span(1))
 
 
 class Vocabulary:
@@ -73,7 +90,7 @@ class Vocabulary:
 
     def read(self, text: str) -> Ids:
         """The numbers of the words of a text that are read."""
-        return self.ids(ends_of(words_of(text)))
+        return self.ids(ends_of(text)[0])
 
     def ids(self, words: Sequence[Word]) -> Ids:
         """The numbers of words, shape (words,)."""
