@@ -540,7 +540,6 @@ def tampered(folder: Path, **facts: object) -> None:
         ("detector", None), ("detector", "onnx"), ("detector", "../detector.onnx"),
         ("backbone", None), ("backbone", "small"), ("backbone", {}), ("backbone", {"kind": "big"}),
         ("backbone", {"kind": "transformers", "config": {}, "mean": [0], "std": [0]}),
-        ("names", ["with mask"]),
     ],
     ids=str,
 )  # fmt: skip

@@ -23,6 +23,7 @@ from torch import Tensor, nn
 
 from mlfolio.core.errors import FileError
 from mlfolio.parts.hub import find_model, load_pretrained, untrained
+from mlfolio.parts.torch.stored import load_net
 from mlfolio.parts.torch.training import evaluating
 
 from .pictures import Pixels
@@ -35,7 +36,6 @@ PATCHES: Final = 2**20  # that its first layer is made from
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 IMAGENET_SIDE: Final = 224  # pixels, of backbones by name that do not say theirs
 SIDES: Final = range(16, 1025)  # pixels that a side may have
-WIDEST: Final = 4096
 RETRAIN: Final = "train it anew"
 AT_ONCE: Final = 64 * 96**2  # pixels that are looked at together
 
@@ -166,7 +166,7 @@ def _stored(folder: Path) -> dict[str, Any]:
 def small_net() -> PictureNet:
     """The net that the small backbone was taken from, with its head for CIFAR-10's ten classes."""
     net = PictureNet(make_backbone({"kind": SMALL, "widths": list(WIDTHS)}), 10, both_ways=True)
-    _load(net, WEIGHTS)
+    net.load_state_dict(load_file(WEIGHTS))
     return net
 
 
@@ -185,12 +185,11 @@ def restore_net(
     Raises:
         FileError: They are those of no such net, or lead to no numbers.
     """
-    net = PictureNet(make_backbone(facts), classes, both_ways=both_ways)
-    _load(net, path)
+    net = load_net(lambda: PictureNet(make_backbone(facts), classes, 0, both_ways), path)
     blank = logits_of(net, np.zeros((1, side, side, 3), np.uint8))
-    if not (net.temperature > 0 and blank.isfinite().all()):
+    if not blank.isfinite().all():
         raise FileError(f"{path} holds a net whose answers are no numbers", RETRAIN)
-    return net.eval()
+    return net
 
 
 def make_backbone(facts: dict[str, Any]) -> Backbone:
@@ -203,9 +202,7 @@ def make_backbone(facts: dict[str, Any]) -> Backbone:
         FileError: They are those of no backbone.
     """
     match facts:
-        case {"kind": "small", "widths": [int(), int(), int()] as widths} if all(
-            0 < width <= WIDEST for width in widths
-        ):
+        case {"kind": "small", "widths": [int(), int(), int()] as widths} if min(widths) > 0:
             net = Backbone(_small(*widths), widths[-1], facts)
         case {"kind": "transformers", "config": dict(config), "mean": mean, "std": std}:
             try:
@@ -331,13 +328,8 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _fill(net: Backbone, path: Path) -> None:
     """Puts stored weights into a backbone; they may be those of a whole net, and halved."""
-    _load(net, path, "backbone.")
-
-
-def _load(net: nn.Module, path: Path, start: str = "") -> None:
-    """Puts those weights of a file into a net whose names have some start."""
     try:
-        stored = load_file(path).items()
+        stored, start = load_file(path).items(), "backbone."
         net.load_state_dict({n.removeprefix(start): w for n, w in stored if n.startswith(start)})
     except (OSError, SafetensorError, RuntimeError) as error:
         raise FileError(f"{path} holds other weights: {error!s:.200}", RETRAIN) from None

@@ -14,7 +14,8 @@ from safetensors.torch import save_file
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
+from mlfolio.parts.torch.stored import Stored
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
 from mlfolio.parts.vision.nets import PictureNet, restore_net
@@ -31,10 +32,8 @@ MARGIN: Final = 0.15  # around a box, of its longer side: what the net sees of a
 EXAMPLES: Final = 3
 
 
-class Facts(BaseModel):
+class Facts(Stored):
     """What is stored of a model beside its weights; the bounds are those of the knobs."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
     backbone: dict[str, Any]
     side: int = Field(ge=16, le=256)
@@ -197,7 +196,7 @@ class MasksModel:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        facts = Facts.model_validate(read_json(folder / "model.json"))
+        facts = Facts.read(folder / "model.json")
         net = restore_net(facts.backbone, CLASSES, facts.side, folder / "net.safetensors")
         is_file = facts.detector == "onnx"
         detector = make_detector(str(folder / "detector.onnx")) if is_file else Haar()

@@ -10,11 +10,12 @@ from typing import Annotated, Any, ClassVar, Final, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, Field
 from safetensors.torch import load_file, save_file
 
 from mlfolio.core.model import Input, Output
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import write_json
+from mlfolio.parts.torch.stored import Stored
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
 from mlfolio.parts.vision.nets import SIDES, PictureNet, features_of, grad_cam, restore_net
@@ -53,7 +54,7 @@ class PictureAnswer(Output):
     strangeness: float
 
 
-class Facts(BaseModel):
+class Facts(Stored):
     """What is stored as JSON."""
 
     names: Annotated[tuple[str, ...], AfterValidator(_distinct)] = Field(min_length=2)
@@ -147,7 +148,7 @@ class PicturesModel:
     @classmethod
     def load(cls, folder: Path) -> Self:
         """Reads back what `save` wrote."""
-        facts = Facts.model_validate(read_json(folder / "model.json"))
+        facts = Facts.read(folder / "model.json")
         net = restore_net(
             facts.backbone, len(facts.names), facts.side, folder / "net.safetensors", both_ways=True
         )

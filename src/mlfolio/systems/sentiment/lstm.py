@@ -12,11 +12,12 @@ from pydantic import AfterValidator, Field
 from safetensors.torch import save_file
 
 from mlfolio.core.run import write_json
+from mlfolio.parts.torch.stored import Stored, load_net
 from mlfolio.parts.torch.threads import one_thread
 
 from .learning import log_odds
 from .net import ReviewNet
-from .readers import EXPLAINED, STEPS, Judged, Reader, Share, Stored, load_net
+from .readers import EXPLAINED, STEPS, Judged, Reader, Share
 from .words import MOST, UNKNOWN, Ids, Vocabulary, Word, ends_of, to_batch, words_of
 
 KNOWN = 0.5  # share of a review's words that should have occurred in training

@@ -12,9 +12,10 @@ from scipy.special import expit
 from mlfolio.core.model import Input, Output, Reason
 from mlfolio.core.run import write_json
 from mlfolio.data.texts import LABELS, TEXTS
+from mlfolio.parts.torch.stored import Stored
 from mlfolio.parts.torch.threads import one_thread
 
-from .readers import Judged, Reader, Stored, load_reader
+from .readers import Judged, Reader, load_reader
 
 Sure = Annotated[float, Field(ge=0.5, lt=1)]
 IDS = ("id", "index", "split", "unnamed: 0")  # columns that tables of reviews have

@@ -24,11 +24,12 @@ from mlfolio.parts.text.embed import find_encoder
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.device import best_device
+from mlfolio.parts.torch.stored import Stored, load_net
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe, bucketed, evaluating, train
 
 from .data import require_words
-from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share, Stored, load_net
+from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share
 from .words import TAG, words_of
 
 BATCH: Final = 32  # texts of a step
