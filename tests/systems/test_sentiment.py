@@ -204,7 +204,7 @@ def test_own_tables(home: Path) -> None:
     [
         (("text",), ("id", "review", "sentiment")),  # from IMDB
         (("text",), ("Label", "TEXT", "id")),
-        (("Urteil", "Note", "id"), ("id", "Urteil", "Note")),
+        (("Urteil", "Note", "message", "id"), ("id", "Urteil", "message", "Note")),
         (("type", "id"), ("type", "id")),
     ],
 )

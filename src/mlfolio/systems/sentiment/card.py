@@ -15,7 +15,6 @@ CARD = Card(
         Promise(metric="accuracy", target=0.89),
         Promise(metric="log loss", direction="lower"),
         Promise(metric="share that is sure"),
-        Promise(metric="accuracy where sure"),
     ),
     method=(
         "A bidirectional LSTM over word embeddings that are learned from nothing reads a review in "
