@@ -1,7 +1,8 @@
 """Puts the net of a run of pictures into the package, as the small backbone.
 
-mlfolio run pictures --data "$(mlfolio data where cifar-10)" backbone=scratch alter=0.5 epochs=24
-mlfolio run pictures --data "$(mlfolio data where cifar-10)" backbone=runs/pictures/THAT_RUN epochs=6
+CIFAR="$(mlfolio data where cifar-10)"
+mlfolio run pictures --data "$CIFAR" backbone=scratch alter=0.5 epochs=24
+mlfolio run pictures --data "$CIFAR" backbone=runs/pictures/THAT_RUN epochs=6
 python tools/backbone.py runs/pictures/THAT_RUN
 """
 

@@ -67,3 +67,9 @@ def test_fingerprints_change_with_the_data_only() -> None:
 def test_what_has_no_fingerprint_is_refused() -> None:
     with pytest.raises(TypeError, match="dict"):
         fingerprint({})
+
+
+def test_a_class_of_few_rows_is_split_without_a_word() -> None:
+    """Warnings are errors here; scikit-learn has one for classes with fewer rows than folds."""
+    part, rest = holdout(pd.DataFrame({"x": range(23)}), [0] * 20 + [1] * 3, 0.1, seed=0)
+    assert len(part) + len(rest) == 23

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
@@ -36,10 +38,13 @@ def folds(
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=seed)
     everywhere = np.arange(len(groups))
     splits = []
-    # Each group is split as one row, the class of its first, and takes its copies along.
-    for _, test in splitter.split(first, np.asarray(target)[first]):
-        held_out = np.isin(groups, groups[first[test]])
-        splits.append((everywhere[~held_out], everywhere[held_out]))
+    with warnings.catch_warnings():
+        # Where a class has fewer rows than there are folds, some folds are without it: no harm.
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)
+        # Each group is split as one row, the class of its first, and takes its copies along.
+        for _, test in splitter.split(first, np.asarray(target)[first]):
+            held_out = np.isin(groups, groups[first[test]])
+            splits.append((everywhere[~held_out], everywhere[held_out]))
     return splits
 
 
