@@ -39,7 +39,7 @@ from .model import PicturesModel
 from .strange import Strangeness
 
 NET, FROM_SCRATCH, FROZEN, TRIVIAL = "net", "same net from scratch", "frozen backbone", "majority"
-EPOCHS: Final = 24
+EPOCHS: Final = 16
 VALIDATION: Final = 0.1  # of the training part, for the temperature and what is strange
 RATE, SCRATCH_RATE, NAMED_RATE = 2e-3, 6e-3, 2e-4  # of our own backbone, untrained, and by name
 PROTOCOL = "the test part, fitted and calibrated on the training part alone"
@@ -63,7 +63,7 @@ class PictureSystem(System):
     )  # fmt: skip
     epochs: int | None = Field(
         None, ge=0, le=1000,
-        description="passes of the whole net over the training pictures; unset: 24, or as "
+        description="passes of the whole net over the training pictures; unset: 16, or as "
         "many as make 150 steps; 0 trains the head alone",
     )  # fmt: skip
     learning_rate: float | None = Field(
