@@ -1,8 +1,6 @@
 """Puts the net of a run of pictures into the package, as the small backbone.
 
-CIFAR="$(mlfolio data where cifar-10)"
-mlfolio run pictures --data "$CIFAR" backbone=scratch alter=0.5 epochs=24
-mlfolio run pictures --data "$CIFAR" backbone=runs/pictures/THAT_RUN epochs=6
+mlfolio run pictures --data "$(mlfolio data where cifar-10)" backbone=scratch alter=0.5 epochs=24
 python tools/backbone.py runs/pictures/THAT_RUN
 """
 
