@@ -52,6 +52,8 @@ def load_net(make: Callable[[], Net], path: Path) -> Net:
         _require_weights(wanted, weights)
         net = make()
         net.load_state_dict(weights)
+    except (ImportError, MemoryError):  # nothing is damaged
+        raise
     except Exception as error:  # those of torch, safetensors and transformers have no common base
         raise FileError(f"{path} holds no weights of the net: {error!s:.300}", DAMAGED) from None
     return net.eval()
