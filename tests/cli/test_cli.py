@@ -402,6 +402,14 @@ def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:
     assert status(attempt) == "interrupted"
 
 
+def test_a_table_is_answered_without_torch(trained_runs: Path) -> None:
+    """Importing it takes as long as all the rest."""
+    asks = "import sys, mlfolio; mlfolio.load('iris'); print('torch' in sys.modules)"
+    around = {**os.environ, "MLFOLIO_RUNS": str(trained_runs)}
+    done = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, env=around)
+    assert done.stdout == "False\n", done.stderr
+
+
 def test_the_module_runs_too() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "mlfolio", "info", "iris"],

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from zipfile import ZIP_DEFLATED
 
 from sklearn.base import BaseEstimator
@@ -14,6 +15,8 @@ from sklearn.base import BaseEstimator
 from mlfolio.core.errors import FileError
 from mlfolio.core.run import write_json
 from mlfolio.parts.tabular.schema import Schema
+
+HEAVY: Final = "sklearn.externals.array_api_compat.torch"
 
 Stored = TypeVar("Stored")
 
@@ -24,9 +27,8 @@ def dump_estimator(estimator: BaseEstimator, path: Path, trusted: Sequence[type 
     Raises:
         FileError: It holds types that are not trusted: it could not be read back.
     """
-    import skops.io
-
-    skops.io.dump(estimator, path, compression=ZIP_DEFLATED)
+    skops = _skops()
+    skops.dump(estimator, path, compression=ZIP_DEFLATED)
     _require(path, _names(trusted))
 
 
@@ -40,11 +42,9 @@ def load_estimator(path: Path, trusted: Sequence[type | str]) -> BaseEstimator:
     Raises:
         FileError: The file holds others.
     """
-    import skops.io
-
     names = _names(trusted)
     _require(path, names)
-    return skops.io.load(path, trusted=names)
+    return _skops().load(path, trusted=names)
 
 
 def save_model(model: Any, folder: Path, trusted: Sequence[type | str]) -> None:
@@ -72,6 +72,17 @@ def load_model(kind: Callable[..., Stored], folder: Path, trusted: Sequence[type
     return kind(schema=schema, estimator=estimator, **facts)
 
 
+def _skops() -> Any:
+    """skops.io. It looks through all packages of scikit-learn, one of which would load torch."""
+    if "torch" not in sys.modules:
+        sys.modules.setdefault(HEAVY, None)  # type: ignore[arg-type]  # the documented way to hide
+    import skops.io
+
+    if HEAVY in sys.modules and sys.modules[HEAVY] is None:
+        sys.modules.pop(HEAVY, None)
+    return skops.io
+
+
 def _names(trusted: Sequence[type | str]) -> list[str]:
     return [
         kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
@@ -80,9 +91,7 @@ def _names(trusted: Sequence[type | str]) -> list[str]:
 
 
 def _require(path: Path, names: Sequence[str]) -> None:
-    import skops.io
-
-    strange = sorted(set(skops.io.get_untrusted_types(file=path)) - set(names))
+    strange = sorted(set(_skops().get_untrusted_types(file=path)) - set(names))
     if strange:
         raise FileError(
             f"{path} holds types that its model is not made of: {', '.join(strange)}",
