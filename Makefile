@@ -17,7 +17,7 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
 
 test: .venv/all lint types  ## everything that needs no network
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=5
 
 coverage: .venv/all  ## the same, slower, with the lines that no test reaches
 	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered

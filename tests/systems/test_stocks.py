@@ -594,9 +594,9 @@ NO_NUMBERS = [last(value) for value in (float("nan"), float("inf"), -float("inf"
 @pytest.mark.parametrize(
     ("name", "changes"),
     [
-        ("net.lstm.weight_hh_l0", [*NO_NUMBERS, lambda old: old[:, :-1]]),
-        ("net.head.weight", NO_NUMBERS),
-        ("net.head.bias", [*NO_NUMBERS, last(3e38)]),
+        ("lstm.weight_hh_l0", [*NO_NUMBERS, lambda old: old[:, :-1]]),
+        ("head.weight", NO_NUMBERS),
+        ("head.bias", [*NO_NUMBERS, last(3e38)]),
         ("mean", [*NO_NUMBERS, lambda old: old[:-1]]),
         ("deviation", [*NO_NUMBERS, last(0.0), last(-1.0), lambda old: old[:-1]]),
         ("errors", [*NO_NUMBERS, last(-9.0), lambda old: old * 1e9]),
@@ -610,7 +610,8 @@ def test_stored_tensors_that_cannot_be_are_refused(
     model: PriceModel, tmp_path: Path, name: str, changes: list[Change]
 ) -> None:
     model.save(tmp_path)
-    path = tmp_path / "model.safetensors"
+    is_weight = name.startswith(("lstm", "head"))
+    path = tmp_path / f"{'net' if is_weight else 'series'}.safetensors"
     tensors = load_file(path)
     for change in [*SHAPES, *changes]:
         save_file(tensors | {name: change(tensors[name]).contiguous()}, path)
@@ -621,10 +622,10 @@ def test_stored_tensors_that_cannot_be_are_refused(
     with pytest.raises(FileError, match=name):
         PriceModel.load(tmp_path)
     path.write_bytes(path.read_bytes()[:-1])
-    with pytest.raises(FileError, match="damaged"):
+    with pytest.raises(FileError, match=r"damaged|no weights"):
         PriceModel.load(tmp_path)
     path.unlink()
-    with pytest.raises(FileError, match="damaged"):
+    with pytest.raises(FileError, match=r"damaged|no weights"):
         PriceModel.load(tmp_path)
 
 

@@ -14,6 +14,7 @@ from pydantic import Field
 
 from mlfolio.core.errors import FileError
 from mlfolio.core.model import Input, Output
+from mlfolio.core.run import DAMAGED
 
 from .bands import Band
 from .bars import Bars, Floats, rounded
@@ -21,7 +22,7 @@ from .candles import SHOWN
 from .indicators import FEATURES, WARM_UP, features, log_returns, volatility
 from .net import Forecaster
 from .question import question_type
-from .stored import ANEW, Stored, read_stored, write_stored
+from .stored import Parts, read_stored, write_stored
 from .windows import WIDEST
 
 DISCLAIMER = "for learning, not financial advice"
@@ -125,7 +126,7 @@ class PriceModel:
 
     def save(self, folder: Path) -> None:
         """Writes tensors as safetensors, and what is no tensor as JSON."""
-        write_stored(Stored(self.forecaster, self.band, self.level, self.series), folder)
+        write_stored(Parts(self.forecaster, self.band, self.level, self.series), folder)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -138,7 +139,8 @@ class PriceModel:
         with np.errstate(over="ignore"):
             bands = model.bands(next(iter(model.series.values())), 1)
         if not np.isfinite(bands.to_numpy()).all():  # weights may be finite and absurd
-            raise FileError(f"the model in {folder} is damaged: its forecasts are no numbers", ANEW)
+            said = f"the model in {folder} is damaged: its forecasts are no numbers"
+            raise FileError(said, DAMAGED)
         return model
 
     def _answer(self, row: Any) -> PriceAnswer:

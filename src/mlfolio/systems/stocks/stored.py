@@ -8,13 +8,14 @@ from typing import Annotated, NamedTuple
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mlfolio.core.errors import FileError
-from mlfolio.core.run import read_json, write_json
+from mlfolio.core.run import DAMAGED, write_json
+from mlfolio.parts.torch.stored import Stored, load_net
 
 from .bands import Band
 from .bars import FARTHEST, HIGHEST, LOWEST, Bars, Floats
@@ -22,8 +23,7 @@ from .indicators import FEATURES, WARM_UP
 from .net import Forecaster, WindowNet
 from .windows import Scaler
 
-JSON, TENSORS = "model.json", "model.safetensors"
-ANEW = "mlfolio run stocks makes a new one"
+JSON, NET, SERIES = "model.json", "net.safetensors", "series.safetensors"
 COLUMNS = ("open", "high", "low", "close", "volume")
 ANY = -1  # length of a tensor
 FAR = 500_000  # days before and after 1970 that every calendar has
@@ -33,7 +33,7 @@ Hidden = Annotated[int, Field(ge=2, le=512)]
 Level = Annotated[float, Field(ge=0.5, le=0.99)]
 
 
-class Facts(BaseModel):
+class Facts(Stored):
     """What is no tensor.
 
     Attributes:
@@ -44,8 +44,6 @@ class Facts(BaseModel):
         level: Share of days that bands are to cover.
     """
 
-    model_config = ConfigDict(strict=True, allow_inf_nan=False)
-
     series: list[str] = Field(min_length=1)
     features: list[str]
     hidden: Hidden
@@ -53,7 +51,7 @@ class Facts(BaseModel):
     level: Level
 
 
-class Stored(NamedTuple):
+class Parts(NamedTuple):
     """The parts of a model, as `PriceModel` has them."""
 
     forecaster: Forecaster
@@ -62,16 +60,17 @@ class Stored(NamedTuple):
     series: Mapping[str, Bars]
 
 
-def write_stored(parts: Stored, folder: Path) -> None:
+def write_stored(parts: Parts, folder: Path) -> None:
     """Writes the parts of a model."""
     net, scaler = parts.forecaster.net, parts.forecaster.scaler
-    tensors = {f"net.{name}": each.contiguous() for name, each in net.state_dict().items()}
+    weights = {name: each.contiguous() for name, each in net.state_dict().items()}
+    save_file(weights, folder / NET)
     arrays = {"mean": scaler.mean, "deviation": scaler.deviation, "errors": parts.band.errors}
     for name, bars in parts.series.items():
         arrays |= {f"{column}/{name}": getattr(bars, column) for column in COLUMNS}
         arrays[f"dates/{name}"] = bars.dates.astype("datetime64[D]").astype(np.int64)
-    tensors |= {name: torch.from_numpy(each.copy()) for name, each in arrays.items()}
-    save_file(tensors, folder / TENSORS)
+    tensors = {name: torch.from_numpy(each.copy()) for name, each in arrays.items()}
+    save_file(tensors, folder / SERIES)
     facts = Facts(
         series=list(parts.series),
         features=list(FEATURES),
@@ -82,20 +81,21 @@ def write_stored(parts: Stored, folder: Path) -> None:
     write_json(folder / JSON, facts)
 
 
-def read_stored(folder: Path) -> Stored:
+def read_stored(folder: Path) -> Parts:
     """Reads back the parts of a model.
 
     Raises:
         FileError: They are not there, do not belong together, or are not what a fit makes.
     """
+    facts = Facts.read(folder / JSON)
+    net = load_net(lambda: WindowNet(len(FEATURES), facts.hidden), folder / NET)
     try:
-        facts = Facts.model_validate(read_json(folder / JSON, *Facts.model_fields))
-        return _parts(facts, load_file(folder / TENSORS))
+        return _parts(facts, net, load_file(folder / SERIES))
     except (OSError, SafetensorError, ValueError) as error:
-        raise FileError(f"the model in {folder} is damaged: {error}", ANEW) from None
+        raise FileError(f"the model in {folder} is damaged: {error}", DAMAGED) from None
 
 
-def _parts(facts: Facts, tensors: Mapping[str, Tensor]) -> Stored:
+def _parts(facts: Facts, net: WindowNet, tensors: Mapping[str, Tensor]) -> Parts:
     """The parts, each as a fit makes it.
 
     Raises:
@@ -124,15 +124,12 @@ def _parts(facts: Facts, tensors: Mapping[str, Tensor]) -> Stored:
 
     _require(facts.features == list(FEATURES), f"the features are {', '.join(FEATURES)}")
     _require(len(set(facts.series)) == len(facts.series), "a ticker is there twice")
-    net = WindowNet(len(FEATURES), facts.hidden)
-    weights = net.state_dict().items()
-    net.load_state_dict({k: take(f"net.{k}", torch.float32, *v.shape) for k, v in weights})
     scaler = Scaler(*(floats(name, len(FEATURES)) for name in ("mean", "deviation")))
     _require(scaler.deviation.min() > 0, "deviations are above nought")
     errors = floats("errors")
     _require(len(errors) > 0 and np.diff(errors).min(initial=0) >= 0, "errors are in order")
     series = {name: bars(name) for name in facts.series}
-    return Stored(Forecaster(net, scaler, facts.window), Band(errors), facts.level, series)
+    return Parts(Forecaster(net, scaler, facts.window), Band(errors), facts.level, series)
 
 
 def _require_possible(bars: Bars, name: str) -> None:
