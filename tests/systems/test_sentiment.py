@@ -372,6 +372,19 @@ def test_a_transformer_gives_the_same_answer_alone_and_stored(
     assert again.tolist() == pytest.approx(together.tolist(), abs=1e-6)
 
 
+def test_roberta_has_fewer_places_than_it_says(bert: Path, tmp_path: Path) -> None:
+    from transformers import RobertaConfig, RobertaModel
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    config = RobertaConfig(**sizes, vocab_size=30522, intermediate_size=32, pad_token_id=1,
+                           max_position_embeddings=34)  # fmt: skip
+    RobertaModel(config).save_pretrained(tmp_path)
+    shutil.copy(bert / "tokenizer.json", tmp_path)
+    net, cutter = get_transformer(str(tmp_path), longest=256)
+    assert cutter.longest == 32
+    assert TransformerReader(net.eval(), cutter).judge(["film " * 100])[0].is_read
+
+
 def test_a_transformer_reads_both_ends(reader: TransformerReader) -> None:
     middle = "film " * 500
     one, other = reader.log_odds([f"good {middle}", f"bad {middle}"])

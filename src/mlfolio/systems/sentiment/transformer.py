@@ -258,13 +258,21 @@ def _cutter(body: Any, folder: Path, longest: int) -> Cutter:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         body.get_input_embeddings()(torch.tensor(max(tokenizer.get_vocab().values())))
-        most = int(body.config.max_position_embeddings)
+        most = _places(body)
     except Exception as error:  # tokenizers raises bare Exception
         raise FileError(
             f"{folder} holds no transformer that reads texts ({type(error).__name__})",
             "it needs tokenizer.json beside its weights",
         ) from None
     return Cutter(tokenizer, min(longest, most))
+
+
+def _places(body: Any) -> int:
+    """Pieces that a transformer tells the places of; RoBERTa counts from beyond its padding."""
+    places = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
+    skipped = getattr(places, "padding_idx", None)
+    most = int(body.config.max_position_embeddings)
+    return most if skipped is None else most - skipped - 1
 
 
 def fit_transformer(
