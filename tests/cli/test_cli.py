@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 import os
@@ -13,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Annotated
 
+import pandas as pd
 import pytest
 from pydantic import WithJsonSchema, create_model
 
@@ -200,6 +202,10 @@ def test_predict_files_in_and_out(trained: Cli, home: Path) -> None:
     assert len(json.loads(trained("predict", "iris", "--input", "rows.json").out)) == 2
     out = trained("predict", "iris", "--input", "rows.jsonl").out
     assert [json.loads(line)["answer"] for line in out.splitlines()] == ["setosa"] * 2
+
+    pd.DataFrame(rows).astype(object).to_parquet(home / "rows.PARQUET")
+    out = trained("predict", "iris", "--input", "rows.PARQUET").out
+    assert [row["answer"] for row in csv.DictReader(io.StringIO(out))] == ["setosa"] * 2
 
     outcome = trained("predict", "iris", "--input", "rows.csv", "--output", "answers.jsonl")
     assert "2 answers" in outcome.err

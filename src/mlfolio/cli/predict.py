@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 Rows = list[dict[str, Any]]
 FORMS = ("csv", "json", "jsonl")
+TABLES = ("csv", "parquet")
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,8 +39,8 @@ def predict(
         str | None,
         typer.Option(
             "--input",
-            help="FILE.csv, .json or .jsonl, or - for standard input; for spam a mailbox, for "
-            "masks a film.",
+            help="FILE.csv, .parquet, .json or .jsonl, or - for standard input; for spam a "
+            "mailbox, for masks a film.",
         ),
     ] = None,
     output: Annotated[
@@ -185,8 +186,8 @@ def read_rows(file: str, model: Model) -> tuple[Rows, str]:
     """The rows of a file and the form of answers that suits it.
 
     Returns:
-        The rows, and `csv`, `json` or `jsonl`, as the file is, or `lines` for one of a kind that
-        only the model reads.
+        The rows, and `csv`, `json` or `jsonl`, as suits the file, or `lines` for one of a kind
+        that only the model reads.
 
     Raises:
         FileError: It is not there, is empty, or cannot be read.
@@ -196,7 +197,7 @@ def read_rows(file: str, model: Model) -> tuple[Rows, str]:
 
     if file == "-":
         return _parse(sys.stdin.read(), "standard input", "")
-    path, fix = Path(file), "use a .csv, .json or .jsonl file"
+    path, fix = Path(file), "use a .csv, .parquet, .json or .jsonl file"
     form = path.suffix[1:].lower()
     if isinstance(model, Reads) and path.exists() and form not in FORMS:
         found = model.read(path)
@@ -204,14 +205,14 @@ def read_rows(file: str, model: Model) -> tuple[Rows, str]:
             return list(found), "lines"
     if not path.is_file():
         raise FileError(f"there is no file {file!r}", "check the path")
-    if form not in ("", *FORMS):
+    if form not in ("", *TABLES, *FORMS):
         raise FileError(f"rows cannot be read from {file!r}", fix)
-    if form == "csv":
+    if form in TABLES:
         from mlfolio.data.tables import read_table
 
         table = read_table(path).astype(object)
-        return [
-            {str(k): v for k, v in row.items() if v == v}  # NaN: a cell left empty
+        return [  # NaN and None: cells left empty
+            {str(k): v for k, v in row.items() if not (v is None or v != v)}
             for row in table.to_dict("records")
         ], "csv"
     try:

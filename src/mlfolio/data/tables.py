@@ -59,7 +59,7 @@ def _read_table(path: Path, target: str | None) -> pd.DataFrame:
             f"{path.name} has {size / 2**20:,.0f} MB; the limit is {limit:,} MB",
             "take a sample of it, or set MLFOLIO_MAX_TABLE_MB",
         )
-    if path.suffix == ".parquet":
+    if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
     separator, decimal = _inspect(path)
     options: dict[str, Any] = {
