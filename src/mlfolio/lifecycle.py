@@ -43,7 +43,7 @@ class Cost(BaseModel):
     """What a model costs.
 
     Attributes:
-        fit_seconds: Wall time of `fit`.
+        fit_seconds: Wall time of `fit`, with that of an interrupted run that it went on with.
         evaluate_seconds: Wall time of `evaluate`.
         model_bytes: Size of the stored model.
         predict_ms: Median time of one answer to one input, in this process.
@@ -333,11 +333,16 @@ def _fit(system: System, data: Data, attempt: Run, say: Say) -> tuple[Model, flo
     if before := attempt.take_over():
         say(f"going on with what {before} has trained, which did not end")
     say(f"{system.card.title}: fitting on {data.info.source}, {_sizes(data)}")
-    started = time.perf_counter()
+    started = _clock(attempt)
     model: Model = system.fit(data, attempt)
-    seconds = time.perf_counter() - started
+    seconds = _clock(attempt) - started
     save_model(model, system.card.slug, attempt.folder / "model")
     return model, seconds
+
+
+def _clock(attempt: Run) -> float:
+    """Seconds, by which a run that goes on with another's training took as long as both."""
+    return time.perf_counter() + attempt.earlier
 
 
 def save_model(model: Model, system: str, folder: Path) -> None:
@@ -355,9 +360,9 @@ def _evaluate(
     """Measures; targets are left out where the data are not the official ones."""
     attempt.stage = "evaluate"
     say("evaluating")
-    started = time.perf_counter()
+    started = _clock(attempt)
     evaluation: Evaluation = system.evaluate(model, data, attempt)
-    seconds = time.perf_counter() - started
+    seconds = _clock(attempt) - started
     targets = {promise.metric: promise.target for promise in system.card.promises}
     official = data.info.source.kind == "official"
     scores = tuple(

@@ -47,10 +47,9 @@ def loss(rows, rng):
 def score():
     return -float(cross_entropy(net(points), labels)) if patience == 9 else -len(torch.randn(1))
 
-recipe = training.Recipe(5, 0.02, patience=patience)
-history = training.train(
-    net, training.shuffled(200, 20, 0), loss, recipe, Run("toy", folder), score=score
-)
+recipe, run = training.Recipe(5, 0.02, patience=patience), Run("toy", folder)
+history = training.train(net, training.shuffled(200, 20, 0), loss, recipe, run, score=score)
+assert (run.earlier > 0) == (taken < 10 * len(history.losses)), run.earlier  # seconds
 print(taken, history.best, len(history.losses))
 save_file(net.state_dict(), folder / "net.safetensors")
 """

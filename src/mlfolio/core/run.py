@@ -77,6 +77,7 @@ class Run:
         seed: Seed for everything random.
         previous: Folder of the current champion's model, for systems that build on it.
         stage: Which part of its life the run is in; exhibits are filed under it.
+        earlier: Seconds that an interrupted run has spent on what was taken over from it.
         say: Is told every logged metric, if it is set.
     """
 
@@ -87,6 +88,7 @@ class Run:
         self.quiet = quiet
         self.previous: Path | None = None
         self.stage = "data"
+        self.earlier = 0.0
         self.say: Callable[[str], None] | None = None
 
     @property

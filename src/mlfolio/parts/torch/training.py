@@ -114,6 +114,7 @@ def train(
     history = kept.load()
     if history.step:
         run.note(f"The training of the {name} went on after step {history.step:,}.")
+        run.earlier += history.seconds
     total, started = recipe.epochs * steps_each, time.monotonic() - history.seconds
     left = range(history.step, history.step if _is_over(history, recipe) else total)
     order: list[Tensor] = []
