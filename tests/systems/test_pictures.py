@@ -32,14 +32,8 @@ from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS
 from mlfolio.lifecycle import Result
 from mlfolio.parts.vision.augment import Warp, erase, mirror, relight, warp
-from mlfolio.parts.vision.nets import (
-    PictureNet,
-    features_of,
-    get_backbone,
-    grad_cam,
-    native_side,
-    whiten,
-)
+from mlfolio.parts.vision.backbone import get_backbone, native_side, whiten
+from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam
 from mlfolio.parts.vision.pictures import near_duplicates
 from mlfolio.parts.vision.reading import squash
 from mlfolio.systems.pictures import sample

@@ -23,8 +23,9 @@ from mlfolio.parts.torch.device import best_device
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.torch.training import Recipe
+from mlfolio.parts.vision.backbone import SCRATCH, SMALL, get_backbone, whiten
 from mlfolio.parts.vision.learning import calibrate, plan
-from mlfolio.parts.vision.nets import SCRATCH, SMALL, PictureNet, get_backbone, whiten
+from mlfolio.parts.vision.nets import PictureNet
 from mlfolio.parts.vision.pictures import Pictures, Pixels
 
 from . import figures, scenes

@@ -13,7 +13,8 @@ from sklearn.model_selection import StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mlfolio.parts.vision.nets import SMALL, features_of, get_backbone
+from mlfolio.parts.vision.backbone import SMALL, get_backbone
+from mlfolio.parts.vision.nets import features_of
 from mlfolio.parts.vision.pictures import Pixels
 
 LOOKED: Final = 32  # pixels a side in which labels are checked

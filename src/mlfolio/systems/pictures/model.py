@@ -17,8 +17,9 @@ from mlfolio.core.model import Input, Output
 from mlfolio.core.run import write_json
 from mlfolio.parts.torch.stored import Stored
 from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.vision.backbone import SIDES
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
-from mlfolio.parts.vision.nets import SIDES, PictureNet, features_of, grad_cam, restore_net
+from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam, restore_net
 from mlfolio.parts.vision.reading import Rgb, squash
 
 from .data import LONGEST, NONE

@@ -19,17 +19,9 @@ from mlfolio.parts.stats import mean_score
 from mlfolio.parts.torch.device import best_device
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.training import Recipe
+from mlfolio.parts.vision.backbone import SCRATCH, SMALL, get_backbone, native_side, whiten
 from mlfolio.parts.vision.learning import Altering, calibrate, fit_head, fit_net, plan
-from mlfolio.parts.vision.nets import (
-    SCRATCH,
-    SMALL,
-    PictureNet,
-    get_backbone,
-    logits_of,
-    native_side,
-    small_net,
-    whiten,
-)
+from mlfolio.parts.vision.nets import PictureNet, logits_of, small_net
 from mlfolio.parts.vision.pictures import Pictures
 
 from . import figures
