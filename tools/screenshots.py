@@ -1,12 +1,14 @@
 """Takes the pictures of the pages in docs/images, from the champions that there are.
 
-python tools/screenshots.py            of the models in ./runs or $MLFOLIO_RUNS
+python tools/screenshots.py [PAGE ...]      of the models in ./runs or $MLFOLIO_RUNS
 
-It serves them for as long as it takes, and needs Chromium (playwright's own or Debian's).
+It serves them for as long as it takes, and needs Chromium (playwright's own or Debian's). pictures
+and masks are shown what their samples draw: nobody's photo is in these pictures.
 """
 
 from __future__ import annotations
 
+import io
 import shutil
 import socket
 import subprocess
@@ -19,8 +21,12 @@ from typing import Any
 from urllib.error import URLError
 from urllib.request import urlopen
 
+import numpy as np
 from PIL import Image
 from playwright.sync_api import sync_playwright
+
+from mlfolio.systems.masks.sample import draw_scene
+from mlfolio.systems.pictures.sample import draw
 
 FOLDER = Path(__file__).parent.parent / "docs" / "images"
 WIDTH, HEIGHT, TALLEST = 1280, 900, 1300
@@ -66,7 +72,36 @@ def predict(page: Any) -> None:
     page.wait_for_selector("#why .mlf-bar.total")
 
 
-def draw(page: Any, points: Sequence[tuple[float, float]] = THREE) -> None:
+def read(page: Any) -> None:
+    """The text as it is, with the words that decided."""
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_selector("#beside mark")
+
+
+def bring(page: Any, field: str, picture: np.ndarray) -> None:
+    """A picture from a file."""
+    content = io.BytesIO()
+    Image.fromarray(picture).save(content, "PNG")
+    file = {"name": "picture.png", "mimeType": "image/png", "buffer": content.getvalue()}
+    page.set_input_files(f"{field} input[type=file]", file)
+
+
+def see(page: Any) -> None:
+    """A drawn shape, and where it was looked at."""
+    bring(page, "#field-image", draw(96)[0][0])
+    page.wait_for_selector("#field-image .file-preview")
+    page.get_by_role("button", name="Predict").click()
+    page.wait_for_selector("#beside img")
+
+
+def find_faces(page: Any) -> None:
+    """A drawn scene, with its faces."""
+    page.get_by_text("a picture", exact=True).click()
+    bring(page, "#picture", draw_scene(3, np.random.default_rng(3))[0])
+    page.wait_for_selector("#answer img")
+
+
+def stroke(page: Any, points: Sequence[tuple[float, float]] = THREE) -> None:
     """A stroke of the mouse through points of the pad (shares of its sides)."""
     canvas = page.locator("#pad canvas")
     canvas.scroll_into_view_if_needed()
@@ -81,7 +116,7 @@ def draw(page: Any, points: Sequence[tuple[float, float]] = THREE) -> None:
 
 def digit(page: Any) -> None:
     """A digit, and what is seen in it."""
-    draw(page)
+    stroke(page)
     page.wait_for_selector("#seen img")
 
 
@@ -124,19 +159,21 @@ def ask(page: Any) -> None:
 
 SCENES: dict[str, Callable[[Any], None]] = {
     "home": home, "iris": predict, "titanic": predict, "house-prices": predict,
-    "movies": recommend, "segments": predict, "digits": digit, "stocks": forecast,
-    "chatbot": book, "documents": ask,
+    "movies": recommend, "spam": read, "segments": predict, "digits": digit, "sentiment": read,
+    "pictures": see, "stocks": forecast, "masks": find_faces, "chatbot": book, "documents": ask,
 }  # fmt: skip
 
 
 def main() -> None:
-    """Takes all of them."""
+    """Takes those that are named, or all."""
+    wanted = sys.argv[1:] or list(SCENES)
     FOLDER.mkdir(exist_ok=True)
     with served() as url, sync_playwright() as machine:
         own = Path(machine.chromium.executable_path)
         path = str(own) if own.exists() else shutil.which("chromium")
         browser = machine.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        for name, act in SCENES.items():
+        for name in wanted:
+            act = SCENES[name]
             page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT})
             page.goto(f"{url}/{'' if name == 'home' else name}")
             page.wait_for_selector("h1")
