@@ -7,6 +7,7 @@ import io
 import struct
 import zlib
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -103,3 +104,19 @@ def test_no_damage_kills_it(gallery: Server, data: st.DataObject) -> None:
     cut = data.draw(st.integers(0, len(content)))
 
     assert send(gallery, bytes(content[:cut])) in (200, 422)
+
+
+def test_small_texts_that_are_large_pictures_hold_nobody_up(gallery: Server) -> None:
+    """Sixteen megapixels of one colour are fifty characters."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (4000, 4000)).save(buffer, "WEBP", lossless=True)
+    row = {"image": base64.b64encode(buffer.getvalue()).decode()}
+    assert len(row["image"]) < 100
+    with ThreadPoolExecutor() as pool:
+        busy = pool.submit(gallery.predict, "digits", *[row] * 8)
+        while "mlfolio_requests_in_flight 1" in gallery.client.get("/metrics").text:
+            assert not busy.done()
+        assert gallery.client.get("/ready").status_code == 200
+        assert not busy.done()
+        assert busy.result().status_code == 200
+    assert gallery.predict("digits", *[row] * 101).status_code == 413

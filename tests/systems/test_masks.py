@@ -719,7 +719,7 @@ def test_folders_that_cannot_be_used_are_refused(home: Path) -> None:
     named = own_folder(home / "named")
     (named / "without_mask").rename(named / "without_masks")
     alone = home / "alone"
-    own_folder(alone / "train")
+    own_folder(alone / "Test")
     empty = home / "untested"
     own_folder(empty / "train")
     shutil.rmtree(own_folder(empty / "test") / "without_mask")
@@ -730,7 +730,7 @@ def test_folders_that_cannot_be_used_are_refused(home: Path) -> None:
         (own_folder(home / "split", each=12), "different faces in with_mask/: 12"),
         (few, "few has too few different faces in with_mask/: 3"),
         (empty, "test has too few different faces in without_mask/: 0"),
-        (named, "rename without_masks/ to without_mask/"), (alone, "train/ alone"),
+        (named, "rename without_masks/ to without_mask/"), (alone, "Test/ alone"),
     ):  # fmt: skip
         with pytest.raises(FileError, match=why):
             Masks().load(Source.own(path))

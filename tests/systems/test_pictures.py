@@ -7,6 +7,7 @@ import io
 import json
 import os
 import shutil
+import sys
 import tarfile
 import tracemalloc
 import zipfile
@@ -32,14 +33,15 @@ from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS
 from mlfolio.lifecycle import Result
 from mlfolio.parts.vision.augment import Warp, erase, mirror, relight, warp
-from mlfolio.parts.vision.backbone import get_backbone, native_side, whiten
+from mlfolio.parts.vision.backbone import get_backbone, make_backbone, native_side, whiten
 from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam
-from mlfolio.parts.vision.pictures import near_duplicates
-from mlfolio.parts.vision.reading import squash
+from mlfolio.parts.vision.pictures import Pictures, near_duplicates
+from mlfolio.parts.vision.reading import read_rgb, squash
 from mlfolio.systems.pictures import sample
 from mlfolio.systems.pictures.data import CIFAR_ARCHIVE, NONE, load_pictures
 from mlfolio.systems.pictures.doctor import suspects
 from mlfolio.systems.pictures.model import PictureAnswer, PicturesModel
+from mlfolio.systems.pictures.strange import Strangeness
 from mlfolio.systems.pictures.system import PictureSystem
 from mlfolio.track.loader import load_model
 from tests.conftest import Cli
@@ -218,9 +220,112 @@ def test_own_test_part_is_kept_and_shared_pictures_are_found(home: Path) -> None
     data = load_pictures(Source.own(home / "mine"), 16)
 
     assert data.info.rows == {"train": 60, "test": 60}
-    assert data.outside.shape == (1, 16, 16, 3)
+    assert data.outside.pixels.shape == (1, 16, 16, 3)
     assert [f.level for f in data.check() if f.check == "shared items"] == ["leak"]
     assert not len(data.without_test().test)
+
+
+@pytest.mark.parametrize(
+    ("seen", "measured", "told"),
+    [
+        ("Train", "Test", None), ("training", "validation", "validation/ is what is measured on"),
+        ("train", None, None),
+    ],
+)  # fmt: skip
+def test_parts_are_known_by_what_people_call_them(
+    home: Path, seen: str, measured: str | None, told: str | None
+) -> None:
+    a_folder(home / "mine" / seen)
+    strange = home / "mine" / (measured or "") / NONE
+    if measured:
+        a_folder(home / "mine" / measured, each=2)
+    strange.mkdir()
+    shutil.copy(home / "mine" / seen / "circle" / "0.png", strange)
+
+    data = load_pictures(Source.own(home / "mine"), 16)
+
+    assert data.names == ("circle", "square", "triangle")
+    assert len(data.test) == (6 if measured else 12)
+    assert len(data.outside) == 1
+    assert [note.message for note in data.notes] == [told] * bool(told)
+
+
+def test_a_validation_part_beside_both_is_told_of(home: Path) -> None:
+    for part in ("train", "test", "val"):
+        a_folder(home / "mine" / part)
+    data = load_pictures(Source.own(home / "mine"), 16)
+    assert data.info.rows == {"train": 60, "test": 60}
+    assert "val/ is left out" in data.notes[0].message
+
+
+def test_parts_by_other_names_are_no_classes(home: Path) -> None:
+    a_folder(home / "mine" / "seg_train")
+    a_folder(home / "mine" / "seg_test")
+    with pytest.raises(FileError, match="circle, square, triangle: these look like the classes"):
+        load_pictures(Source.own(home / "mine"), 16)
+    a_folder(home / "alone" / "test")
+    with pytest.raises(FileError, match="test/ alone"):
+        load_pictures(Source.own(home / "alone"), 16)
+    folder = a_folder(home / "traffic", names=("train", "bus"))
+    assert load_pictures(Source.own(folder), 16).names == ("bus", "train")
+
+
+def test_as_many_as_are_asked_for_are_enough(home: Path) -> None:
+    with pytest.raises(FileError, match="13 of each are needed"):
+        load_pictures(Source.own(a_folder(home / "few", each=12)), 16)
+    data = load_pictures(Source.own(a_folder(home / "enough", each=13)), 16)
+    assert all(len(part) for part in data.train.split(0.1, seed=0))
+
+
+def test_data_are_the_same_at_any_size_and_not_by_other_names(home: Path) -> None:
+    folder = a_folder(home / "mine")
+    small, large = (load_pictures(Source.own(folder), side).info for side in (16, 32))
+    assert small == large
+    (folder / "circle").rename(folder / "disc")
+    other = load_pictures(Source.own(folder), 16).info
+    assert other.test_fingerprint != small.test_fingerprint
+
+
+def test_pictures_that_are_alike_by_nature(home: Path) -> None:
+    rng = np.random.default_rng(0)
+    scene = rng.integers(0, 256, (32, 32, 3))
+    for name in ("day", "night"):
+        (home / "camera" / name).mkdir(parents=True)
+        for number in range(15):
+            noisy = scene // (1 + (name == "night")) + rng.integers(-3, 4, scene.shape)
+            picture = Image.fromarray(noisy.clip(0, 255).astype(np.uint8))
+            picture.save(home / "camera" / name / f"{number}.png")
+    with pytest.raises(FileError, match="alike=1"):
+        load_pictures(Source.own(home / "camera"), None)
+    assert len(load_pictures(Source.own(home / "camera"), None, alike=1).test) == 6
+
+
+def test_one_picture_in_two_classes_is_told_of(home: Path) -> None:
+    folder = a_folder(home / "mine")
+    shutil.copy(folder / "circle" / "3.png", folder / "square" / "other.png")
+    data = load_pictures(Source.own(folder), None)
+    seen = dict(zip(data.train.files, data.train.groups.tolist(), strict=True))
+    told = [f.message for f in data.check() if f.check == "two labels"]
+    both = {"circle/3.png", "square/other.png"} <= set(seen)
+    assert both == bool(told), "they are on one side"
+    if told:
+        assert "circle/3.png (circle), square/other.png (square)" in told[0]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names are bytes there alone")
+def test_a_file_whose_name_is_no_text_is_called_by_its_bytes(home: Path) -> None:
+    folder = a_folder(home / "mine")
+    (folder / "circle" / "0.png").rename(folder / "circle" / os.fsdecode(b"\xe9t\xe9.png"))
+    data = load_pictures(Source.own(folder), None)
+    assert r"circle/\xe9t\xe9.png" in {*data.train.files, *data.test.files}
+
+
+def test_a_jpeg_with_a_preview_is_read() -> None:
+    content = io.BytesIO()
+    first, preview = (Image.new("RGB", (40, 30), colour) for colour in ("red", "blue"))
+    first.save(content, "MPO", save_all=True, append_images=[preview])
+    assert content.getvalue().startswith(b"\xff\xd8")
+    assert read_rgb(content.getvalue(), 640)[0, 0].tolist() == pytest.approx([254, 0, 0], abs=3)
 
 
 @pytest.mark.parametrize(
@@ -416,10 +521,16 @@ def test_labels_that_were_swapped_are_suspected() -> None:
     wrong = rng.choice(len(classes), 8, replace=False)
     classes[wrong] = 1 - classes[wrong]
 
-    found = [each.row for each in suspects(colours, classes, 2)]
+    names = list(map(str, range(len(classes))))
+    pictures = Pictures.of(colours, classes, names)
+    found = [each.row for each in suspects(pictures, 2)]
 
     assert len(set(found) & set(wrong.tolist())) >= 6
     assert len(found) <= 30
+    rare = np.append(classes, 2)  # a class that cannot be checked hides no mistakes in others
+    more = Pictures.of(np.append(colours, colours[:1], axis=0), rare, [*names, "rare"])
+    again = [each.row for each in suspects(more, 3)]
+    assert len(set(again) & set(wrong.tolist())) >= 6
 
 
 @pytest.mark.parametrize("kind", ["resnet", "vit", "mobilenet_v2", "efficientnet"])
@@ -462,6 +573,46 @@ def test_a_backbone_in_a_folder(kind: str, home: Path) -> None:
     for mine, loaded in zip(fitted.judge(pixels), again.judge(pixels), strict=True):
         np.testing.assert_allclose(mine, loaded, atol=1e-6)
     assert fitted.heat(pixels[0], "circle").shape[0] >= 1
+
+
+@pytest.mark.parametrize("kind", ["swin", "focalnet"])
+def test_a_backbone_that_puts_patches_together(kind: str, home: Path) -> None:
+    from transformers import AutoConfig, AutoModel
+
+    sizes = {"image_size": 32, "patch_size": 4, "embed_dim": 8, "depths": [1, 1]}
+    more = {"num_heads": [1, 2], "window_size": 4} if kind == "swin" else {}
+    theirs = AutoModel.from_config(AutoConfig.for_model(kind, **sizes, **more)).eval()
+    theirs.save_pretrained(home / "theirs")
+    pixels = sample.draw(32)[0][:2]
+    backbone = get_backbone(str(home / "theirs"), seed=0)
+    with torch.inference_mode():
+        standard = torch.from_numpy(pixels / 255).permute(0, 3, 1, 2).float() - backbone.mean
+        seen = theirs(pixel_values=standard / backbone.std).last_hidden_state
+    assert backbone.width == 16
+    np.testing.assert_allclose(features_of(backbone, pixels), seen.mean(1).numpy(), atol=1e-4)
+
+
+def test_a_library_that_is_missing_is_no_damage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    facts = {"kind": "transformers", "config": {"model_type": "vit"}, "mean": [0, 0, 0],
+             "std": [1, 1, 1]}  # fmt: skip
+    with pytest.raises(ImportError):
+        make_backbone(facts)
+
+
+def test_few_of_the_classes_own_are_refused() -> None:
+    """As often as was asked, of pictures that nothing was fitted on; few of them say less."""
+    rng = np.random.default_rng(0)
+    net = PictureNet(get_backbone("small", seed=0), 2).eval()
+    pixels = rng.integers(0, 256, (600, 16, 16, 3), dtype=np.uint8)
+    pictures = Pictures.of(pixels, np.arange(600) % 2, [""] * 600)
+    parts = [pictures.take(np.arange(start, start + 20)) for start in range(0, 600, 20)]
+    refused = []
+    for unseen in parts[1:]:
+        usual = Strangeness.of(net, parts[0], unseen, refused=0.1)
+        others = np.concatenate([part.pixels for part in parts[1:] if part is not unseen])
+        refused.append((usual.distances(features_of(net.backbone, others)) > usual.limit).mean())
+    assert np.mean(refused) < 0.12  # an interpolated quantile would let 0.14 happen
 
 
 def test_a_stored_model_is_a_backbone_too(result: Result) -> None:

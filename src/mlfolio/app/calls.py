@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 from mlfolio.core.inputs import file_fields
@@ -51,7 +52,7 @@ def calls(name: str, model: Model, address: str, key: bool) -> list[Call]:
     return found
 
 
-def _example(model: Model, files: list[str]) -> dict[str, Any]:
+def _example(model: Model, files: Sequence[str]) -> dict[str, Any]:
     """An example of the model's that is short enough to read, without its files."""
     row = model.examples()[0].model_dump(mode="json", by_alias=True)
     return {
@@ -61,7 +62,7 @@ def _example(model: Model, files: list[str]) -> dict[str, Any]:
     }
 
 
-def _curl(url: str, row: dict[str, Any], files: list[str]) -> str:
+def _curl(url: str, row: dict[str, Any], files: Sequence[str]) -> str:
     """JSON; a form where there are files."""
     if files:
         parts = [f"-F {shlex.quote(f'{field}=@FILE')}" for field in files]
@@ -72,7 +73,7 @@ def _curl(url: str, row: dict[str, Any], files: list[str]) -> str:
     return " \\\n  ".join([shlex.quote(url), *parts])
 
 
-def _over_http(url: str, row: dict[str, Any], files: list[str], key: bool) -> str:
+def _over_http(url: str, row: dict[str, Any], files: Sequence[str], key: bool) -> str:
     if files:
         opened = ", ".join(f"{field!r}: open('FILE', 'rb')" for field in files)
         sent = f"files={{{opened}}}" + (f", data={row!r}" if row else "")
@@ -85,7 +86,7 @@ def _over_http(url: str, row: dict[str, Any], files: list[str], key: bool) -> st
     ).lstrip()
 
 
-def _in_process(name: str, row: dict[str, Any], files: list[str]) -> str:
+def _in_process(name: str, row: dict[str, Any], files: Sequence[str]) -> str:
     parts = [f"{field!r}: open('FILE', 'rb').read()" for field in files]
     parts += [f"{field!r}: {value!r}" for field, value in row.items()]
     return (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from pydantic import ValidationError
@@ -67,7 +68,8 @@ def field_names(kind: type[Input]) -> list[str]:
     return [field.alias or name for name, field in kind.model_fields.items()]
 
 
-def file_fields(kind: type[Input]) -> list[str]:
+@lru_cache(maxsize=256)  # a server asks for every request; a model's type is its own
+def file_fields(kind: type[Input]) -> tuple[str, ...]:
     """The fields that are files, by the names under which they are given: base64 in JSON."""
 
     def is_file(facts: Mapping[str, Any]) -> bool:
@@ -75,7 +77,7 @@ def file_fields(kind: type[Input]) -> list[str]:
         return any(part.get("contentEncoding") == "base64" for part in parts)
 
     fields = kind.model_json_schema(by_alias=True)["properties"]
-    return [name for name, facts in fields.items() if is_file(facts)]
+    return tuple(name for name, facts in fields.items() if is_file(facts))
 
 
 def _named(row: Mapping[str, Any], by_lower: Mapping[str, str]) -> dict[str, Any]:

@@ -137,7 +137,7 @@ def grouped_score(
         strong: The name of the strong baseline.
         protocol: How it was measured.
         direction: Whether higher or lower is better.
-        seed: Seed of the bootstrap.
+        seed: Seed of the bootstrap. For fewer than ten groups there is no interval.
     """
     _, place = np.unique(np.asarray(group), return_inverse=True)
     sums = {
@@ -152,18 +152,21 @@ def grouped_score(
     def gain(*parts: NDArray[Any]) -> float:
         return value(*parts[:width]) - value(*parts[width:])
 
+    def interval(statistic: Callable[..., float], *parts: NDArray[Any]) -> Bounds | None:
+        return bootstrap_ci95(statistic, *parts, seed=seed) if len(parts[0]) >= FEWEST else None
+
     return Score(
         name=name,
         value=value(*sums[of]),
         direction=direction,
         n=len(place),
-        ci95=bootstrap_ci95(value, *sums[of], seed=seed),
+        ci95=interval(value, *sums[of]),
         protocol=protocol,
         trivial=Baseline(name=trivial, value=value(*sums[trivial])),
         strong=Baseline(
             name=strong,
             value=value(*sums[strong]),
-            gain_ci95=bootstrap_ci95(gain, *sums[of], *sums[strong], seed=seed),
+            gain_ci95=interval(gain, *sums[of], *sums[strong]),
         ),
     )
 

@@ -11,6 +11,7 @@ from fastapi.openapi.utils import get_openapi
 from mlfolio.core.inputs import file_fields
 from mlfolio.core.model import Indexes
 from mlfolio.serve.fleet import Fleet, Served
+from mlfolio.serve.requests import most_inputs
 from mlfolio.serve.settings import MAX_EXPLAINED, Settings
 
 _PROBLEM = {
@@ -76,7 +77,8 @@ def _concrete(
         parameters = [p for p in operation.get("parameters", []) if p["name"] != "name"]
         operation["parameters"] = parameters
         if path.endswith("/predict"):
-            operation["requestBody"] = _inputs(served, schemas, settings.max_rows)
+            most = most_inputs(served.model.input_type, settings.max_rows)
+            operation["requestBody"] = _inputs(served, schemas, most)
         if path.endswith("/explain"):
             operation["requestBody"] = _inputs(served, schemas, MAX_EXPLAINED)
         if path.endswith("/predict"):

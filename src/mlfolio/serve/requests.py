@@ -12,13 +12,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.formparsers import MultiPartException
 from starlette.requests import Request
 
-from mlfolio.core.inputs import parse_inputs
+from mlfolio.core.inputs import file_fields, parse_inputs
 from mlfolio.core.model import Input
 from mlfolio.serve.fleet import Served
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.service import Service
 
 SMALL_BODY = 20_000  # bytes; larger inputs are validated on a thread, not between other requests
+MAX_FILES = 100  # inputs of one request that hold a file
 MAX_JSON = 16 * 2**20  # bytes; nothing else in the process goes on while JSON is read
 
 
@@ -36,11 +37,23 @@ async def read_inputs(request: Request, served: Served, max_rows: int) -> list[I
     if not isinstance(body, dict) or set(body) != {"inputs"}:
         raise ProblemError(422, "the body has one member, inputs", 'send {"inputs": [{...}]}')
     rows = body["inputs"] if isinstance(body["inputs"], list) else [body["inputs"]]
-    if len(rows) > max_rows:
-        raise ProblemError(413, f"{len(rows):,} inputs; at most {max_rows:,} in one request")
-    if len(await request.body()) < SMALL_BODY:
+    most = most_inputs(served.model.input_type, max_rows)
+    if len(rows) > most:
+        raise ProblemError(413, f"{len(rows):,} inputs; at most {most:,} in one request")
+    is_small = len(await request.body()) < SMALL_BODY
+    if is_small and not file_fields(served.model.input_type):
         return parse_inputs(served.model, rows)
     return await service.read(served.model, rows)
+
+
+def most_inputs(kind: type[Input], max_rows: int) -> int:
+    """Inputs that a request may hold: few of those with files, for a few bytes can be a large one.
+
+    Args:
+        kind: Of input.
+        max_rows: Of those without.
+    """
+    return min(max_rows, MAX_FILES) if file_fields(kind) else max_rows
 
 
 async def read_json(request: Request) -> Any:

@@ -32,7 +32,8 @@ WIDTHS: Final = (64, 128, 256)  # channels of its blocks
 PATCHES: Final = 2**20  # that its first layer is made from
 IMAGENET: Final = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 IMAGENET_SIDE: Final = 224  # pixels, of backbones by name that do not say theirs
-SIDES: Final = range(16, 1025)  # pixels that a side may have
+SIDES: Final = range(16, 641)  # pixels that a side may have
+OTHERS: Final = 16  # tokens that may stand for no patch: of the class, registers
 RETRAIN: Final = "train it anew"
 
 
@@ -139,6 +140,8 @@ def make_backbone(facts: dict[str, Any]) -> Backbone:
         case {"kind": "transformers", "config": dict(config), "mean": mean, "std": std}:
             try:
                 body = Transformers(untrained(config))
+            except (ImportError, MemoryError):  # nothing is wrong with it
+                raise
             except Exception as error:  # whatever transformers says to what is no configuration
                 raise FileError(
                     f"no backbone: {type(error).__name__}: {error!s:.200}", RETRAIN
@@ -205,17 +208,24 @@ class Transformers(nn.Module):
             self.width = int(self(torch.zeros(1, 3, *self._smallest()))[0].shape[0])
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """What is where; of a ViT the tokens of the picture's patches."""
+        """What is where; of a ViT the tokens of the picture's patches.
+
+        Raises:
+            ValueError: Its tokens lie in no square.
+        """
         used = pictures.shape[2:] == self._smallest()
         # A ViT knows the places of the patches of one size; for others they are interpolated.
         how = {} if used or not self.interpolates else {"interpolate_pos_encoding": True}
         seen: Tensor = self.model(pixel_values=pictures, **how).last_hidden_state
         if seen.ndim == 4:
             return seen
-        patch = int(self.config.patch_size)
-        rows, columns = pictures.shape[2] // patch, pictures.shape[3] // patch
-        tokens = seen[:, seen.shape[1] - rows * columns :]  # before them: what stands for no patch
-        return tokens.transpose(1, 2).reshape(len(seen), -1, rows, columns)
+        side = pictures.shape[2] // int(self.config.patch_size)
+        others = seen.shape[1] - side**2  # tokens that stand for no patch; they come first
+        if not 0 <= others <= OTHERS:  # Swin puts patches together on the way
+            side, others = math.isqrt(seen.shape[1]), 0
+        if side**2 + others != seen.shape[1]:
+            raise ValueError(f"{seen.shape[1]} tokens of a square are no square")
+        return seen[:, others:].transpose(1, 2).reshape(len(seen), seen.shape[2], side, side)
 
     def _smallest(self) -> tuple[int, int]:
         side = getattr(self.config, "image_size", 64)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -19,10 +20,11 @@ from mlfolio.data.doctor import find_copies, shared_finding
 from mlfolio.data.splits import holdout
 
 THUMB: Final = 8  # pixels a side in which pictures are compared
-SAME: Final = 0.985  # correlation of two thumbnails from which they are one picture
+ALIKE: Final = 0.985  # correlation of two thumbnails from which they are one picture
 BLOCK: Final = 512  # pictures that are compared with all others at once
 
 FAINT: Final = 4.0  # norm of a thumbnail's deviations, one a value, below which it is one colour
+DIGEST: Final = 16  # bytes
 HUES: Final = 8  # levels apart that two pictures of one colour may be, about
 
 Pixels = NDArray[np.uint8]  # (n, side, side, 3)
@@ -37,17 +39,31 @@ class Pictures:
         classes: Number of each one's class, shape (n,).
         files: What each is called.
         groups: Equal numbers for what is the same picture, or nearly, shape (n,).
+        digests: Of what was read, whatever was made of it, shape (n, 16).
     """
 
     pixels: Pixels
     classes: NDArray[np.int64]
     files: tuple[str, ...]
     groups: NDArray[np.int64]
+    digests: NDArray[np.uint8]
 
     @classmethod
-    def of(cls, pixels: Pixels, classes: NDArray[np.int64], files: Sequence[str]) -> Self:
-        """Each of them a group of its own, until they are compared (see `grouped`)."""
-        return cls(pixels, classes, tuple(files), np.arange(len(classes)))
+    def of(
+        cls, pixels: Pixels, classes: NDArray[np.int64], files: Sequence[str],
+        digests: Iterable[bytes] | None = None,
+    ) -> Self:  # fmt: skip
+        """Each of them a group of its own, until they are compared (see `grouped`).
+
+        Args:
+            pixels: Squashed to squares, shape (n, side, side, 3).
+            classes: Number of each one's class, shape (n,).
+            files: What each is called.
+            digests: Of what they were made from (see `digest`); None: of their pixels.
+        """
+        digests = (digest(one.tobytes()) for one in pixels) if digests is None else digests
+        known = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, DIGEST)
+        return cls(pixels, classes, tuple(files), np.arange(len(classes)), known)
 
     def __len__(self) -> int:
         return len(self.classes)
@@ -55,7 +71,8 @@ class Pictures:
     def take(self, rows: NDArray[np.int64]) -> Pictures:
         """Some of them, by their places."""
         files = tuple(self.files[row] for row in rows)
-        return Pictures(self.pixels[rows], self.classes[rows], files, self.groups[rows])
+        groups, digests = self.groups[rows], self.digests[rows]
+        return Pictures(self.pixels[rows], self.classes[rows], files, groups, digests)
 
     def split(self, share: float, seed: int) -> tuple[Pictures, Pictures]:
         """Two parts, stratified, near-duplicates on one side; the second has the share."""
@@ -64,9 +81,19 @@ class Pictures:
         return self.take(part), self.take(rest)
 
 
-def grouped(parts: Sequence[Pictures]) -> list[Pictures]:
-    """The same, near-duplicates known, across parts too."""
-    groups = near_duplicates(np.concatenate([part.pixels for part in parts]))
+def digest(content: bytes) -> bytes:
+    """What tells a file from others."""
+    return hashlib.blake2b(content, digest_size=DIGEST).digest()
+
+
+def grouped(parts: Sequence[Pictures], alike: float = ALIKE) -> list[Pictures]:
+    """The same, near-duplicates known, across parts too.
+
+    Args:
+        parts: Pictures.
+        alike: As of `near_duplicates`.
+    """
+    groups = near_duplicates(np.concatenate([part.pixels for part in parts]), alike)
     ends = np.cumsum([len(part) for part in parts])[:-1]
     pairs = zip(parts, np.split(groups, ends), strict=True)
     return [replace(part, groups=found) for part, found in pairs]
@@ -96,11 +123,19 @@ def find_repeats(train: Pictures, test: Pictures, what: str) -> list[Finding]:
     return findings
 
 
-def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:
+def near_duplicates(pixels: Pixels, alike: float = ALIKE) -> NDArray[np.int64]:
     """Which pictures are the same but for size, compression or a mirror: equal numbers, (n,).
 
     They are compared as thumbnails, by correlation; those of one colour, by that colour.
+
+    Args:
+        pixels: Shape (n, side, side, 3).
+        alike: Correlation from which two are one; 1: only those with the same pixels are.
     """
+    if alike >= 1:
+        keys = pd.Series([digest(one.tobytes()) for one in pixels], dtype=object)
+        _, first, each = np.unique(pd.factorize(keys)[0], return_index=True, return_inverse=True)
+        return np.asarray(first[each], dtype=np.int64)
     if not len(pixels):
         return np.zeros(0, dtype=np.int64)
     thumbs = torch.cat(
@@ -110,7 +145,7 @@ def near_duplicates(pixels: Pixels) -> NDArray[np.int64]:
     groups = _by_colour(thumbs, plain)
     for start in range(0, len(plain), BLOCK):
         some = plain[start : start + BLOCK]
-        pairs = [(some @ others[start:].T > SAME).nonzero().numpy() for others in (plain, turned)]
+        pairs = [(some @ others[start:].T > alike).nonzero().numpy() for others in (plain, turned)]
         # Linked block by block: copies of one picture have as many pairs as their square.
         groups = _linked(groups, np.concatenate(pairs) + start)
     return groups

@@ -19,7 +19,8 @@ MAX_BYTES: Final = 10 * 2**20
 TOO_LARGE: Final = "{:.1f} MB; a picture may have 10 MB"
 MAX_SCANS: Final = 100  # of a progressive JPEG, which has ten or so; each is a pass over all pixels
 # A JPEG need not be decoded in full.
-MAX_MEGAPIXELS: Final = {"PNG": 16, "JPEG": 40, "WEBP": 16}
+# MPO is Pillow's name of a JPEG that holds a second picture, a preview or depths; the first counts.
+MAX_MEGAPIXELS: Final = {"PNG": 16, "JPEG": 40, "MPO": 40, "WEBP": 16}
 ENDINGS: Final = {".png", ".jpg", ".jpeg", ".webp"}
 # Pillow's word on large pictures is for nobody: ours is an error, before anything is decoded.
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)

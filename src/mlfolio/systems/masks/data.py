@@ -23,7 +23,7 @@ from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
-from mlfolio.parts.vision.gather import gather, read_folders, read_table
+from mlfolio.parts.vision.gather import find_parts, gather, read_folders, read_table
 from mlfolio.parts.vision.pictures import Pictures, find_repeats, grouped
 from mlfolio.parts.vision.reading import Rgb, read_file, read_rgb
 
@@ -82,12 +82,13 @@ class MaskSplit:
     def info(self) -> DataInfo:
         """What identifies these data."""
         seen = [part for one in self.scenes for part in (one.picture, one.boxes, str(one.labels))]
-        test = (self.test.pixels, self.test.classes, *seen)
+        # Of the files, not of what this run made of them: at another size they are the same data.
+        test = (self.test.digests, self.test.classes, *seen)
         return DataInfo(
             source=self.source,
             dataset=self.dataset,
             licence=self.licence,
-            fingerprint=fingerprint(self.train.pixels, self.train.classes, *test),
+            fingerprint=fingerprint(self.train.digests, self.train.classes, *test),
             test_fingerprint=fingerprint(*test),
             rows={"train": len(self.train), "test": len(self.test), "scenes": len(self.scenes)},
         )
@@ -159,11 +160,8 @@ def _read_own(folder: Path, side: int, notes: list[Finding]) -> list[Pictures]:
     """All faces, or those of `train/` and `test/`."""
     if not folder.is_dir():
         raise FileError(f"{folder} is no folder", f"a folder of folders is needed: {MENDED}")
-    inner = [folder / part for part in PARTS if (folder / part).is_dir()]
-    if len(inner) == 1:
-        raise FileError(f"{folder} has {inner[0].name}/ alone", "give both train/ and test/")
     found = []
-    for each in inner or [folder]:
+    for each in filter(None, find_parts(folder, notes)):
         _require_folders(each, notes)
         found.append(read_folders(each, FOLDERS, side, notes))
     return found

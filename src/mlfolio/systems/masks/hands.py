@@ -38,8 +38,8 @@ def behave(model: MasksModel, faces: Pictures, seed: int) -> tuple[pd.DataFrame,
         seed: Draws the hands.
 
     Returns:
-        Of each kind the shares of what is said, and for each face with a hand whether it was not
-        called masked.
+        Of each kind the shares of what is said, and for each face with a hand that is still taken
+        for one whether it was not called masked.
     """
     rng = np.random.default_rng(seed)
     placed = []
@@ -60,7 +60,7 @@ def behave(model: MasksModel, faces: Pictures, seed: int) -> tuple[pd.DataFrame,
             shown.append(covered)
         said = _said(model, np.array(shown, np.uint8).reshape(-1, WHOLE, WHOLE, 3))
         if paste is _hand:
-            spared = [label != NAMES[0] for label in said]
+            spared = [label != NAMES[0] for label in said if label != NO_FACE]
         counts = Counter(said)
         kinds = (*NAMES, "not sure", NO_FACE)
         rows[name] = {kind: round(counts[kind] / max(len(said), 1), 3) for kind in kinds}

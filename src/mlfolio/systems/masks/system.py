@@ -42,7 +42,7 @@ SIDE, SAMPLE_SIDE = 48, 32  # pixels of the squares that the net sees
 EPOCHS: Final = 12
 VALIDATION: Final = 0.1  # of the training part, for the temperature
 FEW: Final = 1000  # faces below which one thread is as fast
-PROTOCOL = "the test part, fitted and calibrated on the training part alone"
+PROTOCOL = "the test part, one face to a picture, fitted and calibrated on the training part alone"
 
 
 class Masks(System):
@@ -141,7 +141,10 @@ class Masks(System):
             said = f"{PROTOCOL}; without those called not sure"
             scored.append(_share("accuracy where sure", kept, said))
         if spared:
-            said = "test faces without a mask, a hand of another's skin pasted over the mouth"
+            said = (
+                "test faces without a mask, a hand of another's skin pasted over the mouth; those "
+                "that are taken for no face left out"
+            )
             metric = "covered faces not called masked"
             scored.append(mean_score(metric, {NET: spared}, NET, protocol=said))
         else:

@@ -1,13 +1,14 @@
 """Cats and dogs, the user's folder of folders, or drawn shapes.
 
 The user's own data are a folder with a folder of pictures for each class; these may lie in
-`train/` and `test/`. A folder called `none of these` holds pictures of no class, to measure with.
-Also read are `train.parquet` and `test.parquet` as the Hugging Face hub has them, and CIFAR-10's
-archive: from these ten classes the small backbone was trained.
+`train/` and `test/` (or `val/`). A folder called `none of these` holds pictures of no class, to
+measure with. Also read are `train.parquet` and `test.parquet` as the Hugging Face hub has them, and
+CIFAR-10's archive: from these ten classes the small backbone was trained.
 """
 
 from __future__ import annotations
 
+import math
 import tarfile
 import zipfile
 import zlib
@@ -28,8 +29,15 @@ from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import find_imbalance
 from mlfolio.data.fingerprint import fingerprint
-from mlfolio.parts.vision.gather import gather, read_folders, read_table
-from mlfolio.parts.vision.pictures import Pictures, Pixels, find_repeats, grouped
+from mlfolio.parts.vision.gather import (
+    LONGEST,
+    find_parts,
+    gather,
+    read_folders,
+    read_table,
+    require_flat,
+)
+from mlfolio.parts.vision.pictures import ALIKE, Pictures, digest, find_repeats, grouped
 from mlfolio.parts.vision.reading import ENDINGS, Rgb, read_file, read_rgb, squash
 
 from . import sample
@@ -47,7 +55,6 @@ SIDE: Final = 64  # pixels a side, unless the pictures are smaller
 SAMPLE_SIDE: Final = 32
 CIFAR_SIDE: Final = 32
 SMALLEST: Final = 16
-LONGEST: Final = 640  # pixels that are kept of a picture's longer side
 LOOKED_AT: Final = 50  # pictures by which their size is told
 TEST: Final = 0.2  # of pictures that come without a test part
 FEWEST: Final = 10  # training pictures of each class
@@ -65,7 +72,7 @@ class PictureSplit:
         names: Of the classes.
         train: To learn from.
         test: To measure on.
-        outside: Pictures of none of the classes, to measure on, shape (n, side, side, 3).
+        outside: Pictures of none of the classes, to measure on; their own class means nothing.
         notes: What was noticed while reading.
     """
 
@@ -75,18 +82,19 @@ class PictureSplit:
     names: tuple[str, ...]
     train: Pictures
     test: Pictures
-    outside: Pixels
+    outside: Pictures
     notes: tuple[Finding, ...] = ()
 
     @cached_property
     def info(self) -> DataInfo:
         """What identifies these data."""
-        test = (self.test.pixels, self.test.classes, self.outside)
+        # Of the files, not of what this run made of them: at another size they are the same data.
+        test = (self.test.digests, self.test.classes, *self.names, self.outside.digests)
         return DataInfo(
             source=self.source,
             dataset=self.dataset,
             licence=self.licence,
-            fingerprint=fingerprint(self.train.pixels, self.train.classes, *test),
+            fingerprint=fingerprint(self.train.digests, self.train.classes, *test),
             test_fingerprint=fingerprint(*test),
             rows={"train": len(self.train), "test": len(self.test)},
         )
@@ -99,12 +107,13 @@ class PictureSplit:
     @cached_property
     def suspects(self) -> list[Suspect]:
         """Training pictures whose label is likely wrong, the likeliest first."""
-        return suspects(self.train.pixels, self.train.classes, len(self.names))
+        return suspects(self.train, len(self.names))
 
     def check(self) -> list[Finding]:
         """What the data doctor has to say."""
         findings = [*self.notes, *find_repeats(self.train, self.test, "pictures")]
         findings += find_imbalance(pd.Series(self.train.classes).map(dict(enumerate(self.names))))
+        findings += self._two_labels()
         if self.suspects:
             worst = ", ".join(self._said(each) for each in self.suspects[:3])
             findings.append(
@@ -117,13 +126,35 @@ class PictureSplit:
             )  # fmt: skip
         return findings
 
+    def _two_labels(self) -> list[Finding]:
+        """Pictures that are there in two classes: one label of them is wrong for certain."""
+        known = pd.DataFrame({"group": self.train.groups, "class": self.train.classes})
+        kinds = known.groupby("group")["class"].transform("nunique").to_numpy()
+        rows = np.flatnonzero(kinds > 1)
+        if not len(rows):
+            return []
+        first = rows[self.train.groups[rows] == self.train.groups[rows[0]]][:4]
+        named = ", ".join(
+            f"{self.train.files[row]} ({self.names[self.train.classes[row]]})" for row in first
+        )
+        return [
+            Finding(
+                level="warning", check="two labels",
+                message=f"{len(rows):,} training pictures are nearly the same as one of another "
+                f"class: {named}",
+                fix="look, and keep each in one class",
+            )
+        ]  # fmt: skip
+
     def _said(self, suspect: Suspect) -> str:
         file, given = self.train.files[suspect.row], self.train.classes[suspect.row]
         return f"{file} ({self.names[given]}, looks like {self.names[suspect.looks_like]})"
 
     def without_test(self) -> Self:
         """The same data with no test pictures."""
-        return replace(self, test=self.test.take(np.arange(0)), outside=self.outside[:0])
+        return replace(
+            self, test=self.test.take(np.arange(0)), outside=self.outside.take(np.arange(0))
+        )
 
 
 class Read(NamedTuple):
@@ -140,16 +171,17 @@ class Read(NamedTuple):
     names: Sequence[str]
     train: Pictures
     test: Pictures | None = None
-    outside: Pixels | None = None
+    outside: Pictures | None = None
     notes: Sequence[Finding] = ()
 
 
-def load_pictures(source: Source, side: int | None) -> PictureSplit:
+def load_pictures(source: Source, side: int | None, alike: float = ALIKE) -> PictureSplit:
     """The pictures of a source, squashed to squares.
 
     Args:
         source: Official data, the drawn sample, or the user's folder.
         side: Pixels of a square's side; None: 64, or what the pictures have if that is less.
+        alike: Correlation from which two pictures are one (see `near_duplicates`).
 
     Raises:
         DataUnavailableError: The official data are not here and cannot be fetched.
@@ -160,19 +192,21 @@ def load_pictures(source: Source, side: int | None) -> PictureSplit:
         record = get_dataset("cats-vs-dogs")
         name, licence, read = record.title, record.licence, _read_official(side or SIDE)
     elif source.path is None:
-        pixels, classes, outside = sample.draw(side or SAMPLE_SIDE)
+        pixels, classes, strange = sample.draw(side or SAMPLE_SIDE)
         files = [f"{sample.SHAPES[kind]} {n}" for n, kind in enumerate(classes)]
+        outside = Pictures.of(strange, np.zeros(len(strange), np.int64), [""] * len(strange))
         read = Read(sample.SHAPES, Pictures.of(pixels, classes, files), outside=outside)
         name, licence = "drawn shapes", "Apache-2.0"
     else:
         name, licence, read = source.path.name, "the user's own", _read_own(source.path, side)
     parts = [read.train] if read.test is None else [read.train, read.test]
-    parts = grouped(parts)
-    _require_enough(parts[0], read.names, name)
+    parts = grouped(parts, alike)
+    fewest = FEWEST if len(parts) == 2 else math.ceil(FEWEST / (1 - TEST))
+    _require_enough(parts[0], read.names, name, fewest)
     train, test = parts if len(parts) == 2 else parts[0].split(TEST, seed=0)
     if not len(test):
         raise FileError(f"{name} has no test pictures", "fill its test part, or leave it out")
-    outside = train.pixels[:0] if read.outside is None else read.outside
+    outside = train.take(np.arange(0)) if read.outside is None else read.outside
     return PictureSplit(
         source, name, licence, tuple(read.names), train, test, outside, tuple(read.notes)
     )
@@ -194,7 +228,7 @@ def _read_official(side: int) -> Read:
     outside = None
     if (others := cifar_test(side)) is not None:
         strange = [kind for kind, name in enumerate(CIFAR_CLASSES) if name not in names]
-        outside = others.pixels[np.isin(others.classes, strange)]
+        outside = others.take(np.flatnonzero(np.isin(others.classes, strange)))
     if not (folder / KAGGLE_ARCHIVE).is_file():
         train, test = (
             gather(*read_table(folder / f"{part}.parquet", names), side) for part in PARTS
@@ -247,7 +281,9 @@ def _unreadable(archive: Path, error: Exception) -> FileError:
 def _of_rows(rows: NDArray[np.uint8], side: int) -> Pictures:
     pixels = rows[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     squashed = np.stack([squash(np.ascontiguousarray(one), side) for one in pixels])
-    return Pictures.of(squashed, rows[:, 0].astype(np.int64), list(map(str, range(len(rows)))))
+    files = list(map(str, range(len(rows))))
+    digests = (digest(row.tobytes()) for row in rows)
+    return Pictures.of(squashed, rows[:, 0].astype(np.int64), files, digests)
 
 
 def _read_tables(folder: Path, side: int | None) -> Read:
@@ -257,6 +293,8 @@ def _read_tables(folder: Path, side: int | None) -> Read:
     try:
         labels = pd.read_parquet(train)["label"].astype(str)
         names = sorted(labels.unique(), key=lambda name: (len(name), name))
+        if NONE in names:
+            raise ValueError(f"a label {NONE!r}, which is what strangers are called")
         _require_classes(names, f"the label column of {train}")
         side = side or _usual_side(_readable(read_table(train, names)[0], train))
         seen = gather(*read_table(train, names), side, notes)
@@ -273,20 +311,23 @@ def _read_tables(folder: Path, side: int | None) -> Read:
 def _read_folder(folder: Path, side: int | None) -> Read:
     """A folder for each class, maybe in `train/` and `test/`."""
     notes: list[Finding] = []
-    inner = folder / "train" if (folder / "train").is_dir() else folder
+    inner, measured = find_parts(folder, notes)
     names = _class_folders(inner)
+    require_flat([inner / name for name in names])
     paths = (path for path in sorted(inner.rglob("*")) if path.suffix.lower() in ENDINGS)
     side = side or _usual_side(_readable(paths, inner))
     train, test = read_folders(inner, names, side, notes), None
-    if inner != folder and (folder / "test").is_dir():
-        if extra := sorted(set(_class_folders(folder / "test")) - set(names)):
+    if measured is not None:
+        if extra := sorted(set(_class_folders(measured)) - set(names)):
             raise FileError(
-                f"test/ has the classes {', '.join(extra[:5])}, which train/ has not",
+                f"{measured.name}/ has the classes {', '.join(extra[:5])}, which {inner.name}/ "
+                "has not",
                 "name the folders in both parts alike",
             )
-        test = read_folders(folder / "test", names, side, notes)
-    strange = next((p for p in (folder / NONE, inner / NONE) if p.is_dir()), None)
-    outside = read_folders(strange, [""], side, notes).pixels if strange else None
+        test = read_folders(measured, names, side, notes)
+    places = [place / NONE for place in (measured, folder, inner) if place is not None]
+    strange = next((place for place in places if place.is_dir()), None)
+    outside = read_folders(strange, [""], side, notes) if strange else None
     return Read(names, train, test, outside, notes)
 
 
@@ -334,14 +375,15 @@ def _require_classes(names: Sequence[str], place: str) -> None:
         raise FileError(f"{strange[0]!a} is no name of a class", "rename it, in UTF-8")
 
 
-def _require_enough(pictures: Pictures, names: Sequence[str], folder: str) -> None:
+def _require_enough(pictures: Pictures, names: Sequence[str], folder: str, fewest: int) -> None:
     """Each class often enough to be split."""
     groups, kinds = pictures.groups, range(len(names))
     different = [len(np.unique(groups[pictures.classes == kind])) for kind in kinds]
-    few = {name: n for name, n in zip(names, different, strict=True) if n < FEWEST}
+    few = {name: n for name, n in zip(names, different, strict=True) if n < fewest}
     if few:
         have = ", ".join(f"{name}: {n}" for name, n in list(few.items())[:5])
         raise FileError(
             f"{folder} has too few different pictures of these classes: {have}",
-            f"{FEWEST} of each are needed, as PNG, JPEG or WebP; near-duplicates count once",
+            f"{fewest} of each are needed, as PNG, JPEG or WebP; near-duplicates count once "
+            "(alike=1: only copies do, for pictures that are alike by nature: of a still camera)",
         )

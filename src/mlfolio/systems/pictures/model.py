@@ -19,10 +19,11 @@ from mlfolio.parts.torch.stored import Stored
 from mlfolio.parts.torch.threads import one_thread
 from mlfolio.parts.vision.backbone import SIDES
 from mlfolio.parts.vision.field import DESCRIBED, GIVEN, taken
+from mlfolio.parts.vision.gather import LONGEST
 from mlfolio.parts.vision.nets import PictureNet, features_of, grad_cam, restore_net
 from mlfolio.parts.vision.reading import Rgb, squash
 
-from .data import LONGEST, NONE
+from .data import NONE
 from .strange import Strangeness
 
 FLAT: Final = 2.0  # standard deviation of each colour below which there is nothing to see

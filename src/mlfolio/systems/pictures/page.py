@@ -7,10 +7,10 @@ from html import escape
 from typing import Any
 
 from mlfolio.core.page import Ask
+from mlfolio.parts.vision.gather import LONGEST
 from mlfolio.parts.vision.reading import read_rgb, write_png
 from mlfolio.report.words import png_url
 
-from .data import LONGEST
 from .figures import overlay
 from .model import PicturesModel
 

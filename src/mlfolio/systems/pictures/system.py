@@ -22,7 +22,7 @@ from mlfolio.parts.torch.training import Recipe
 from mlfolio.parts.vision.backbone import SCRATCH, SMALL, get_backbone, native_side, whiten
 from mlfolio.parts.vision.learning import Altering, calibrate, fit_head, fit_net, plan
 from mlfolio.parts.vision.nets import PictureNet, logits_of, small_net
-from mlfolio.parts.vision.pictures import Pictures
+from mlfolio.parts.vision.pictures import ALIKE, Pictures
 
 from . import figures
 from .card import CARD
@@ -49,7 +49,7 @@ class PictureSystem(System):
         "(the same, untrained), a folder, or a model's name on the Hugging Face hub",
     )
     size: int | None = Field(
-        None, ge=16, le=1024,
+        None, ge=16, le=640,
         description="pixels a side that pictures are squashed to; unset: 64, or less if they are "
         "smaller, and for a backbone by name what it has learned from, mostly 224",
     )  # fmt: skip
@@ -68,6 +68,11 @@ class PictureSystem(System):
         "zoomed, relit, partly greyed out (under 48 pixels a side: moved and greyed out); short "
         "trainings from scratch want less",
     )  # fmt: skip
+    alike: float = Field(
+        ALIKE, ge=0.9, le=1,
+        description="correlation of thumbnails from which two pictures are one; 1: only copies, "
+        "for pictures that are alike by nature",
+    )  # fmt: skip
     refused: float = Field(
         0.02, gt=0, le=0.5,
         description="share of the pictures of your classes that may be called none of these",
@@ -75,7 +80,8 @@ class PictureSystem(System):
 
     def load(self, source: Source) -> PictureSplit:
         """Cats and dogs, the sample, or the user's folder of folders."""
-        return load_pictures(source, self.size or native_side(self.backbone, fetch=True))
+        side = self.size or native_side(self.backbone, fetch=True)
+        return load_pictures(source, side, self.alike)
 
     def fit(self, data: PictureSplit, run: Run) -> PicturesModel:
         """A head on the frozen backbone, then all of it; a tenth of the pictures is held out."""
@@ -100,8 +106,12 @@ class PictureSystem(System):
             chances[FROM_SCRATCH] = self._rival(SCRATCH, data, run)
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
         figures.judge(data, chances, right, run)
-        figures.strangers(strange, model.judge(data.outside)[1], run)
-        return Evaluation(scores=(*_scores(right, chances, truth), *self._of_backbone(data.source)))
+        figures.strangers(strange, model.judge(data.outside.pixels)[1], run)
+        scores = _scores(right, chances, truth)
+        said = f"{PROTOCOL}; what is called none of these counts as wrong"
+        answered = {NET: right[NET] & (strange <= 1)}
+        scores.append(mean_score("accuracy as answered", answered, NET, protocol=said))
+        return Evaluation(scores=(*scores, *self._of_backbone(data.source)))
 
     def _train(
         self, backbone: str, seen: Pictures, unseen: Pictures, classes: int, run: Run, name: str,
@@ -164,7 +174,8 @@ def _scores(
     strong = FROZEN if FROZEN in right else None
     true = {name: rows[np.arange(len(truth)), truth] for name, rows in chances.items()}
     losses = {name: -np.log(np.clip(rows, 1e-7, 1)) for name, rows in true.items()}
-    scores = [mean_score("accuracy", right, NET, trivial=TRIVIAL, strong=strong, protocol=PROTOCOL)]
+    said = f"{PROTOCOL}; the likeliest class, whether or not a picture is called none of these"
+    scores = [mean_score("accuracy", right, NET, trivial=TRIVIAL, strong=strong, protocol=said)]
     if FROM_SCRATCH in right:
         gain = right[NET].astype(float) - right[FROM_SCRATCH]
         said = f"{PROTOCOL}; accuracy less that of the {FROM_SCRATCH}, trained as long"
