@@ -107,11 +107,11 @@ def test_no_damage_kills_it(gallery: Server, data: st.DataObject) -> None:
 
 
 def test_small_texts_that_are_large_pictures_hold_nobody_up(gallery: Server) -> None:
-    """Sixteen megapixels of one colour are fifty characters."""
+    """Sixteen megapixels of one colour are a few hundred characters, or fifty."""
     buffer = io.BytesIO()
     Image.new("RGB", (4000, 4000)).save(buffer, "WEBP", lossless=True)
     row = {"image": base64.b64encode(buffer.getvalue()).decode()}
-    assert len(row["image"]) < 100
+    assert len(row["image"]) < 1_000
     with ThreadPoolExecutor() as pool:
         busy = pool.submit(gallery.predict, "digits", *[row] * 8)
         while "mlfolio_requests_in_flight 1" in gallery.client.get("/metrics").text:
