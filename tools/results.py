@@ -1,8 +1,10 @@
 """Measures systems on their official data and writes each one's results.json.
 
     MLFOLIO_DATA=FOLDER python tools/results.py titanic digits
+    MLFOLIO_DATA=FOLDER MLFOLIO_RESULTS=FOLDER python tools/results.py pictures
 
-A number in a results.json comes from here and nowhere else: from the command that the file names,
+The second keeps the runs, so a training of hours that was interrupted is gone on with. A number
+in a results.json comes from here and nowhere else: from the command that the file names,
 on the data whose fingerprint it carries, by the code as it stands.
 """
 
@@ -13,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import nullcontext
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -22,7 +25,8 @@ SYSTEMS = ROOT / "src" / "mlfolio" / "systems"
 def measure(name: str) -> Path:
     """Runs a system on its official data, in a folder of its own, and writes its results."""
     arguments = ["run", name, "--data", "official", "--seed", "0", "--json"]
-    with tempfile.TemporaryDirectory() as runs:
+    kept_runs = os.environ.get("MLFOLIO_RESULTS")
+    with nullcontext(kept_runs) if kept_runs else tempfile.TemporaryDirectory() as runs:
         done = subprocess.run(
             [sys.executable, "-m", "mlfolio", *arguments],
             env={**os.environ, "MLFOLIO_RUNS": runs},
