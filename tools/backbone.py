@@ -1,6 +1,6 @@
 """Puts the net of a run of pictures into the package, as the small backbone.
 
-mlfolio run pictures --data "$(mlfolio data where cifar-10)" backbone=scratch alter=0.5 epochs=24
+mlfolio run pictures --data "$(mlfolio data where cifar-10)" backbone=scratch epochs=30
 python tools/backbone.py runs/pictures/THAT_RUN
 """
 
