@@ -113,10 +113,10 @@ def test_small_texts_that_are_large_pictures_hold_nobody_up(gallery: Server) -> 
     row = {"image": base64.b64encode(buffer.getvalue()).decode()}
     assert len(row["image"]) < 1_000
     with ThreadPoolExecutor() as pool:
-        busy = pool.submit(gallery.predict, "digits", *[row] * 8)
+        busy = pool.submit(gallery.predict, "digits", *[row] * 20)
         while "mlfolio_requests_in_flight 1" in gallery.client.get("/metrics").text:
             assert not busy.done()
         assert gallery.client.get("/ready").status_code == 200
         assert not busy.done()
-        assert busy.result().status_code == 200
+        assert busy.result().status_code in (200, 422)  # there is nothing to see in them
     assert gallery.predict("digits", *[row] * 101).status_code == 413

@@ -83,9 +83,10 @@ def a_folder(folder: Path, each: int = 20, names: tuple[str, ...] = sample.SHAPE
 
 
 def test_it_learns_the_sample_and_knows_strangers(result: Result) -> None:
-    accuracy, gain, loss = result.scores
+    accuracy, gain, loss, answered = result.scores
 
     assert accuracy.value >= 0.85
+    assert accuracy.value - 0.2 <= answered.value <= accuracy.value
     assert accuracy.strong is not None
     assert gain.value == pytest.approx(accuracy.value - 0.5, abs=0.5)
     assert loss.direction == "lower"
@@ -656,7 +657,9 @@ def test_classes_of_any_name_are_reported(home: Path) -> None:
 
     result = mlfolio.run("pictures", data=folder, register=False, epochs=0)
 
-    assert [score.name for score in result.scores] == ["accuracy", "log loss"]
+    assert [score.name for score in result.scores] == [
+        "accuracy", "log loss", "accuracy as answered"
+    ]  # fmt: skip
     (table,) = result.folder.glob("tables/*each-class*")
     assert set(pd.read_csv(table, index_col=0).index) == set(names)
 
