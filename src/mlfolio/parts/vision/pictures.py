@@ -17,7 +17,7 @@ from scipy.sparse.csgraph import connected_components
 
 from mlfolio.core.system import Finding
 from mlfolio.data.doctor import find_copies, shared_finding
-from mlfolio.data.splits import holdout
+from mlfolio.data.splits import copies, holdout
 
 THUMB: Final = 8  # pixels a side in which pictures are compared
 ALIKE: Final = 0.985  # correlation of two thumbnails from which they are one picture
@@ -133,9 +133,7 @@ def near_duplicates(pixels: Pixels, alike: float = ALIKE) -> NDArray[np.int64]:
         alike: Correlation from which two are one; 1: only those with the same pixels are.
     """
     if alike >= 1:
-        keys = pd.Series([digest(one.tobytes()) for one in pixels], dtype=object)
-        _, first, each = np.unique(pd.factorize(keys)[0], return_index=True, return_inverse=True)
-        return np.asarray(first[each], dtype=np.int64)
+        return copies(pd.DataFrame({"picture": [digest(one.tobytes()) for one in pixels]}))
     if not len(pixels):
         return np.zeros(0, dtype=np.int64)
     thumbs = torch.cat(

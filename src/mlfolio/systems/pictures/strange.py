@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.distance import cdist
 
+from mlfolio.parts.conformal import conformal_quantile
 from mlfolio.parts.vision.nets import PictureNet, features_of
 from mlfolio.parts.vision.pictures import Pictures
 
@@ -50,10 +51,7 @@ class Strangeness:
         whitening = vectors / np.sqrt(values)
         usual = cls(means.astype(np.float32), whitening.astype(np.float32), math.inf)
         distances = usual.distances(features_of(net.backbone, unseen.pixels, net.both_ways))
-        # The place that of a new picture is beyond with that chance at most (Lei et al., 2018); of
-        # too few pictures the last one, which is passed a little more often.
-        place = min(math.ceil((len(distances) + 1) * (1 - refused)), len(distances))
-        return cls(usual.means, usual.whitening, float(np.sort(distances)[place - 1]))
+        return cls(usual.means, usual.whitening, conformal_quantile(distances, 1 - refused))
 
     def distances(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
         """From the nearest class, shape (n,), of features of shape (n, width)."""
