@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import Image
-from tools.screenshots import draw
+from tools.screenshots import stroke
 
 from tests.browser.conftest import WAIT_MS, Site, Watched
 
@@ -121,7 +121,7 @@ def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
     page = watched.open("digits")
     page.wait_for_selector("#pad canvas")
 
-    draw(page)
+    stroke(page)
 
     page.wait_for_selector("#seen img")
     expect(page.locator("#answer .mlf-answer")).to_have_text("3", timeout=WAIT_MS)
@@ -132,7 +132,7 @@ def test_a_digit_is_read_as_it_is_drawn(watched: Watched) -> None:
     expect(page.locator("#answer")).to_have_text("Draw a digit.", timeout=WAIT_MS)
     expect(page.locator("#seen img")).to_have_count(0)
 
-    draw(page, ((0.5, 0.5),))  # a dot is ink too
+    stroke(page, ((0.5, 0.5),))  # a dot is ink too
     page.wait_for_selector("#answer .mlf-answer")
     expect(page.locator("#answer")).not_to_contain_text("blank")
 
