@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from filelock import FileLock
 
 TESTS = Path(__file__).parent
 ALONE = ("docs", "test_scaffold.py")  # tests of minutes that share nothing: they are begun first
@@ -53,9 +54,8 @@ def pytest_collection_finish(session: pytest.Session) -> None:
 def quick(kind: Any) -> dict[str, int]:
     """A system's knobs that say how often something is done again, at the least they allow.
 
-    What a run takes its minutes for; what it does is the same. Most systems are run with their
-    defaults by the test that comes with an ejected one
-    (`test_an_ejected_system_passes_its_own_test`).
+    What a run takes its minutes for; what it does is the same. With its defaults each system is
+    run once: by `sample_of`, or by the test that comes with an ejected one.
     """
     return {
         name: next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))
@@ -87,6 +87,48 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         with registry._client() as client:
             client.search_experiments()
     return folder / "mlflow.db"
+
+
+class Sample(NamedTuple):
+    """A run of a system on its sample with its defaults.
+
+    Attributes:
+        runs: The folder of runs, with its registry. Whoever would change it takes a copy.
+        result: What the run ended with.
+    """
+
+    runs: Path
+    result: Any
+
+
+SampleOf = Callable[[str], Sample]
+
+
+@pytest.fixture(scope="session")
+def sample_of(tmp_path_factory: pytest.TempPathFactory, database: Path) -> SampleOf:
+    """Runs systems on their samples, each once for all workers."""
+    import mlfolio
+    from mlfolio.lifecycle import Result
+
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "samples"
+    folder.mkdir(exist_ok=True)
+
+    def get(system: str) -> Sample:
+        runs, said = folder / system, folder / f"{system}.json"
+        with FileLock(folder / f"{system}.lock"):
+            if not said.exists():
+                shutil.rmtree(runs, ignore_errors=True)
+                runs.mkdir()
+                shutil.copy(database, runs / "mlflow.db")
+                with pytest.MonkeyPatch.context() as patch:
+                    patch.setenv("MLFOLIO_RUNS", str(runs))
+                    patch.setenv("MLFOLIO_DATA", str(folder / "none"))
+                    patch.delenv("MLFLOW_TRACKING_URI", raising=False)
+                    said.write_text(mlfolio.run(system, data="sample").model_dump_json(), "utf-8")
+        return Sample(runs, Result.model_validate_json(said.read_text("utf-8")))
+
+    return get
 
 
 @pytest.fixture

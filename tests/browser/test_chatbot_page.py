@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import WAIT_MS, Site, Watched, browser
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -17,10 +17,10 @@ __all__ = ["browser"]
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def bot(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     """A server of the chatbot alone, fitted on its sample, with its page."""
     folder = tmp_path_factory.mktemp("bot")
-    with serving_sample("chatbot", folder, database, "--pages") as server:
+    with serving_sample(sample_of("chatbot"), folder, "--pages") as server:
         yield server
 
 

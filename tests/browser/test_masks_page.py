@@ -22,6 +22,7 @@ from PIL import Image
 
 from mlfolio.systems.masks import sample
 from tests.browser.conftest import Watched
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -29,11 +30,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     folder, temporary = tmp_path_factory.mktemp("masks"), tmp_path_factory.mktemp("temporary")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("TMPDIR", str(temporary))
-        with serving_sample("masks", folder, database, "--pages") as running:
+        with serving_sample(sample_of("masks"), folder, "--pages") as running:
             yield running
             left = [path.name for path in temporary.rglob("*") if path.suffix in (".png", ".mp4")]
     shutil.rmtree(folder, ignore_errors=True)

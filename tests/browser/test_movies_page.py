@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.browser.conftest import WAIT_MS, Watched
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -17,9 +17,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("movies")
-    with serving_sample("movies", folder, database, "--pages") as running:
+    with serving_sample(sample_of("movies"), folder, "--pages") as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 

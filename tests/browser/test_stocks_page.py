@@ -11,6 +11,7 @@ import pytest
 
 from mlfolio.systems.stocks.sample import unforeseeable
 from tests.browser.conftest import Watched
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 playwright = pytest.importorskip("playwright.sync_api")
@@ -18,9 +19,9 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("stocks")
-    with serving_sample("stocks", folder, database, "--pages") as running:
+    with serving_sample(sample_of("stocks"), folder, "--pages") as running:
         yield running
     shutil.rmtree(folder, ignore_errors=True)
 

@@ -21,6 +21,7 @@ import pytest
 
 import mlfolio
 from mlfolio.serve.journal import Journal
+from tests.conftest import Sample
 
 
 class Server:
@@ -114,15 +115,9 @@ def serving(
 
 
 @contextmanager
-def serving_sample(system: str, folder: Path, database: Path, *options: str) -> Iterator[Server]:
+def serving_sample(sample: Sample, folder: Path, *options: str) -> Iterator[Server]:
     """A server of one system, trained on its sample."""
-    runs = folder / "runs"
-    runs.mkdir()
-    shutil.copy(database, runs / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(runs))
-        mlfolio.run(system, data="sample")
-    with serving(runs, *options) as server:
+    with serving(Path(shutil.copytree(sample.runs, folder / "runs")), *options) as server:
         yield server
 
 

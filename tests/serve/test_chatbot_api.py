@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import httpx
 import pytest
 
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving, serving_sample
 
 pytestmark = pytest.mark.slow
@@ -19,10 +19,10 @@ PREDICT, CHAT = "/v1/systems/chatbot/predict", "/v1/chat/completions"
 
 
 @pytest.fixture(scope="module")
-def bot(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def bot(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     """A server of the chatbot, fitted on its sample, with two workers."""
     folder = tmp_path_factory.mktemp("bot")
-    with serving_sample("chatbot", folder, database, "--workers", "2") as server:
+    with serving_sample(sample_of("chatbot"), folder, "--workers", "2") as server:
         yield server
 
 

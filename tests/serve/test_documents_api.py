@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from mlfolio.parts.retrieval.generate import NOTHING
+from tests.conftest import SampleOf
 from tests.parts.llm_server import Script, serve
 from tests.serve.conftest import Server, serving, serving_sample
 
@@ -29,10 +30,10 @@ NOT_FOUND = "This is not in your documents."
 
 
 @pytest.fixture(scope="module")
-def library(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def library(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     """A server of the documents system over its sample."""
     folder = tmp_path_factory.mktemp("library")
-    with serving_sample("documents", folder, database, "--max-body-mb", "4") as server:
+    with serving_sample(sample_of("documents"), folder, "--max-body-mb", "4") as server:
         yield server
 
 

@@ -8,7 +8,6 @@ import struct
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from tests.conftest import SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 pytest.importorskip("torch")
@@ -23,10 +23,10 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def gallery(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def gallery(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     """A server of digits, trained on its sample."""
     folder = tmp_path_factory.mktemp("gallery")
-    with serving_sample("digits", folder, database) as server:
+    with serving_sample(sample_of("digits"), folder) as server:
         yield server
 
 

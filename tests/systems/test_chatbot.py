@@ -26,6 +26,7 @@ from mlfolio.systems.chatbot.suggest import alike
 from mlfolio.systems.chatbot.system import Chatbot
 from mlfolio.systems.chatbot.understanding import Examples, Understanding
 from mlfolio.track.log import database_url
+from tests.conftest import SampleOf
 
 WANTS = {
     "order": ["I want {}", "one {} please", "can I have {}", "{} for me", "I take {}"],
@@ -41,10 +42,8 @@ TEXTS, INTENTS = zip(*PAIRS, strict=True)
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(tmp_path_factory.mktemp("runs")))
-        return mlfolio.run("chatbot", data="sample", register=False)
+def result(sample_of: SampleOf) -> Result:
+    return sample_of("chatbot").result
 
 
 @pytest.fixture(scope="module")

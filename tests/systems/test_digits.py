@@ -27,16 +27,14 @@ from mlfolio.core.source import SAMPLE, Source
 from mlfolio.lifecycle import Predictor, Result
 from mlfolio.systems.digits.model import DigitAnswer, DigitsModel
 from mlfolio.systems.digits.system import Digits
-from tests.conftest import Cli
+from tests.conftest import Cli, SampleOf
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(tmp_path_factory.mktemp("runs")))
-        return mlfolio.run("digits", data="sample")
+def result(sample_of: SampleOf) -> Result:
+    return sample_of("digits").result
 
 
 @pytest.fixture

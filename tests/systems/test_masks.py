@@ -41,16 +41,14 @@ from mlfolio.systems.masks.detect import CenterFace, YuNet, make_detector, merge
 from mlfolio.systems.masks.model import NOT_SURE, FacesAnswer, MasksModel
 from mlfolio.systems.masks.system import Masks
 from mlfolio.track.loader import load_model
-from tests.conftest import Cli
+from tests.conftest import Cli, SampleOf
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(tmp_path_factory.mktemp("runs")))
-        return mlfolio.run("masks", data="sample")
+def result(sample_of: SampleOf) -> Result:
+    return sample_of("masks").result
 
 
 @pytest.fixture

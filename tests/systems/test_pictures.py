@@ -44,17 +44,14 @@ from mlfolio.systems.pictures.model import PictureAnswer, PicturesModel
 from mlfolio.systems.pictures.strange import Strangeness
 from mlfolio.systems.pictures.system import PictureSystem
 from mlfolio.track.loader import load_model
-from tests.conftest import Cli
+from tests.conftest import Cli, SampleOf
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> Result:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MLFOLIO_RUNS", str(tmp_path_factory.mktemp("runs")))
-        patch.setenv("MLFOLIO_DATA", str(tmp_path_factory.mktemp("none")))
-        return mlfolio.run("pictures", data="sample", register=False)
+def result(sample_of: SampleOf) -> Result:
+    return sample_of("pictures").result
 
 
 @pytest.fixture(scope="module")

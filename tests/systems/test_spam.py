@@ -31,7 +31,7 @@ from mlfolio.systems.spam.model import EXAMPLES, READ, SpamAnswer, SpamModel
 from mlfolio.systems.spam.sample import generate
 from mlfolio.systems.spam.scores import RATES, outcomes
 from mlfolio.systems.spam.system import Spam, prepare
-from tests.conftest import Cli
+from tests.conftest import Cli, SampleOf
 from tests.serve.conftest import Server, serving_sample
 
 QUICK = {"folds": 2, "inner_folds": 2}
@@ -397,9 +397,9 @@ def test_the_doctor_names_copies_and_contradictions(home: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Iterator[Server]:
+def server(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iterator[Server]:
     folder = tmp_path_factory.mktemp("served")
-    with serving_sample("spam", folder, database) as running:
+    with serving_sample(sample_of("spam"), folder) as running:
         yield running
 
 
