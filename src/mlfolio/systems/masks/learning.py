@@ -21,8 +21,8 @@ from mlfolio.parts.vision.pictures import Pictures, Pixels
 
 Chances = NDArray[np.float64]
 
-MASKED, BARE, NOTHING = 0, 1, 2  # the classes; the last is no face
-CLASSES: Final = 3
+MASKED, BARE, COVERED, NOTHING = 0, 1, 2, 3  # the classes; the last is no face
+CLASSES: Final = 4
 SMOOTHING: Final = 0.05  # of the labels
 NOTHINGS: Final = 0.25  # pictures of no face, for each face
 COARSE: Final = (None, 0.6, 0.4, 0.3)  # of the side, what a quarter of a batch is blurred to
@@ -37,21 +37,20 @@ def fit_faces(
     """Trains all of a net.
 
     Args:
-        net: Of three classes, trained in place.
+        net: Of four classes, trained in place.
         seen: Faces that are learned from.
         unseen: Faces whose accuracy is measured after each epoch.
         recipe: How.
         size: Faces of a step.
         covered: Share of the faces that get a hand or a thing over the mouth. With a mask they
-            still have one; of the others the right answer is that both may be.
+            still have one; the others are a class of their own.
         run: Whose.
     """
     device = net.temperature.device
     pixels = torch.from_numpy(seen.pixels).permute(0, 3, 1, 2)
     labels = F.one_hot(torch.from_numpy(seen.classes), CLASSES).float().to(device)
     n_covered, n_nothing = round(covered * size), round(NOTHINGS * size)
-    either = torch.tensor([0.5, 0.5, 0.0], device=device)
-    nothing = torch.tensor([0.0, 0.0, 1.0], device=device)
+    of_class = torch.eye(CLASSES, device=device)
 
     def loss(rows: Tensor, rng: Generator) -> Tensor:
         plain = pixels[rows].to(device).float() / 255
@@ -59,13 +58,13 @@ def fit_faces(
         pictures = alter(torch.cat([faces, scraps(plain[:n_nothing], rng)]), rng)
         wanted = labels[rows.to(device)]
         hidden = (torch.arange(len(rows), device=device) < n_covered) & (wanted[:, BARE] > 0)
-        wanted = torch.where(hidden[:, None], either, wanted)
-        wanted = torch.cat([wanted, nothing.expand(n_nothing, -1)])
+        wanted = torch.where(hidden[:, None], of_class[COVERED], wanted)
+        wanted = torch.cat([wanted, of_class[NOTHING].expand(n_nothing, -1)])
         logits = net(pictures.contiguous(memory_format=torch.channels_last))
         return F.cross_entropy(logits, wanted, label_smoothing=SMOOTHING)
 
     def score() -> float:
-        answers = logits_of(net, unseen.pixels)[:, :NOTHING].argmax(dim=1).numpy()
+        answers = logits_of(net, unseen.pixels)[:, :COVERED].argmax(dim=1).numpy()
         return float((answers == unseen.classes).mean())
 
     return train(net, shuffled(len(seen), size, run.seed), loss, recipe, run, "net", score)
@@ -113,8 +112,8 @@ def scraps(pictures: Tensor, rng: Generator) -> Tensor:
 def cover(pictures: Tensor, rng: Generator) -> Tensor:
     """Lays a hand over the mouth of each picture `(n, 3, side, side)`, or a thing of any colour.
 
-    A hand is a palm and fingers in the colour of these cheeks or of those in another picture. All
-    is drawn: rough shapes with a shadow at the edge and soft spots.
+    A hand has the colour of these cheeks or of those in another picture. All is drawn: rough
+    shapes with a shadow at the edge and soft spots.
     """
     n, _, side, _ = pictures.shape
     if not n:
@@ -125,12 +124,11 @@ def cover(pictures: Tensor, rng: Generator) -> Tensor:
 
     line = (torch.arange(side) + 0.5) / side
     x, y = line[None, None, None, :], line[None, None, :, None]
-    middle_x, middle_y = uniform(0.35, 0.65, 1, 1, 1), uniform(0.64, 0.82, 1, 1, 1)
+    x = x - uniform(0.35, 0.65, 1, 1, 1)  # from the middle of what is covered
+    y = y - uniform(0.64, 0.82, 1, 1, 1)
     wide, high = uniform(0.15, 0.3, 1, 1, 1), uniform(0.12, 0.24, 1, 1, 1)
-    away_x, away_y = (x - middle_x).abs() / wide, (y - middle_y).abs() / high
-    palm = (1 - (away_x**2 + away_y**2).sqrt()) * 0.12
-    thing = (1 - torch.maximum(away_x, away_y * 0.8)) * 0.12
-    hand = torch.maximum(palm, _fingers(x - middle_x, y - middle_y, uniform))
+    thing = (1 - torch.maximum(x.abs() / wide, y.abs() / high * 0.8)) * 0.12
+    hand = _hand(x, y, wide, high, uniform)
     is_thing = torch.rand(n, 1, 1, 1, generator=rng) < THINGS
     depth = torch.where(is_thing, thing, hand)
     low, high_ = side * 3 // 10, side // 2
@@ -140,38 +138,52 @@ def cover(pictures: Tensor, rng: Generator) -> Tensor:
     colour = torch.where(is_thing.to(cheeks.device), uniform(0, 1, 3, 1, 1).to(cheeks), skin)
     shade = 0.72 + depth.clamp(0, 0.05) * 5.6
     spots = torch.randn(n, 1, 6, 6, generator=rng)
-    spots = 1 + 0.07 * F.interpolate(spots, size=(side, side), mode="bilinear")
+    spots = 1 + uniform(0.03, 0.15, 1, 1, 1) * F.interpolate(
+        spots, size=(side, side), mode="bilinear"
+    )
     painted = (colour * (shade * spots).to(cheeks)).clamp(0, 1)
     inside = (depth * side).clamp(0, 1).to(cheeks)  # soft over one pixel
     return pictures + (painted - pictures) * inside
 
 
-def _fingers(x: Tensor, y: Tensor, uniform: Callable[..., Tensor]) -> Tensor:
-    """How deep each place is in one of some fingers, shape (n, 1, side, side).
+def _hand(
+    x: Tensor, y: Tensor, wide: Tensor, high: Tensor, uniform: Callable[..., Tensor]
+) -> Tensor:
+    """How deep each place is in a palm or one of some fingers, shape (n, 1, side, side).
+
+    The hand comes from any side: its palm is over the mouth, or so far back that the fingers are.
 
     Args:
-        x: To the right of the palm's middle, shape (n, 1, 1, side).
+        x: To the right of the middle of what is covered, shape (n, 1, 1, side).
         y: Below it, shape (n, 1, side, 1).
+        wide: Half of the palm's width, shape (n, 1, 1, 1).
+        high: Half of its height, likewise.
         uniform: Draws numbers between two others, of shape (n, ...).
     """
-    towards = uniform(-math.pi, 0, 1) + uniform(-0.25, 0.25, FINGERS).cumsum(1)
-    main = towards.mean(1, keepdim=True)
-    aside = torch.linspace(-1, 1, FINGERS) * uniform(0.05, 0.14, 1)
+    main = uniform(-math.pi, math.pi, 1)
+    towards = main + uniform(-0.15, 0.15, 1) * torch.linspace(-2, 2, FINGERS)
+    back = uniform(0, 0.4, 1, 1, 1)
+    x, y = x + back * main.cos()[..., None, None], y + back * main.sin()[..., None, None]
+    palm = (1 - ((x / wide) ** 2 + (y / high) ** 2).sqrt()) * 0.12
+    aside = torch.linspace(-1, 1, FINGERS) * uniform(0.05, 0.2, 1)
     x, y = x + (aside * main.sin())[..., None, None], y - (aside * main.cos())[..., None, None]
-    long, thick = uniform(0.15, 0.45, FINGERS), uniform(0.035, 0.075, FINGERS)
+    long = uniform(0.15, 0.45, FINGERS) + back[..., 0, 0]
+    thick = uniform(0.03, 0.08, 1) * uniform(0.85, 1.15, FINGERS)
     to_x, to_y = (long * towards.cos())[..., None, None], (long * towards.sin())[..., None, None]
     share = ((x * to_x + y * to_y) / (to_x**2 + to_y**2)).clamp(0, 1)
     away = ((x - share * to_x) ** 2 + (y - share * to_y) ** 2).sqrt()
-    return (thick[..., None, None] - away).amax(dim=1, keepdim=True)
+    return torch.maximum(palm, (thick[..., None, None] - away).amax(dim=1, keepdim=True))
 
 
 def chances_of(net: PictureNet, pixels: Pixels) -> tuple[Chances, Chances]:
     """What squares `(n, side, side, 3)` show.
 
     Returns:
-        The probability of a mask if it is a face, calibrated, and that of no face; each (n,).
+        The probability of a mask if it is a face, calibrated, and that of no face; each (n,). Of
+        a mouth behind something nobody can say what is there: one half.
     """
     logits = logits_of(net, pixels).double()
     faces = logits[:, :NOTHING].softmax(dim=1)
     whole = (logits * net.temperature.double().cpu()).softmax(dim=1)
-    return faces[:, MASKED].numpy(), whole[:, NOTHING].numpy()
+    masked = faces[:, MASKED] + faces[:, COVERED] / 2
+    return masked.numpy(), whole[:, NOTHING].numpy()

@@ -91,7 +91,7 @@ class MasksModel:
     """Finds faces and tells who wears a mask.
 
     Attributes:
-        net: Of three classes (mask, bare, no face), in evaluation mode, on the CPU.
+        net: Of four classes (mask, bare, covered, no face), in evaluation mode, on the CPU.
         side: Pixels of the squares that it sees.
         sure: Probability below which a face is `not sure`.
         most_nothing: Probability of no face from which a find is dropped.

@@ -33,7 +33,7 @@ from .card import CARD
 from .data import NAMES, MaskSplit, load_masks
 from .detect import HAAR, Haar, make_detector
 from .hands import behave
-from .learning import CLASSES, MASKED, NOTHING, fit_faces
+from .learning import CLASSES, COVERED, MASKED, fit_faces
 from .model import MasksModel
 
 NET, HOG, TRIVIAL = "net", "HOG and logistic regression", "majority"
@@ -99,7 +99,7 @@ class Masks(System):
         )
         with one_thread(len(seen) < FEW):
             history = fit_faces(net, seen, unseen, recipe, size, self.covered, run)
-            calibrate(net, unseen, among=NOTHING)
+            calibrate(net, unseen, among=COVERED)
         run.note(f"The net was trained in {history.seconds:.0f} s.")
         learning_curve(history, run)
         side = data.train.pixels.shape[1]
