@@ -131,17 +131,15 @@ def cover(pictures: Tensor, rng: Generator) -> Tensor:
     hand = _hand(x, y, wide, high, uniform)
     is_thing = torch.rand(n, 1, 1, 1, generator=rng) < THINGS
     depth = torch.where(is_thing, thing, hand)
-    low, high_ = side * 3 // 10, side // 2
-    cheeks = pictures[:, :, low:high_, low : side - low].mean(dim=(2, 3), keepdim=True)
+    edge, mouth = side * 3 // 10, side // 2
+    cheeks = pictures[:, :, edge:mouth, edge : side - edge].mean(dim=(2, 3), keepdim=True)
     is_own = torch.rand(n, 1, 1, 1, generator=rng).to(pictures.device) < 0.5
     skin = torch.where(is_own, cheeks, cheeks.roll(1, 0)) * uniform(0.75, 1.3, 1, 1, 1).to(cheeks)
     colour = torch.where(is_thing.to(cheeks.device), uniform(0, 1, 3, 1, 1).to(cheeks), skin)
     shade = 0.72 + depth.clamp(0, 0.05) * 5.6
-    spots = torch.randn(n, 1, 6, 6, generator=rng)
-    spots = 1 + uniform(0.03, 0.15, 1, 1, 1) * F.interpolate(
-        spots, size=(side, side), mode="bilinear"
-    )
-    painted = (colour * (shade * spots).to(cheeks)).clamp(0, 1)
+    noise = torch.randn(n, 1, 6, 6, generator=rng)
+    spots = F.interpolate(noise, size=(side, side), mode="bilinear") * uniform(0.03, 0.15, 1, 1, 1)
+    painted = (colour * (shade * (1 + spots)).to(cheeks)).clamp(0, 1)
     inside = (depth * side).clamp(0, 1).to(cheeks)  # soft over one pixel
     return pictures + (painted - pictures) * inside
 
