@@ -8,7 +8,20 @@ from typing import NoReturn
 
 import typer
 
-from mlfolio.cli import compare, data, doctor, eject, info, key, new, predict, report, run, serve
+from mlfolio.cli import (
+    compare,
+    data,
+    doctor,
+    eject,
+    evaluate,
+    info,
+    key,
+    new,
+    predict,
+    report,
+    run,
+    serve,
+)
 from mlfolio.cli import list as list_
 from mlfolio.cli.common import print_json
 
@@ -20,8 +33,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-ABOUT_ONE_SYSTEM = ("info", "run", "predict", "serve", "report", "compare")
-for module in (list_, info, run, predict, serve, report, compare, data, doctor, key, eject, new):
+ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
+VERBS = (
+    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, eject, new,
+)  # fmt: skip
+for module in VERBS:
     module.add_to(app)
 
 

@@ -54,6 +54,10 @@ class UnknownNameError(UserError):
         )
 
 
+class MissedError(MlfolioError):
+    """A model is not as good as was asked for."""
+
+
 class KnobError(UserError):
     """One or more knobs with a wrong name or value; all of them at once."""
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Protocol, Self, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, Self, runtime_checkable
 
 from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 LOG_ODDS = "log-odds"
 
@@ -127,6 +130,52 @@ class Reads(Protocol):
 
     def read(self, path: Path) -> Iterator[dict[str, Any]] | None:
         """The rows at a path, by field, with what tells them apart; None if it is no such file."""
+        ...
+
+
+class Measured(NamedTuple):
+    """How a model did on questions that somebody brought.
+
+    Attributes:
+        values: A row a question, a column a metric, higher is better; NaN where one does not
+            apply to a question. The first column is the primary metric.
+        protocols: How each metric was measured, by its name.
+        notes: What else has to be said.
+        tables: What more there is to see, by title.
+    """
+
+    values: DataFrame
+    protocols: dict[str, str]
+    notes: tuple[str, ...] = ()
+    tables: Mapping[str, DataFrame] = {}
+
+
+@runtime_checkable
+class Measures(Protocol):
+    """A model that can be measured on questions of one's own, and under other settings."""
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The same model, asked in another way: knobs that need no new fit, and their values.
+
+        Raises:
+            KnobError: One of them needs a new fit.
+        """
+        ...
+
+    def measure(self, questions: Path, judge: str | None = None) -> Measured:
+        """Asks all test questions of a file.
+
+        Args:
+            questions: In the form that a run takes.
+            judge: Name of a language model that judges answers too.
+
+        Raises:
+            FileError: They cannot be read.
+        """
+        ...
+
+    def make_questions(self, n: int) -> Iterator[dict[str, Any]]:
+        """Up to n questions made from the model's own data, each a line of such a file."""
         ...
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import logging
 import os
+import random
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -256,6 +257,12 @@ class Index:
         return sorted(
             (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.document
         )
+
+    def sample(self, n: int, seed: int = 0) -> list[Passage]:
+        """Up to n chunks drawn at random, in the order of their names."""
+        ids = sorted(self._read(self._table.search().select(["id"]).to_arrow)["id"].to_pylist())
+        chosen = sorted(random.Random(seed).sample(ids, min(n, len(ids))))  # noqa: S311 - no secret
+        return list(self.passages(chosen, []).values())
 
     def copy_to(self, folder: Path) -> None:
         """Copies the index, by hard links where the disk allows: Lance never changes a file."""

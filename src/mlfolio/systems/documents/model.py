@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from mlfolio.core.errors import FileError
-from mlfolio.core.model import Conversation, Input, Message, Output
+from mlfolio.core.errors import FileError, KnobError
+from mlfolio.core.model import Conversation, Input, Measured, Message, Output
 from mlfolio.core.run import write_json
-from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
+from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment, parse_spec
+from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.chunk import run_together
@@ -21,6 +22,7 @@ from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.search import (
     CANDIDATES,
     DENSE_WEIGHT,
@@ -34,6 +36,9 @@ from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
+from .measure import measure
+
+NEED_AN_INDEX = ("encoder", "chunk_tokens", "overlap")  # knobs that another index is needed for
 NOT_FOUND = "This is not in your documents."
 INDEX, UPLOADS, SETTINGS = "index", "uploads", "model.json"
 EXAMPLES = 5
@@ -173,6 +178,40 @@ class DocumentsModel:
         s = self.settings
         candidates = find(self.index, self.encoder, question, s.candidates, within)
         return best_hits(self.index, candidates, s.passages, s.weight), candidates.vector
+
+    def ranking(self, question: str, k: int) -> list[str]:
+        """The k best documents for a question, best first."""
+        candidates = find(self.index, self.encoder, question, self.settings.candidates)
+        return candidates.documents(self.settings.weight, k)
+
+    def changed(self, settings: Mapping[str, Any]) -> Self:
+        """The same index, asked in another way.
+
+        Raises:
+            KnobError: A knob needs a new index.
+        """
+        fixed = [name for name in settings if name in NEED_AN_INDEX]
+        if fixed:
+            raise KnobError(
+                f"{', '.join(fixed)}: the index was made with another value",
+                "make a run with each value, and measure one run against the other",
+            )
+        changed = self.settings.model_copy(update=dict(settings))
+        return type(self)(self.index, changed, self.encoder, self.generates)
+
+    def measure(self, questions: Path, judge: str | None = None) -> Measured:
+        """Asks the test questions of a file, in the form of `questions.jsonl`."""
+        _, asked = read_questions(questions)
+        who = Judge(Chat(parse_spec(judge)), self.encoder) if judge else None
+        return measure(self, asked, who)
+
+    def make_questions(self, n: int) -> Iterator[dict[str, Any]]:
+        """Up to n questions from passages drawn at random, each with its document.
+
+        The language model writes them, with their answers; without one they are words of a
+        sentence (known-item search).
+        """
+        yield from made_questions(self.index, n, from_environment() if self.generates else None)
 
     def warm(self) -> None:
         """Answers a question as far as that costs nobody anything: no language model is asked."""

@@ -1,0 +1,172 @@
+"""How a model does on questions that somebody brought: what it finds, says, cites and refuses."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from mlfolio.core.model import Measured
+from mlfolio.parts.llm.judge import Judge
+from mlfolio.parts.retrieval.metrics import hit, ndcg, recall, reciprocal_rank
+from mlfolio.parts.retrieval.questions import Question
+from mlfolio.parts.stats import roc_area
+from mlfolio.parts.text.answers import exact, f1, normalised
+
+if TYPE_CHECKING:
+    from .model import DocumentAnswer, DocumentsModel
+
+K: Final = 10
+NEAR: Final = 5
+PROTOCOLS: Final = {
+    "nDCG@10": "documents ranked by their best passage; linear gain",
+    "recall@10": "share of the right documents among the first ten",
+    "hit@5": "whether a right document is among the first five",
+    "MRR@10": "one over the place of the first right document, 0 beyond the tenth",
+    "exact match": "whether the words are those of a right answer, by SQuAD's rules; questions "
+    "with a right answer written down",
+    "F1": "words shared with the nearest right answer, likewise",
+    "holds the answer": "whether a right answer stands in what is said, likewise",
+    "citation precision": "share of the cited documents that are right; questions answered",
+    "citation recall": "share of the right documents that are cited; questions answered",
+    "answered": "questions that the documents answer",
+    "refused": "questions that nothing in the documents answers",
+}
+JUDGED: Final = {  # beside what can be counted
+    "faithfulness": "citation precision",
+    "answer relevancy": "F1",
+    "context precision": "nDCG@10",
+    "context recall": "recall@10",
+}
+_CITED = re.compile(r"\s*\[\d+\]|[“”]")
+
+
+def measure(
+    model: DocumentsModel, asked: Sequence[Question], judge: Judge | None = None
+) -> Measured:
+    """Asks each question, and looks at what was found and what was said.
+
+    Args:
+        model: Who is asked.
+        asked: With the documents that answer them, and maybe right answers.
+        judge: A language model that looks too.
+    """
+    answers = model.predict([model.input_type(question=each.text) for each in asked])
+    found = [model.ranking(each.text, K) for each in asked]
+    rows = [_looked_at(*each) for each in zip(asked, found, answers, strict=True)]
+    values = pd.DataFrame(rows, columns=list(PROTOCOLS), dtype=float)
+    tables = {"Answered, by confidence": _by_confidence(asked, answers)}
+    notes = _notes(asked, answers)
+    protocols = dict(PROTOCOLS)
+    if judge is not None:
+        judged = pd.DataFrame(
+            [_judged(judge, model, *each) for each in zip(asked, answers, strict=True)],
+            columns=list(JUDGED), dtype=float,
+        )  # fmt: skip
+        tables["The judge"] = _about_judge(values, judged, asked, answers)
+        values = values.join(judged)
+        protocols |= dict.fromkeys(JUDGED, f"judged by {judge}, as RAGAS does it")
+    kept = [name for name in values if values[name].notna().any()]
+    return Measured(values[kept], {name: protocols[name] for name in kept}, notes, tables)
+
+
+def _looked_at(
+    question: Question, ranking: Sequence[str], answer: DocumentAnswer
+) -> dict[str, float]:
+    """What can be said of one question; the rest is left out."""
+    right = question.relevant
+    if not right:
+        return {"refused": float(not answer.found)}
+    said = _CITED.sub("", answer.answer) if answer.found else ""
+    row = {
+        "nDCG@10": ndcg(ranking, right, K),
+        "recall@10": recall(ranking, right, K),
+        "hit@5": hit(ranking, right, NEAR),
+        "MRR@10": reciprocal_rank(ranking, right, K),
+        "answered": float(answer.found),
+    }
+    if question.answers:
+        row |= {"exact match": exact(said, question.answers), "F1": f1(said, question.answers)}
+        row["holds the answer"] = float(any(_holds(said, each) for each in question.answers))
+    if answer.found:
+        cited = {source.document for source in answer.sources}
+        row["citation precision"] = len(cited & set(right)) / len(cited)
+        row["citation recall"] = len(cited & set(right)) / len(right)
+    return row
+
+
+def _judged(
+    judge: Judge, model: DocumentsModel, question: Question, answer: DocumentAnswer
+) -> dict[str, float]:
+    """A judge's marks for what was answered; NaN where it gave none."""
+    if not answer.found:
+        return {}
+    hits, _ = model.retrieve(question.text)
+    passages, said = [each.passage.text for each in hits], _CITED.sub("", answer.answer)
+    marks = {
+        "faithfulness": judge.faithfulness(question.text, said, passages),
+        "answer relevancy": judge.relevancy(question.text, said),
+        "context precision": judge.context_precision(question.text, said, passages),
+    }
+    if question.answers:
+        truth = question.answers[0]
+        marks["context recall"] = judge.context_recall(question.text, truth, passages)
+    return marks
+
+
+def _about_judge(
+    values: pd.DataFrame, judged: pd.DataFrame, asked: Sequence[Question],
+    answers: Sequence[DocumentAnswer],
+) -> pd.DataFrame:  # fmt: skip
+    """How often it gave no mark, and how its marks go with what was counted (Spearman's rho)."""
+    found = np.array([each.found for each in answers])
+    written = np.array([bool(each.answers) for each in asked])
+    rows = {}
+    for mark, counted in JUDGED.items():
+        wanted = found & written if mark == "context recall" else found
+        rho = judged[mark].corr(values[counted], method="spearman")
+        failed = judged.loc[wanted, mark].isna().sum()
+        rows[mark] = [int(wanted.sum()), int(failed), counted, round(rho, 3)]
+    return pd.DataFrame.from_dict(
+        rows, orient="index", columns=["asked", "no mark", "beside", "rank correlation"]
+    )
+
+
+def _holds(text: str, answer: str) -> bool:
+    """Whether the words of an answer stand in a text, one after the other."""
+    return f" {' '.join(normalised(answer))} " in f" {' '.join(normalised(text))} "
+
+
+def _sure(answer: DocumentAnswer) -> float:
+    """Probability that the documents answer; NaN where a language model says they do not."""
+    if answer.confidence is None:
+        return math.nan
+    return answer.confidence if answer.found else 1 - answer.confidence
+
+
+def _by_confidence(asked: Sequence[Question], answers: Sequence[DocumentAnswer]) -> pd.DataFrame:
+    """What share would be answered with other thresholds."""
+    there = np.array([bool(each.relevant) for each in asked])
+    sure = np.nan_to_num([_sure(each) for each in answers])
+    index = pd.Index(np.round(np.arange(0.1, 1, 0.1), 1), name="threshold")
+    parts = {"that the documents answer": there, "that they do not": ~there}
+    return pd.DataFrame(
+        {name: [(sure[part] >= least).mean() for least in index]
+         for name, part in parts.items() if part.any()},
+        index=index,
+    ).round(3)  # fmt: skip
+
+
+def _notes(asked: Sequence[Question], answers: Sequence[DocumentAnswer]) -> tuple[str, ...]:
+    there = [bool(each.relevant) for each in asked]
+    sure = np.array([_sure(each) for each in answers])
+    if all(there) or not any(there) or np.isnan(sure).any():
+        return ()
+    area = roc_area(there, sure)
+    return (
+        f"What the documents answer is told from what they do not with an AUROC of {area:.3f}.",
+    )
