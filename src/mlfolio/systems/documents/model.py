@@ -21,14 +21,8 @@ from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
-from mlfolio.parts.retrieval.search import (
-    CANDIDATES,
-    DENSE_WEIGHT,
-    Hit,
-    best_hits,
-    cut_question,
-    find,
-)
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Hit, Ranking
+from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question, find
 from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
@@ -172,7 +166,8 @@ class DocumentsModel:
         """The best passages for a question, and the question's vector, shape (dimension,)."""
         s = self.settings
         candidates = find(self.index, self.encoder, question, s.candidates, within)
-        return best_hits(self.index, candidates, s.passages, s.weight), candidates.vector
+        hits = best_hits(self.index, candidates, s.passages, Ranking(s.weight))
+        return hits, candidates.vector
 
     def warm(self) -> None:
         """Answers a question as far as that costs nobody anything: no language model is asked."""

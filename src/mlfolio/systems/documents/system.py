@@ -27,7 +27,8 @@ from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
-from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Ranking
+from mlfolio.parts.retrieval.search import CANDIDATES, find
 from mlfolio.parts.retrieval.sync import Chunking, sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
@@ -222,7 +223,10 @@ def _ndcgs(
 ) -> NDArray[np.float64]:
     """nDCG@10 of each question, shape (questions,)."""
     return np.array(
-        [ndcg(c.documents(weight, K), q.relevant, K) for q, c in zip(asked, found, strict=True)]
+        [
+            ndcg(c.documents(Ranking(weight), K), q.relevant, K)
+            for q, c in zip(asked, found, strict=True)
+        ]
     )
 
 
