@@ -131,8 +131,12 @@ def extract(
 
 def terms(text: str) -> frozenset[str]:
     """Stems of the words that carry meaning."""
-    words = re.findall(r"[^\W_]+", text.lower())
-    return frozenset(_stem(word) for word in words if word not in _STOP)
+    return frozenset(map(_stem, words_of(text)))
+
+
+def words_of(text: str) -> list[str]:
+    """The words that carry meaning, in small letters, in their order."""
+    return [word for word in re.findall(r"[^\W_]+", text.lower()) if word not in _STOP]
 
 
 def coverage(wanted: frozenset[str], text: str) -> float:
