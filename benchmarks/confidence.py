@@ -26,7 +26,8 @@ from sklearn.metrics import roc_auc_score
 
 from mlfolio.parts.retrieval.extract import Signals, extract
 from mlfolio.parts.retrieval.index import Index
-from mlfolio.parts.retrieval.search import Candidates, best_hits, find
+from mlfolio.parts.retrieval.ranking import Candidates
+from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.parts.stats import bootstrap_ci95
 from mlfolio.parts.text.embed import get_encoder

@@ -140,7 +140,9 @@ def test_questions_are_written_by_a_language_model(
 
     assert done.code == 0, done.err
     rows = [json.loads(line) for line in (home / "made.jsonl").read_text("utf-8").splitlines()]
-    assert [row["answer"] for row in rows] == ["a town", "a town"], "what cannot be read is left out"
+    assert [row["answer"] for row in rows] == ["a town", "a town"], (
+        "what cannot be read is left out"
+    )
 
 
 def test_a_judge_gives_marks_and_is_judged(trained: Cli, home: Path) -> None:

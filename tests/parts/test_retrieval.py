@@ -22,7 +22,8 @@ from mlfolio.parts.retrieval import sync as sync_module
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
-from mlfolio.parts.retrieval.search import Candidates, best_hits, cut_question, find
+from mlfolio.parts.retrieval.ranking import Candidates, Ranking
+from mlfolio.parts.retrieval.search import best_hits, cut_question, find
 from mlfolio.parts.retrieval.sync import Document, drop, list_files, put, sync
 
 from .retrieval_tools import Words
@@ -41,7 +42,7 @@ def text(name: str, content: str) -> Document:
 
 
 def found(index: Index, question: str, **how: str) -> list[str]:
-    return find(index, ENCODER, question, **how).documents(0.5)
+    return find(index, ENCODER, question, **how).documents(Ranking(0.5))
 
 
 def bytes_on_disk(folder: Path, secret: bytes) -> int:
@@ -614,9 +615,9 @@ def test_fusion_between_its_two_ends() -> None:
         bm25=np.array([4.0, 0.0, 2.0], np.float32), cosine=np.array([0.1, 0.9, 0.5], np.float32),
     )  # fmt: skip
 
-    assert found.documents(0.0) == ["a", "c"], "BM25 alone finds what has the words"
-    assert found.documents(1.0) == ["b", "c", "a"]
-    assert found.fused(0.5).tolist() == pytest.approx(
+    assert found.documents(Ranking(0.0)) == ["a", "c"], "BM25 alone finds what has the words"
+    assert found.documents(Ranking(1.0)) == ["b", "c", "a"]
+    assert found.fused(Ranking(0.5)).tolist() == pytest.approx(
         [0.5 + 0.5 * 1.1 / 1.9, 0.5, 0.25 + 0.5 * 1.5 / 1.9]
     )
 

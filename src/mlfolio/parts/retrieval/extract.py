@@ -15,7 +15,7 @@ from typing import NamedTuple
 from nltk.stem.snowball import EnglishStemmer
 
 from mlfolio.parts.retrieval.chunk import split_sentences
-from mlfolio.parts.retrieval.search import Hit
+from mlfolio.parts.retrieval.ranking import Hit
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 READ = 8  # sentences that are embedded; with all of them the answer is right no more often
@@ -131,8 +131,12 @@ def extract(
 
 def terms(text: str) -> frozenset[str]:
     """Stems of the words that carry meaning."""
-    words = re.findall(r"[^\W_]+", text.lower())
-    return frozenset(_stem(word) for word in words if word not in _STOP)
+    return frozenset(map(_stem, words_of(text)))
+
+
+def words_of(text: str) -> list[str]:
+    """The words that carry meaning, in small letters, in their order."""
+    return [word for word in re.findall(r"[^\W_]+", text.lower()) if word not in _STOP]
 
 
 def coverage(wanted: frozenset[str], text: str) -> float:

@@ -6,7 +6,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from mlfolio.parts.retrieval.search import Hit
+from mlfolio.parts.retrieval.ranking import Hit
 
 NOTHING = "NOT IN THE DOCUMENTS"
 

@@ -1,82 +1,20 @@
-"""Hybrid retrieval: the nearest vectors and the best BM25 scores, in one ranking.
-
-Fusion is the convex combination of Bruch, Gai and Ingber (2023), An Analysis of Fusion Functions
-for Hybrid Retrieval, ACM TOIS, with theoretical minima: BM25 from 0, the cosine from -1.
-"""
+"""Hybrid retrieval: the nearest vectors and the best BM25 scores, in one ranking."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
 from functools import cache
+from typing import Any
 
 import numpy as np
 
-from mlfolio.parts.retrieval.index import Index, Passage
+from mlfolio.parts.retrieval.index import Found, Index
+from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Hit, Ranking, varied
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 CANDIDATES = 100  # taken from each side
-DENSE_WEIGHT = 0.8  # of the fused score; chosen on SciFact's training questions
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """What either side found for one question.
-
-    Attributes:
-        ids: "<document>#<position>", in the order of the alphabet.
-        rows: Where they lay in the index when they were found.
-        bm25: Scores, shape (n,); 0 for what only the vectors found.
-        cosine: Exact, of all, shape (n,), -1 to 1.
-        vector: Of the question, shape (dimension,).
-    """
-
-    ids: list[str]
-    rows: list[int]
-    bm25: Vectors
-    cosine: Vectors
-    vector: Vectors
-
-    def fused(self, weight: float = DENSE_WEIGHT) -> Vectors:
-        """Fused scores, shape (n,), 0 to 1; comparable within one question only.
-
-        Args:
-            weight: Of the cosine, 0 (BM25 alone) to 1 (vectors alone).
-        """
-        lexical = self.bm25 / max(float(self.bm25.max(initial=0.0)), 1e-9)
-        dense = (1 + self.cosine) / max(1 + float(self.cosine.max(initial=-1.0)), 1e-9)
-        fused: Vectors = ((1 - weight) * lexical + weight * dense).astype(np.float32)
-        if weight == 0:
-            fused[self.bm25 == 0] = -1
-        return fused
-
-    def order(self, weight: float = DENSE_WEIGHT) -> list[int]:
-        """Positions of the candidates, best first; ties by id, so that answers do not change."""
-        fused = self.fused(weight)
-        order: list[int] = np.argsort(-fused, kind="stable").tolist()
-        return [at for at in order if fused[at] >= 0]
-
-    def documents(self, weight: float, k: int = 10) -> list[str]:
-        """The k best documents, each by its best chunk, best first."""
-        names = (self.ids[at].rpartition("#")[0] for at in self.order(weight))
-        return list(dict.fromkeys(names))[:k]
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """A chunk that was found, and why.
-
-    Attributes:
-        passage: The chunk.
-        score: Fused, 0 to 1; comparable within one question only.
-        cosine: Between question and chunk, -1 to 1; comparable between questions.
-        bm25: 0 where none of the question's words occurs.
-    """
-
-    passage: Passage
-    score: float
-    cosine: float
-    bm25: float
 
 
 @cache
@@ -120,7 +58,28 @@ def find(
     lexical = _helper().submit(index.matching, question, limit, within)
     vector = encoder.encode_query(question)
     near = index.nearest(vector, limit, within)
-    words, vectors = lexical.result()
+    return _joined(near, *lexical.result(), vector)
+
+
+def find_by(
+    index: Index, words: str, vector: Vectors, limit: int = CANDIDATES, within: str | None = None
+) -> Candidates:
+    """The candidates of words and of a vector, which need not be of the same text.
+
+    Args:
+        index: Where to look.
+        words: For BM25; one that is repeated counts as often.
+        vector: Unit vector, shape (dimension,).
+        limit: How many are taken from each side.
+        within: Name of a document or folder to look in; None for all.
+    """
+    lexical = _helper().submit(index.matching, words, limit, within)
+    near = index.nearest(vector, limit, within)
+    return _joined(near, *lexical.result(), vector)
+
+
+def _joined(near: Found, words: Found, vectors: Vectors, vector: Vectors) -> Candidates:
+    """What the two sides found; `vectors` are those of the chunks that full text found."""
     bm25 = dict(zip(words.ids, words.scores.tolist(), strict=True))
     cosine = dict(zip(near.ids, near.scores.tolist(), strict=True))
     cosine |= dict(zip(words.ids, (vectors @ vector).tolist(), strict=True))
@@ -137,20 +96,55 @@ def find(
     )
 
 
-def best_hits(
-    index: Index, candidates: Candidates, k: int, weight: float = DENSE_WEIGHT
-) -> list[Hit]:
-    """The k best chunks, best first."""
-    order, fused = candidates.order(weight)[:k], candidates.fused(weight)
+def best_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = PLAIN) -> list[Hit]:
+    """The k chunks that an answer is made from, best first."""
+    if not ranking.varies:
+        return first_hits(index, candidates, k, ranking)
+    return varied(first_hits(index, candidates, len(candidates.ids), ranking), k, ranking)
+
+
+def first_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = PLAIN) -> list[Hit]:
+    """The first k chunks by their scores alone: what a reranker reads, before `varied`."""
+    order, fused = candidates.order(ranking)[:k], candidates.fused(ranking)
     ids = [candidates.ids[at] for at in order]
-    passages = index.passages(ids, [candidates.rows[at] for at in order])
+    rows = [candidates.rows[at] for at in order]
+    passages = index.passages(ids, rows)
+    vectors = vectors_of(index, ids, rows) if ranking.diversity > 0 else None
     return [
         Hit(
             passages[candidates.ids[at]],
             score=float(fused[at]),
             cosine=float(candidates.cosine[at]),
             bm25=float(candidates.bm25[at]),
+            vector=vectors[candidates.ids[at]] if vectors is not None else None,
         )
         for at in order
-        if candidates.ids[at] in passages
+        if candidates.ids[at] in passages and (vectors is None or candidates.ids[at] in vectors)
     ]
+
+
+def vectors_of(index: Index, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Vectors]:
+    """The vectors of chunks; those that were deleted meanwhile are left out.
+
+    Args:
+        index: Where they are.
+        ids: "<document>#<position>".
+        rows: Where they were when they were found; what lies there now is checked, as the index
+            does for passages.
+    """
+    table, found = index._table, dict[str, Vectors]()
+    if rows:
+        # An error: there are no such rows any more; LanceDB has no narrower one.
+        with suppress(Exception):
+            found = _by_id(table.take_row_ids(list(rows)), index.dimension)
+    if missing := [chunk for chunk in ids if chunk not in found]:
+        names = ", ".join("'" + name.replace("'", "''") + "'" for name in missing)
+        query = table.search().where(f"id IN ({names})").limit(len(missing))
+        found |= _by_id(query, index.dimension)
+    return {chunk: found[chunk] for chunk in ids if chunk in found}
+
+
+def _by_id(query: Any, dimension: int) -> dict[str, Vectors]:
+    rows = query.select(["id", "vector"]).to_arrow()
+    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
+    return dict(zip(rows["id"].to_pylist(), vectors, strict=True))

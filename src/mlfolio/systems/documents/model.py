@@ -18,19 +18,14 @@ from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.chunk import run_together
+from mlfolio.parts.retrieval.expand import Expansion, Way, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
-from mlfolio.parts.retrieval.search import (
-    CANDIDATES,
-    DENSE_WEIGHT,
-    Hit,
-    best_hits,
-    cut_question,
-    find,
-)
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking
+from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question
 from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
@@ -123,6 +118,10 @@ class Settings(BaseModel):
     chunk_tokens: int = 180
     overlap: int = 32
     weight: float = DENSE_WEIGHT
+    fusion: Fusion = "scores"
+    diversity: float = 0.0
+    per_document: int | None = None
+    expansion: Way = "none"
     candidates: int = CANDIDATES
     passages: int = 5
     sentences: int = 3
@@ -135,6 +134,11 @@ class Settings(BaseModel):
     def chunking(self) -> Chunking:
         """How documents are cut."""
         return Chunking(self.chunk_tokens, self.overlap)
+
+    @property
+    def ranking(self) -> Ranking:
+        """How what was found is ranked."""
+        return Ranking(self.weight, self.fusion, self.diversity, self.per_document)
 
 
 class DocumentsModel:
@@ -175,14 +179,22 @@ class DocumentsModel:
 
     def retrieve(self, question: str, within: str | None = None) -> tuple[list[Hit], Vectors]:
         """The best passages for a question, and the question's vector, shape (dimension,)."""
+        found, _ = self.search(question, within)
+        hits = best_hits(self.index, found, self.settings.passages, self.settings.ranking)
+        return hits, found.vector
+
+    def search(self, question: str, within: str | None = None) -> tuple[Candidates, list[str]]:
+        """What either side finds for a question, expanded or not; and warnings."""
         s = self.settings
-        candidates = find(self.index, self.encoder, question, s.candidates, within)
-        return best_hits(self.index, candidates, s.passages, s.weight), candidates.vector
+        chat = from_environment() if self.generates else None
+        return expanded(
+            self.index, self.encoder, question, Expansion(s.expansion), chat, s.ranking,
+            s.candidates, within,
+        )  # fmt: skip
 
     def ranking(self, question: str, k: int) -> list[str]:
         """The k best documents for a question, best first."""
-        candidates = find(self.index, self.encoder, question, self.settings.candidates)
-        return candidates.documents(self.settings.weight, k)
+        return self.search(question)[0].documents(self.settings.ranking, k)
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
         """The same index, asked in another way.
@@ -341,8 +353,11 @@ class DocumentsModel:
     ) -> Iterator[str | DocumentAnswer]:
         """The answer as it comes and, last, as a whole."""
         question, warnings = self._cut(asked.question)
-        hits, vector = self.retrieve(question, asked.document)
-        quotes, signals = extract(self.encoder, question, vector, hits, self.settings.sentences)
+        found, more = self.search(question, asked.document)
+        warnings += more
+        hits = best_hits(self.index, found, self.settings.passages, self.settings.ranking)
+        sentences = self.settings.sentences
+        quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
         p_answered = Confidence()(signals)
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")

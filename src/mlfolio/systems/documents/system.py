@@ -7,6 +7,7 @@ import tempfile
 import time
 import weakref
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import ClassVar
@@ -22,12 +23,14 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
+from mlfolio.parts.retrieval.expand import Way
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
-from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Ranking
+from mlfolio.parts.retrieval.search import CANDIDATES
 from mlfolio.parts.retrieval.sync import Chunking, sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
@@ -62,6 +65,19 @@ class Documents(System):
     overlap: int = Field(32, ge=0, le=128, description="tokens that neighbours share at most")
     weight: float | None = Field(
         None, ge=0, le=1, description="of the vectors against BM25; chosen or 0.8 if left"
+    )
+    fusion: Fusion = Field(
+        "scores", description="whether scores of both are added, or reciprocals of their ranks"
+    )
+    expansion: Way = Field(
+        "none", description="what makes a question say more: what it finds (feedback), or the "
+        "language model's made-up answer (hyde) or rewordings (paraphrases)",
+    )  # fmt: skip
+    diversity: float = Field(
+        0.0, ge=0, le=1, description="what a passage loses by being like one that is chosen"
+    )
+    per_document: int | None = Field(
+        None, ge=1, le=20, description="passages of one document at most; any number if left"
     )
     candidates: int = Field(CANDIDATES, ge=10, le=1000, description="taken from either side")
     passages: int = Field(5, ge=1, le=20, description="passages that an answer is made from")
@@ -101,14 +117,15 @@ class Documents(System):
             + ", ".join(f"{len(names):,} {word}" for word, names in counts.items())
             + ")."
         )
-        weight = self.weight if self.weight is not None else self._choose(index, encoder, data, run)
         _keep_uploads(run, working / UPLOADS)
         examples = [q.text for q in data.train if q.relevant][:EXAMPLES]
         settings = Settings(
-            **self.model_dump(exclude={"weight"}), weight=weight, examples=examples,
-            recipe=recipe, begun=begun,
-        )  # fmt: skip
-        return DocumentsModel(index, settings, encoder)
+            **self.model_dump(exclude_none=True), examples=examples, recipe=recipe, begun=begun
+        )
+        model = DocumentsModel(index, settings, encoder)
+        if self.weight is None:
+            model = model.changed({"weight": _choose(model, data, run)})
+        return model
 
     def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
         """Hybrid retrieval beside BM25 alone, vectors alone and chance, on the test questions."""
@@ -116,10 +133,12 @@ class Documents(System):
         found, times = [], []
         for question in run.progress(asked, "asking", len(asked)):
             started = time.perf_counter()
-            found.append(find(model.index, model.encoder, question.text, self.candidates))
+            found.append(model.search(question.text)[0])
             times.append((time.perf_counter() - started) * 1000)
-        ways = {"hybrid": model.settings.weight, "BM25": 0.0, "dense": 1.0}
-        values = {way: _ndcgs(asked, found, weight) for way, weight in ways.items()}
+        plain = [replace(each, searches=()) for each in found]
+        ways = {"hybrid": (found, model.settings.ranking),
+                "BM25": (plain, Ranking(0)), "dense": (plain, Ranking(1))}  # fmt: skip
+        values = {way: _ndcgs(asked, *how) for way, how in ways.items()}
         values["random ranking"] = _chance(asked, [d.name for d in data.readable], run.seed)
         scores = [
             mean_score(
@@ -136,26 +155,6 @@ class Documents(System):
         )
         scores += self._abstention(model, data, run)
         return Evaluation(scores=tuple(scores))
-
-    def _choose(self, index: Index, encoder: Encoder, data: Corpus, run: Run) -> float:
-        """The weight with the best nDCG@10 on the training questions, if there are enough."""
-        asked = [question for question in data.train if question.relevant]
-        if len(asked) < ENOUGH:
-            run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
-            return DENSE_WEIGHT
-        found = [
-            find(index, encoder, question.text, self.candidates)
-            for question in run.progress(asked, "choosing the weight", len(asked))
-        ]
-        means = pd.DataFrame(
-            {"nDCG@10": [float(_ndcgs(asked, found, float(w)).mean()) for w in WEIGHTS]},
-            index=pd.Index(WEIGHTS, name="weight of the vectors"),
-        )
-        best = float(WEIGHTS[int(means["nDCG@10"].to_numpy().argmax())])
-        run.table(
-            "Weight of the vectors", means, f"{len(asked):,} training questions; chosen: {best}."
-        )
-        return best
 
     def _abstention(self, model: DocumentsModel, data: Corpus, run: Run) -> list[Score]:
         """How well the model tells questions that the documents answer from others."""
@@ -185,6 +184,26 @@ class Documents(System):
             trivial=Baseline(name="chance", value=0.5),
         )
         return [auc]
+
+
+def _choose(model: DocumentsModel, data: Corpus, run: Run) -> float:
+    """The weight with the best nDCG@10 on the training questions, if there are enough."""
+    asked = [question for question in data.train if question.relevant]
+    if len(asked) < ENOUGH:
+        run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
+        return DENSE_WEIGHT
+    found = [
+        model.search(question.text)[0]
+        for question in run.progress(asked, "choosing the weight", len(asked))
+    ]
+    rankings = [replace(model.settings.ranking, weight=float(weight)) for weight in WEIGHTS]
+    means = pd.DataFrame(
+        {"nDCG@10": [float(_ndcgs(asked, found, ranking).mean()) for ranking in rankings]},
+        index=pd.Index(WEIGHTS, name="weight of the vectors"),
+    )
+    best = float(WEIGHTS[int(means["nDCG@10"].to_numpy().argmax())])
+    run.table("Weight of the vectors", means, f"{len(asked):,} training questions; chosen: {best}.")
+    return best
 
 
 def _recipe(encoder: Encoder, chunking: Chunking) -> str:
@@ -218,12 +237,11 @@ def _keep_uploads(run: Run, folder: Path) -> None:
 
 
 def _ndcgs(
-    asked: Sequence[Question], found: Sequence[Candidates], weight: float
+    asked: Sequence[Question], found: Sequence[Candidates], ranking: Ranking
 ) -> NDArray[np.float64]:
     """nDCG@10 of each question, shape (questions,)."""
-    return np.array(
-        [ndcg(c.documents(weight, K), q.relevant, K) for q, c in zip(asked, found, strict=True)]
-    )
+    ranked = [each.documents(ranking, K) for each in found]
+    return np.array([ndcg(r, q.relevant, K) for q, r in zip(asked, ranked, strict=True)])
 
 
 def _chance(asked: Sequence[Question], names: list[str], seed: int) -> NDArray[np.float64]:
