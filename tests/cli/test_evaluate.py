@@ -46,7 +46,7 @@ def test_what_is_found_said_cited_and_refused(trained: Cli, asked: Path) -> None
 
     assert done.code == 0, done.err
     found = scores(done.out)
-    assert list(found)[0] == "nDCG@10"
+    assert next(iter(found)) == "nDCG@10"
     assert found["nDCG@10"]["value"] > 0.8
     assert found["nDCG@10"]["n"] == found["answered"]["n"]
     assert found["recall@10"]["value"] >= found["hit@5"]["value"] - 0.05
