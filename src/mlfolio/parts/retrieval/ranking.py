@@ -19,8 +19,6 @@ from mlfolio.parts.retrieval.index import Passage
 from mlfolio.parts.text.vectors import Vectors
 
 DENSE_WEIGHT = 0.8  # of the fused score; chosen on SciFact's training questions
-
-
 RANK_K = 60  # of reciprocal rank fusion, as in the paper
 
 

@@ -27,8 +27,8 @@ def rerank(
 ) -> list[Hit]:
     """The hits in the order of a reranker, or between that and their own.
 
-    Both kinds of scores are stretched to 0 for the worst hit and 1 for the best, and their mean is
-    each hit's new score: the convex combination that Bruch, Gai and Ingber (2023) fuse with.
+    Both kinds of scores are stretched to 0 for the worst hit and 1 for the best, and their weighted
+    mean is each hit's new score, 0 to 1; whatever else a hit says of itself stays.
 
     Args:
         reranker: Reads each hit's heading and text, as the index has them.
