@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import FileError
 from mlfolio.core.run import DAMAGED, Run, write_json
-from mlfolio.parts.hub import load_pretrained, untrained
+from mlfolio.parts.hub import load_pretrained, places, untrained
 from mlfolio.parts.text.embed import find_encoder
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
@@ -258,21 +258,13 @@ def _cutter(body: Any, folder: Path, longest: int) -> Cutter:
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
         body.get_input_embeddings()(torch.tensor(max(tokenizer.get_vocab().values())))
-        most = _places(body)
+        most = places(body)
     except Exception as error:  # tokenizers raises bare Exception
         raise FileError(
             f"{folder} holds no transformer that reads texts ({type(error).__name__})",
             "it needs tokenizer.json beside its weights",
         ) from None
     return Cutter(tokenizer, min(longest, most))
-
-
-def _places(body: Any) -> int:
-    """Pieces that a transformer tells the places of; RoBERTa counts from beyond its padding."""
-    places = getattr(getattr(body, "embeddings", None), "position_embeddings", None)
-    skipped = getattr(places, "padding_idx", None)
-    most = int(body.config.max_position_embeddings)
-    return most if skipped is None else most - skipped - 1
 
 
 def fit_transformer(
