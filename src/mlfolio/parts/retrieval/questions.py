@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mlfolio.core.errors import FileError
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.chunk import split_sentences
 from mlfolio.parts.retrieval.extract import terms
+from mlfolio.parts.retrieval.sentences import split_sentences
 from mlfolio.parts.retrieval.sync import Document
 
 KNOWN_ITEMS = 200  # questions made where the user brings none

@@ -12,7 +12,7 @@ from functools import cache
 
 import numpy as np
 
-from mlfolio.parts.retrieval.index import Index, Passage
+from mlfolio.parts.retrieval.index import Index, Passage, passage_id
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 CANDIDATES = 100  # taken from each side
@@ -24,7 +24,7 @@ class Candidates:
     """What either side found for one question.
 
     Attributes:
-        ids: "<document>#<position>", in the order of the alphabet.
+        ids: As `index.chunk_id` makes them, in the order of the alphabet.
         rows: Where they lay in the index when they were found.
         bm25: Scores, shape (n,); 0 for what only the vectors found.
         cosine: Exact, of all, shape (n,), -1 to 1.
@@ -67,7 +67,7 @@ class Hit:
     """A chunk that was found, and why.
 
     Attributes:
-        passage: The chunk.
+        passage: The chunk; where one of a parent's children was found, the parent.
         score: Fused, 0 to 1; comparable within one question only.
         cosine: Between question and chunk, -1 to 1; comparable between questions.
         bm25: 0 where none of the question's words occurs.
@@ -140,8 +140,11 @@ def find(
 def best_hits(
     index: Index, candidates: Candidates, k: int, weight: float = DENSE_WEIGHT
 ) -> list[Hit]:
-    """The k best chunks, best first."""
-    order, fused = candidates.order(weight)[:k], candidates.fused(weight)
+    """The k best chunks, best first; a parent once, by the best of its children."""
+    best: dict[str, int] = {}
+    for at in candidates.order(weight):
+        best.setdefault(passage_id(candidates.ids[at]), at)
+    order, fused = list(best.values())[:k], candidates.fused(weight)
     ids = [candidates.ids[at] for at in order]
     passages = index.passages(ids, [candidates.rows[at] for at in order])
     return [

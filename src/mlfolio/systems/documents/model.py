@@ -16,7 +16,7 @@ from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.chunk import run_together
+from mlfolio.parts.retrieval.chunk import Chunking, run_together
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
@@ -29,7 +29,7 @@ from mlfolio.parts.retrieval.search import (
     cut_question,
     find,
 )
-from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
+from mlfolio.parts.retrieval.sync import Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
@@ -129,7 +129,7 @@ class Settings(BaseModel):
     @property
     def chunking(self) -> Chunking:
         """How documents are cut."""
-        return Chunking(self.chunk_tokens, self.overlap)
+        return Chunking(size=self.chunk_tokens, overlap=self.overlap)
 
 
 class DocumentsModel:

@@ -22,13 +22,14 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
+from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.search import CANDIDATES, DENSE_WEIGHT, Candidates, find
-from mlfolio.parts.retrieval.sync import Chunking, sync
+from mlfolio.parts.retrieval.sync import sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
 from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
@@ -87,7 +88,8 @@ class Documents(System):
             )
         working = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
         folder, begun = working / INDEX, time.time_ns()
-        recipe = _recipe(encoder, chunking := Chunking(self.chunk_tokens, self.overlap))
+        chunking = Chunking(size=self.chunk_tokens, overlap=self.overlap)
+        recipe = _recipe(encoder, chunking)
         _start_from(run.previous, folder, recipe, encoder.dimension)
         index = Index(folder, encoder.dimension)
         # The stored model is a copy. This one goes with its object, also after a failure: what is
