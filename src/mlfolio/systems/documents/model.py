@@ -16,7 +16,7 @@ from mlfolio.core.run import write_json
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.chunk import Chunking, run_together
+from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind, run_together
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
@@ -115,6 +115,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     encoder: str = BUNDLED
+    chunking: ChunkKind = "sentences"
     chunk_tokens: int = 180
     overlap: int = 32
     weight: float = DENSE_WEIGHT
@@ -127,9 +128,9 @@ class Settings(BaseModel):
     begun: int = 0
 
     @property
-    def chunking(self) -> Chunking:
-        """How documents are cut."""
-        return Chunking(size=self.chunk_tokens, overlap=self.overlap)
+    def cutting(self) -> Chunking:
+        """How documents are cut, those that are uploaded too."""
+        return Chunking(self.chunking, self.chunk_tokens, self.overlap)
 
 
 class DocumentsModel:
@@ -205,7 +206,7 @@ class DocumentsModel:
             data = content(path)
             document = Document.of_bytes(name, data, path.suffix)
             return put(
-                self.index, document, self.encoder, self.settings.chunking,
+                self.index, document, self.encoder, self.settings.cutting,
                 before=lambda: self.uploads.keep(document.name, path.suffix, data),
             )  # fmt: skip
         except UnreadableError as error:
@@ -282,7 +283,7 @@ class DocumentsModel:
         with self.index.writing():
             stale, gone = self._not_indexed()  # again: another process may have done it
             documents = (upload.document for upload in stale)
-            done = merge(self.index, documents, gone, self.encoder, self.settings.chunking)
+            done = merge(self.index, documents, gone, self.encoder, self.settings.cutting)
         for name, why in done.unreadable.items():
             LOG.warning("the uploaded document %s is in no answer any more: %s", name, why)
 
