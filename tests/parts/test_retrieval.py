@@ -18,8 +18,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from mlfolio.parts.retrieval import index as index_module
+from mlfolio.parts.retrieval import semantic as semantic_module
 from mlfolio.parts.retrieval import sync as sync_module
-from mlfolio.parts.retrieval.blocks import UnreadableError
+from mlfolio.parts.retrieval.blocks import Block, UnreadableError
+from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
@@ -525,6 +527,144 @@ def test_many_rows_are_searched_by_lists(tmp_path: Path, monkeypatch: pytest.Mon
     for n in (3, 700, 1499):
         vector = ENCODER.encode_query(f"The animal {n} eats plant {n % 37}.")
         assert f"{n}.txt#0" in index.nearest(vector, 10).ids
+
+
+# ---------------------------------------------------------------- other ways to cut
+
+PARENTS = Chunking("parents", size=8, overlap=0)  # four words to a child, six children at most
+ANIMALS = ("zebra", "yak", "walrus", "newt", "ibis", "heron", "otter", "mole")
+
+
+def zoo(name: str, *, page: int | None = None) -> Document:
+    """A sentence an animal: with `PARENTS` two parents, of six and of two children."""
+    blocks = [Block("text", f"The {animal} lives here.", page=page) for animal in ANIMALS]
+    return Document(name, f"zoo {page}", lambda: blocks)
+
+
+def rows(index: Index) -> list[dict[str, Any]]:
+    taken: list[dict[str, Any]] = index._table.to_arrow().to_pylist()
+    return taken
+
+
+@pytest.mark.parametrize("kind", ["sentences", "fixed", "headings", "semantic", "parents"])
+def test_what_is_cut_in_any_way_is_found(tmp_path: Path, kind: ChunkKind) -> None:
+    index, chunking = new_index(tmp_path), Chunking(kind, size=16, overlap=4)
+    sync(index, [zoo("a.txt"), text("b.txt", "The tram is free.")], ENCODER, chunking)
+    put(index, text("c.txt", "The ferry costs two pounds."), ENCODER, chunking)
+
+    for question, name in (("otter", "a.txt"), ("tram", "b.txt"), ("ferry pounds", "c.txt")):
+        candidates = find(index, ENCODER, question)
+        hits = best_hits(index, candidates, 20)
+        assert candidates.documents(0.5)[0] == hits[0].passage.document == name
+        places = [(hit.passage.document, hit.passage.position) for hit in hits]
+        assert len(places) == len(set(places))
+        assert question.split()[0] in hits[0].passage.text
+
+
+@pytest.mark.parametrize("name", ["a.txt", "b#1.2.txt"])
+def test_a_parent_is_found_once_by_its_best_child(tmp_path: Path, name: str) -> None:
+    index = new_index(tmp_path)
+    sync(index, [zoo(name)], ENCODER, PARENTS)
+    assert len(index) == 8
+
+    candidates = find(index, ENCODER, "where lives the heron")
+    hits = best_hits(index, candidates, 5)
+
+    assert [hit.passage.position for hit in hits] == [0, 1]
+    assert hits[0].passage.text.count("lives here") == 6
+    best = candidates.ids.index(f"{name}#0.5")
+    assert hits[0].bm25 == candidates.bm25[best] == candidates.bm25.max()
+    assert hits[0].cosine == pytest.approx(candidates.cosine[best])
+    assert candidates.documents(0.5) == [name]
+    (only,) = best_hits(index, find(index, ENCODER, "where lives the mole"), 1)
+    assert (only.passage.document, only.passage.position) == (name, 1)
+
+
+def test_as_many_parents_as_were_asked_for(tmp_path: Path) -> None:
+    """All six children of one are nearer than any of another's."""
+    index = new_index(tmp_path)
+    near = Document.of_text("near.txt", "", "The zebra lives here. " * 6)
+    far = [text(f"{n}.txt", f"Number {n} tells of a zebra among other things.") for n in range(3)]
+    sync(index, [near, *far], ENCODER, PARENTS)
+
+    hits = best_hits(index, find(index, ENCODER, "The zebra lives here."), 3)
+
+    assert len({hit.passage.document for hit in hits}) == 3
+    assert hits[0].passage.document == "near.txt"
+
+
+@pytest.mark.parametrize("page", [None, 4])
+def test_around_and_beginnings_show_a_parent_once(tmp_path: Path, page: int | None) -> None:
+    index = new_index(tmp_path)
+    sync(index, [zoo("a.txt", page=page), zoo("b#0.txt"), zoo("c#0")], ENCODER, PARENTS)
+
+    around = index.around("a.txt", 0, page)
+
+    assert [passage.position for passage in around] == [0, 1]
+    assert " ".join(p.text for p in around).count("lives") == 8
+    first = index.beginnings(3)
+    assert [(p.document, p.position) for p in first] == [("a.txt", 0), ("b#0.txt", 0), ("c#0", 0)]
+
+
+def test_parents_are_replaced_and_erased_with_all_their_children(tmp_path: Path) -> None:
+    index = new_index(tmp_path)
+    sync(index, [zoo("a.txt"), zoo("b.txt")], ENCODER, PARENTS)
+
+    put(index, text("a.txt", "The zqxotter sings. The zqxmole sings."), ENCODER, PARENTS)
+    assert len(index) == 2 + 8
+    assert [hit.passage.document for hit in best_hits(index, find(index, ENCODER, "heron"), 1)] == [
+        "b.txt"
+    ]
+
+    assert drop(index, "a.txt")
+    assert (len(index), bytes_on_disk(tmp_path, b"zqx")) == (8, 0)
+
+
+def test_an_index_of_parents_grown_in_steps_is_the_one_made_at_once(tmp_path: Path) -> None:
+    documents = [zoo(f"{n}.txt") for n in range(4)]
+    grown, made = new_index(tmp_path / "grown"), new_index(tmp_path / "made")
+    sync(grown, documents[2:], ENCODER, PARENTS)
+    put(grown, text("0.txt", "Something else."), ENCODER, PARENTS)
+    sync(grown, documents, ENCODER, PARENTS)
+    sync(made, documents, ENCODER, PARENTS)
+
+    assert rows(grown) == rows(made)
+
+
+def test_an_index_made_by_sentences_takes_parents_too(tmp_path: Path) -> None:
+    """The rows of both have the same columns: an index of before goes on being used."""
+    index = new_index(tmp_path)
+    sync(index, [zoo("old.txt")], ENCODER, Chunking("sentences", 8, 0))
+    assert [row["id"] for row in rows(index)] == [f"old.txt#{n}" for n in range(4)]
+
+    put(index, zoo("new.txt"), ENCODER, PARENTS)
+
+    hits = best_hits(new_index(tmp_path), find(index, ENCODER, "heron"), 20)
+    assert len(hits) == 4 + 2
+    assert {hit.passage.text.count("lives") for hit in hits} == {2, 6}
+    assert len(index.around("old.txt", 1, None)) == 4
+
+
+def test_many_children_are_too_many_passages(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sync_module, "MAX_CHUNKS", 7)
+
+    put(new_index(tmp_path), zoo("a.txt"), ENCODER)
+    with pytest.raises(UnreadableError, match="over 7 passages"):
+        put(new_index(tmp_path), zoo("a.txt"), ENCODER, PARENTS)
+
+
+def test_what_cannot_be_cut_is_told_and_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(semantic_module, "MAX_SENTENCES", 7)
+    index = new_index(tmp_path)
+
+    done = sync(index, [zoo("a.txt"), text("b.txt", "One. Two.")], ENCODER, Chunking("semantic"))
+
+    assert done.unreadable == {"a.txt": "it holds over 7 sentences"}
+    assert list(index.documents()) == ["b.txt"]
 
 
 NAMES = st.sampled_from(["a.txt", "b.txt", "c/d.txt"])

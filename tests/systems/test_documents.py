@@ -16,6 +16,7 @@ from mlfolio.core.errors import FileError, InputError, UserError
 from mlfolio.core.model import Indexes, Model, Output, Warms
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
+from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
@@ -379,6 +380,43 @@ def test_another_encoder_is_warned_of(tmp_path: Path) -> None:
     system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
 
     assert "Confidence and threshold were fitted with" in run.exhibits()[0].title
+
+
+def test_uploads_are_cut_as_the_folder_was(stored: Path, tmp_path: Path) -> None:
+    run = _run(tmp_path, "one")
+    run.previous = stored
+    system = Documents(chunking="parents", chunk_tokens=32)
+    fitted = system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
+    notes = [exhibit.title for exhibit in run.exhibits()]
+    assert "passages of whole sentences: otherwise" in notes[0]
+    assert "(6 added" in notes[1], "an index that was cut in another way is not gone on with"
+    (tmp_path / "model").mkdir()
+    fitted.save(tmp_path / "model")
+    model = DocumentsModel.load(tmp_path / "model")
+
+    tram = "The tram to Fennmouth is free on Sundays. It stops at the old mill and at the quay."
+    (tmp_path / "tram.txt").write_text(f"{tram} Dogs have to pay. Bicycles may come in winter.")
+    children = model.add(tmp_path / "tram.txt")
+
+    assert children > 1
+    hits, _ = model.retrieve("When may bicycles come?")
+    assert [hit.passage.document for hit in hits].count("tram.txt") == 1
+    assert hits[0].passage.text.startswith(tram), "found by its last child, quoted as a whole"
+    assert ask(model, "Is the tram free?").sources[0].document == "tram.txt"
+
+
+def test_a_model_stored_before_there_were_ways_to_cut(
+    model: DocumentsModel, tmp_path: Path
+) -> None:
+    path = tmp_path / "model" / "model.json"
+    settings = json.loads(path.read_text())
+    del settings["chunking"]
+    path.write_text(json.dumps(settings))
+
+    loaded = DocumentsModel.load(tmp_path / "model")
+
+    assert loaded.settings.cutting == Chunking("sentences")
+    assert ask(loaded, PUMPS).found
 
 
 def test_own_questions_measure_it(tmp_path: Path) -> None:

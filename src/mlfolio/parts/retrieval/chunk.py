@@ -1,34 +1,58 @@
-"""Blocks to chunks: as many whole sentences under one heading as the encoder reads well.
+"""Blocks to chunks, which are embedded, found and cited: five ways to cut a document.
 
-A chunk never crosses a heading or a page, so it can be cited. Neighbours share their border
-sentence, so that no answer is cut in two.
+No chunk crosses a page, and only those of a fixed size cross a heading, so each can be cited.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
-from itertools import islice
-
-from nltk.tokenize.punkt import (
-    PunktParameters,
-    PunktSentenceTokenizer,
-)
+from itertools import chain, groupby
+from typing import Literal, NamedTuple, TypeAlias
 
 from mlfolio.parts.retrieval.blocks import Block
+from mlfolio.parts.retrieval.fixed import cut_page
+from mlfolio.parts.retrieval.semantic import by_subject
+from mlfolio.parts.retrieval.sentences import CountTokens, Unit, join, pack, shortened, tail, units
+from mlfolio.parts.text.vectors import Encodes
 
-CountTokens = Callable[[Sequence[str]], list[int]]
+ChunkKind: TypeAlias = Literal["sentences", "fixed", "headings", "semantic", "parents"]
 HEADING_TOKENS = 60  # beyond, a heading would take the encoder's room from the text
-_COUNTED = 1_000  # sentences whose tokens are counted at once
-_WINDOW = 10_000  # characters that the splitter gets at once: it gives up after seconds of work
+PARENT, CHILD = 3, 2  # a parent has up to 3 times the size, a child up to half of it
+_SPECIAL = 2  # tokens that the encoder adds to a text
 _SHARED = (8, 4_000)  # characters that neighbours share: fewer are chance
-_ABBREVIATIONS = (
-    "a.m al approx ca cf cm col corp dec dept dr e.g ed eds eq eqs esp est et etc feb fig figs "
-    "gen gov i.e inc jan jr km lt ltd mr mrs ms no nos nov oct p ph.d p.m pp prof ref refs resp "
-    "rev sec sect sep sept sr st tab u.k u.s u.s.a v.s viz vol vs"
-)
+
+
+@dataclass(frozen=True, slots=True)
+class Chunking:
+    """How documents are cut.
+
+    Attributes:
+        kind: The way:
+
+            - "sentences": as many whole sentences of a section (what stands under one heading on
+              one page) as `size` allows.
+            - "fixed": `size` tokens, whatever sentence or heading ends there.
+            - "headings": a whole section, if the encoder reads that; a longer one as by
+              sentences. Short sections stay alone: their headings would tell nothing of another's
+              text.
+            - "semantic": sentences of a section about one subject (`semantic.by_subject`).
+            - "parents": what is searched has up to half of `size`, and what is quoted for it up
+              to three times `size`: by default 90 tokens within 540, close to the 400 characters
+              within 2,000 that LangChain shows for its ParentDocumentRetriever.
+        size: Tokens of text that a chunk has at most, where the kind says no other number; a
+            longer sentence is cut between words.
+        overlap: The last sentences (words, where they are fixed) of a chunk, up to so many tokens,
+            open the next one, so that no answer is cut in two. Not where a chunk ends with its
+            subject; and parents share, not their children.
+    """
+
+    kind: ChunkKind = "sentences"
+    size: int = 180
+    overlap: int = 32
+
+
+BY_SENTENCES = Chunking()
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,68 +64,74 @@ class Chunk:
         heading: Path of the headings above it: "Guide > Timeouts". A very long one keeps its end,
             the nearest headings: "… Timeouts".
         page: Counted from 1; None where the format has no pages.
-        position: 0, 1, 2... in its document.
+        position: 0, 1, 2... in its document. The children of one parent share it, and its text.
+        part: 0, 1, 2... of the children of one parent; 0 for what has no parent.
+        child: The piece of the text that is searched in its place; empty where all of it is.
     """
 
     text: str
     heading: str
     page: int | None
     position: int
+    part: int = 0
+    child: str = ""
 
     @property
     def search_text(self) -> str:
-        """Heading and text: what both the encoder and the full-text index read."""
-        return f"{self.heading}\n{self.text}" if self.heading else self.text
+        """Heading, and text or child: what both the encoder and the full-text index read."""
+        searched = self.child or self.text
+        return f"{self.heading}\n{searched}" if self.heading else searched
 
 
-@cache
-def _splitter() -> PunktSentenceTokenizer:
-    """Punkt with abbreviations given by hand: its trained model would be a download."""
-    parameters = PunktParameters()
-    parameters.abbrev_types = set(_ABBREVIATIONS.split())
-    return PunktSentenceTokenizer(parameters)
+class _Section(NamedTuple):
+    """A run of blocks under the same headings and on the same page."""
+
+    heading: str
+    page: int | None
+    blocks: list[Block]
 
 
-def sentences(block: Block) -> Iterator[str]:
-    """Sentences of a paragraph; lines of code; a list item or table row is one to many."""
-    if block.kind != "code":
-        return _split(block.text)
-    lines = (match[0] for match in re.finditer(r"[^\n]+", block.text))
-    return (line for line in lines if line.strip())
+class _Piece(NamedTuple):
+    """A chunk without its number, or a parent with its children."""
 
-
-def split_sentences(text: str) -> list[str]:
-    """Sentences of a chunk's text: lines part them too (headings, items, code)."""
-    return [s for line in text.split("\n") if line.strip() for s in _split(line)]
-
-
-def _split(text: str) -> Iterator[str]:
-    """Sentences of a text of any length; one longer than a window is cut between words."""
-    at = 0
-    while len(text) - at > _WINDOW:
-        window = text[at : at + _WINDOW]
-        *whole, last = _splitter().span_tokenize(window)
-        if whole:
-            step = last[0]  # the last one may go on behind the window
-        else:
-            step = window.rfind(" ") + 1 or _WINDOW
-            whole = [(0, step)]
-        yield from (window[start:end].rstrip() for start, end in whole)
-        at += step
-    yield from _splitter().tokenize(text[at:])
-
-
-@dataclass(frozen=True, slots=True)
-class _Unit:
+    heading: str
+    page: int | None
     text: str
-    tokens: int
-    starts_line: bool  # first sentence of its block
+    children: Sequence[str] = ("",)
+
+
+def cut_blocks(
+    blocks: Sequence[Block], encoder: Encodes, chunking: Chunking = BY_SENTENCES
+) -> Iterator[Chunk]:
+    """Chunks of one document, in reading order.
+
+    Args:
+        blocks: Of the document.
+        encoder: The one that will embed the chunks.
+        chunking: How to cut.
+
+    Raises:
+        UnreadableError: There are too many sentences to embed each ("semantic").
+    """
+    count, size, overlap = encoder.count_tokens, chunking.size, chunking.overlap
+    match chunking.kind:
+        case "sentences":
+            return chunks(blocks, count, size=size, overlap=overlap)
+        case "fixed":
+            return _numbered(_fixed(blocks, count, size, overlap))
+        case "semantic":
+            return _numbered(_semantic(blocks, encoder, size))
+        case "headings":
+            found = (_whole(part, encoder, size, overlap) for part in _sections(blocks, count))
+        case "parents":
+            found = (_parents(part, count, size, overlap) for part in _sections(blocks, count))
+    return _numbered(chain.from_iterable(found))
 
 
 def chunks(
     blocks: Sequence[Block], count: CountTokens, *, size: int = 180, overlap: int = 32
 ) -> Iterator[Chunk]:
-    """Chunks in reading order.
+    """Chunks of whole sentences, in reading order: what needs no encoder.
 
     Args:
         blocks: Of one document.
@@ -110,12 +140,8 @@ def chunks(
         overlap: The last sentences of a chunk, up to so many tokens, open the next one of the same
             section.
     """
-    position = 0
-    for headings, page, section in _sections(blocks):
-        heading = _nearest(headings, count)
-        for text in _pack(_units(section, count, size), size, overlap):
-            yield Chunk(text, heading, page, position)
-            position += 1
+    sections = _sections(blocks, count)
+    return _numbered(p for section in sections for p in _sentences(section, count, size, overlap))
 
 
 def run_together(texts: Iterable[str]) -> str:
@@ -129,27 +155,78 @@ def run_together(texts: Iterable[str]) -> str:
     return whole.strip()
 
 
-def _sections(blocks: Sequence[Block]) -> Iterator[tuple[str, int | None, list[Block]]]:
-    """Runs of blocks under the same headings and on the same page."""
-    path: list[tuple[int, str]] = []
-    body: list[Block] = []
-    for block in blocks:
-        turned = body and block.page != body[-1].page
-        if block.kind == "heading" or turned:
-            if body:
-                yield _heading(path), body[0].page, body
+def _numbered(pieces: Iterable[_Piece]) -> Iterator[Chunk]:
+    for position, piece in enumerate(pieces):
+        for part, child in enumerate(piece.children):
+            yield Chunk(piece.text, piece.heading, piece.page, position, part, child)
+
+
+def _sentences(section: _Section, count: CountTokens, size: int, overlap: int) -> Iterator[_Piece]:
+    found = shortened(units(section.blocks, count), count, size)
+    for run in pack(found, size, overlap):
+        yield _Piece(section.heading, section.page, join(run))
+
+
+def _whole(section: _Section, encoder: Encodes, size: int, overlap: int) -> Iterator[_Piece]:
+    """A section as one, if the encoder reads it with its heading."""
+    count = encoder.count_tokens
+    found = list(units(section.blocks, count))
+    room = encoder.max_tokens - _SPECIAL - count([section.heading])[0]
+    if found and sum(unit.tokens for unit in found) <= room:
+        yield _Piece(section.heading, section.page, join(found))
+    else:
+        yield from _sentences(section, count, size, overlap)
+
+
+def _parents(section: _Section, count: CountTokens, size: int, overlap: int) -> Iterator[_Piece]:
+    """Runs of sentences, each with the smaller runs in it."""
+    large, small = PARENT * size, max(1, size // CHILD)
+    found = shortened(units(section.blocks, count), count, large)
+    for run in pack(found, large, overlap):
+        children = [join(child) for child in pack(shortened(run, count, small), small, 0)]
+        yield _Piece(section.heading, section.page, join(run), children)
+
+
+def _semantic(blocks: Sequence[Block], encoder: Encodes, size: int) -> Iterator[_Piece]:
+    count = encoder.count_tokens
+    sections = list(_sections(blocks, count))
+    found = [list(shortened(units(s.blocks, count), count, size)) for s in sections]
+    for section, runs in zip(sections, by_subject(found, encoder, size), strict=True):
+        for run in runs:
+            yield _Piece(section.heading, section.page, join(run))
+
+
+def _fixed(
+    blocks: Iterable[Block], count: CountTokens, size: int, overlap: int
+) -> Iterator[_Piece]:
+    for page, placed in groupby(_placed(blocks), key=lambda one: one[1].page):
+        for path, text in cut_page(placed, count, size, overlap):
+            yield _Piece(_nearest(path, count), page, text)
+
+
+def _sections(blocks: Iterable[Block], count: CountTokens) -> Iterator[_Section]:
+    heading, body = "", list[Block]()
+    for path, block in _placed(blocks):
+        if body and (block.kind == "heading" or block.page != body[-1].page):
+            yield _Section(_nearest(heading, count), body[0].page, body)
             body = []
-        if block.kind == "heading":
-            path = [(level, text) for level, text in path if level < block.level]
-            path.append((block.level, block.text))
-        else:
+        if block.kind != "heading":
+            heading = path
             body.append(block)
     if body:
-        yield _heading(path), body[0].page, body
+        yield _Section(_nearest(heading, count), body[0].page, body)
 
 
-def _heading(path: list[tuple[int, str]]) -> str:
-    return " > ".join(text for _, text in path)
+def _placed(blocks: Iterable[Block]) -> Iterator[tuple[str, Block]]:
+    """Each block with its path of headings; a heading's own ends with itself."""
+    above: list[tuple[int, str]] = []
+    path = ""
+    for block in blocks:
+        if block.kind == "heading":
+            above = [(level, text) for level, text in above if level < block.level]
+            above.append((block.level, block.text))
+            path = " > ".join(text for _, text in above)
+        yield path, block
 
 
 def _nearest(heading: str, count: CountTokens) -> str:
@@ -158,64 +235,5 @@ def _nearest(heading: str, count: CountTokens) -> str:
     if end == heading and count([heading])[0] <= HEADING_TOKENS:
         return heading
     words = end.split()
-    units = [_Unit(word, n, False) for word, n in zip(words, count(words), strict=True)]
-    return f"… {_join(_tail(units, HEADING_TOKENS - 1)) or end[-HEADING_TOKENS:]}"
-
-
-def _units(section: list[Block], count: CountTokens, size: int) -> Iterator[_Unit]:
-    pieces = (
-        (text, block.kind == "code" or at == 0)
-        for block in section
-        for at, text in enumerate(sentences(block))
-    )
-    while group := list(islice(pieces, _COUNTED)):
-        for (text, starts), tokens in zip(group, count([text for text, _ in group]), strict=True):
-            if tokens <= size:
-                yield _Unit(text, tokens, starts)
-                continue
-            for at, (part, n) in enumerate(_cut(text, tokens, count, size)):
-                yield _Unit(part, n, starts and at == 0)
-
-
-def _cut(text: str, tokens: int, count: CountTokens, size: int) -> Iterator[tuple[str, int]]:
-    """Pieces of a text of too many tokens, with theirs; cut within a word only if it must be."""
-    parts = re.findall(r"\S{1,200}\s*", text)
-    if len(parts) < 2:
-        parts = list(text)
-    step = max(1, len(parts) * size // (tokens + size // 4))
-    pieces = ["".join(parts[at : at + step]).rstrip() for at in range(0, len(parts), step)]
-    pieces = [piece for piece in pieces if piece]
-    for piece, n in zip(pieces, count(pieces), strict=True):
-        if n > size and len(piece) > 1:
-            yield from _cut(piece, n, count, size)
-        else:
-            yield piece, n
-
-
-def _pack(units: Iterable[_Unit], size: int, overlap: int) -> Iterator[str]:
-    held: list[_Unit] = []
-    used = fresh = 0
-    for unit in units:
-        if held and used + unit.tokens > size:
-            yield _join(held)
-            held = _tail(held, min(overlap, size - unit.tokens))
-            used, fresh = sum(u.tokens for u in held), 0
-        held.append(unit)
-        used, fresh = used + unit.tokens, fresh + 1
-    if fresh:
-        yield _join(held)
-
-
-def _tail(units: list[_Unit], room: int) -> list[_Unit]:
-    kept: list[_Unit] = []
-    for unit in reversed(units):
-        room -= unit.tokens
-        if room < 0:
-            break
-        kept.insert(0, unit)
-    return kept
-
-
-def _join(units: list[_Unit]) -> str:
-    parts = [("\n" if unit.starts_line else " ") + unit.text for unit in units]
-    return "".join(parts).strip()
+    found = [Unit(word, n) for word, n in zip(words, count(words), strict=True)]
+    return f"… {join(tail(found, HEADING_TOKENS - 1)) or end[-HEADING_TOKENS:]}"

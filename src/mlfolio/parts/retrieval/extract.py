@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from nltk.stem.snowball import EnglishStemmer
 
-from mlfolio.parts.retrieval.chunk import split_sentences
 from mlfolio.parts.retrieval.ranking import Hit
+from mlfolio.parts.retrieval.sentences import split_sentences
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 READ = 8  # sentences that are embedded; with all of them the answer is right no more often

@@ -101,7 +101,7 @@ class Index:
         return dict(zip(rows["document"].to_pylist(), rows["digest"].to_pylist(), strict=True))
 
     def __len__(self) -> int:
-        """Number of chunks."""
+        """Number of chunks; of parents, that of their children."""
         count: int = self._table.count_rows()
         return count
 
@@ -115,7 +115,7 @@ class Index:
             vectors: Of all the chunks in order, shape (chunks, dimension).
         """
         rows = [
-            {"id": f"{name}#{chunk.position}", "document": name, "digest": digest,
+            {"id": chunk_id(name, chunk), "document": name, "digest": digest,
              "position": chunk.position, "page": chunk.page, "heading": chunk.heading,
              "text": chunk.text, "search_text": chunk.search_text}
             for name, (digest, chunks) in documents.items()
@@ -156,7 +156,7 @@ class Index:
         (self.folder / TRACE).touch()
 
     def rewrite(self) -> None:
-        """Writes every file anew, in the order of names and positions, and drops the old ones.
+        """Writes every file anew, in the order of names and places, and drops the old ones.
 
         Deleted rows stay in Lance's data files until much of a file is deleted; after this they
         are gone from the disk. It also makes an index that grew in steps the same as one that was
@@ -164,7 +164,7 @@ class Index:
         """
         with self.writing():
             rows = self._table.to_arrow().sort_by(
-                [("document", "ascending"), ("position", "ascending")]
+                [("document", "ascending"), ("position", "ascending"), ("id", "ascending")]
             )
             self._table = self._database.create_table(
                 TABLE, data=rows, schema=self._schema, mode="overwrite"
@@ -223,7 +223,7 @@ class Index:
         """The chunks called `ids`; those that were deleted meanwhile are left out.
 
         Args:
-            ids: "<document>#<position>".
+            ids: As `chunk_id` makes them.
             rows: Where they were when they were found. Another process may have written the
                 table anew since, so what lies there now is checked.
         """
@@ -240,20 +240,23 @@ class Index:
         return {chunk: Passage(**found[chunk]) for chunk in ids if chunk in found}
 
     def around(self, document: str, position: int, page: int | None) -> list[Passage]:
-        """The chunks of the page on which one stands; without pages it and its neighbours."""
+        """The chunks of the page on which one stands; without pages it and its neighbours.
+
+        A parent is one of them, however many children it has.
+        """
         where = f"document = {_quoted([document])} AND "
         if page is not None:
             where += f"page = {page}"
         else:
             where += f"position BETWEEN {position - _NEIGHBOURS} AND {position + _NEIGHBOURS}"
         query = self._table.search().where(where).select(_COLUMNS)
-        return sorted(
-            (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.position
-        )
+        found = {row["position"]: Passage(**row) for row in self._read(query.to_list)}
+        return [found[place] for place in sorted(found)]
 
     def beginnings(self, limit: int) -> list[Passage]:
         """The first chunks of some documents."""
-        query = self._table.search().where("position = 0").select(_COLUMNS).limit(limit)
+        # That of position 0, and not the further children of a parent there.
+        query = self._table.search().where("ends_with(id, '#0')").select(_COLUMNS).limit(limit)
         return sorted(
             (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.document
         )
@@ -311,17 +314,28 @@ class Index:
             self._table.create_index("search_text", config=config)
 
 
+def chunk_id(document: str, chunk: Chunk) -> str:
+    """A chunk's name: "<document>#<position>", and for a parent's further children ".<part>"."""
+    return f"{document}#{chunk.position}" + (f".{chunk.part}" if chunk.part else "")
+
+
+def passage_id(chunk: str) -> str:
+    """The name of the passage that is quoted for a chunk: all children of a parent have one."""
+    document, _, place = chunk.rpartition("#")
+    return f"{document}#{place.partition('.')[0]}"
+
+
 def _schema(dimension: int) -> Any:
     return pa.schema(
         [
-            pa.field("id", pa.string(), nullable=False),  # "<document>#<position>"
+            pa.field("id", pa.string(), nullable=False),  # see `chunk_id`
             pa.field("document", pa.string(), nullable=False),
             pa.field("digest", pa.string(), nullable=False),  # of the document's content
             pa.field("position", pa.int32(), nullable=False),
             pa.field("page", pa.int32()),
             pa.field("heading", pa.string(), nullable=False),
             pa.field("text", pa.string(), nullable=False),
-            pa.field("search_text", pa.string(), nullable=False),  # heading and text
+            pa.field("search_text", pa.string(), nullable=False),  # see `Chunk`
             pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
         ]
     )

@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field, ValidationError
 from mlfolio.core.errors import FileError
 from mlfolio.parts.llm.chat import Chat, LanguageModelError
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.chunk import split_sentences
 from mlfolio.parts.retrieval.extract import terms
 from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.sentences import split_sentences
 from mlfolio.parts.retrieval.sync import Document
 
 KNOWN_ITEMS = 200  # questions made where the user brings none

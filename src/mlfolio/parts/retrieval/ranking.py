@@ -55,7 +55,7 @@ class Candidates:
     """What either side found for one question.
 
     Attributes:
-        ids: "<document>#<position>", in the order of the alphabet.
+        ids: As `index.chunk_id` makes them, in the order of the alphabet.
         rows: Where they lay in the index when they were found.
         bm25: Scores, shape (n,); 0 for what only the vectors found.
         cosine: Exact, of all, shape (n,), -1 to 1.

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from mlfolio.parts.retrieval.index import Found, Index
+from mlfolio.parts.retrieval.index import Found, Index, passage_id
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Hit, Ranking, varied
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -97,15 +97,21 @@ def _joined(near: Found, words: Found, vectors: Vectors, vector: Vectors) -> Can
 
 
 def best_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = PLAIN) -> list[Hit]:
-    """The k chunks that an answer is made from, best first."""
+    """The k passages that an answer is made from, best first."""
     if not ranking.varies:
         return first_hits(index, candidates, k, ranking)
     return varied(first_hits(index, candidates, len(candidates.ids), ranking), k, ranking)
 
 
 def first_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = PLAIN) -> list[Hit]:
-    """The first k chunks by their scores alone: what a reranker reads, before `varied`."""
-    order, fused = candidates.order(ranking)[:k], candidates.fused(ranking)
+    """The first k passages by their scores alone: what a reranker reads, before `varied`.
+
+    A parent comes once, by the best of its children.
+    """
+    best: dict[str, int] = {}
+    for at in candidates.order(ranking):
+        best.setdefault(passage_id(candidates.ids[at]), at)
+    order, fused = list(best.values())[:k], candidates.fused(ranking)
     ids = [candidates.ids[at] for at in order]
     rows = [candidates.rows[at] for at in order]
     passages = index.passages(ids, rows)

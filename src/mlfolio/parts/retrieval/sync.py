@@ -13,7 +13,7 @@ from typing import Protocol, TypeVar
 
 from mlfolio.parts.retrieval.apart import parse_apart, parse_file
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError
-from mlfolio.parts.retrieval.chunk import Chunk, chunks
+from mlfolio.parts.retrieval.chunk import BY_SENTENCES, Chunk, Chunking, cut_blocks
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.parse import SUFFIXES
 from mlfolio.parts.text.vectors import Encodes
@@ -129,19 +129,11 @@ class Changes:
     unreadable: dict[str, str] = field(default_factory=dict)  # name -> why
 
 
-@dataclass(frozen=True, slots=True)
-class Chunking:
-    """How documents are cut: see `chunk.chunks`."""
-
-    size: int = 180
-    overlap: int = 32
-
-
 def sync(
     index: Index,
     documents: Iterable[Document],
     encoder: Encodes,
-    chunking: Chunking = Chunking(),
+    chunking: Chunking = BY_SENTENCES,
     progress: Progress = in_silence,
 ) -> Changes:
     """Makes the index hold these documents and no others.
@@ -169,7 +161,7 @@ def merge(
     documents: Iterable[Document],
     gone: Sequence[str],
     encoder: Encodes,
-    chunking: Chunking = Chunking(),
+    chunking: Chunking = BY_SENTENCES,
     progress: Progress = in_silence,
 ) -> Changes:
     """Makes the index hold these documents, and not those that are gone; the rest stays.
@@ -200,7 +192,7 @@ def put(
     index: Index,
     document: Document,
     encoder: Encodes,
-    chunking: Chunking = Chunking(),
+    chunking: Chunking = BY_SENTENCES,
     before: Callable[[], object] = lambda: None,
 ) -> int:
     """Adds or replaces one document; it is on disk when this returns.
@@ -246,10 +238,7 @@ def cut_up(document: Document, encoder: Encodes, chunking: Chunking) -> list[Chu
     Raises:
         UnreadableError: It cannot be turned into text, or into very many passages only.
     """
-    found = chunks(
-        document.blocks, encoder.count_tokens, size=chunking.size, overlap=chunking.overlap
-    )
-    cut = list(islice(found, MAX_CHUNKS + 1))
+    cut = list(islice(cut_blocks(document.blocks, encoder, chunking), MAX_CHUNKS + 1))
     if len(cut) > MAX_CHUNKS:
         raise UnreadableError(f"it makes over {MAX_CHUNKS:,} passages", "split it")
     return cut

@@ -17,7 +17,7 @@ from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment, p
 from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
-from mlfolio.parts.retrieval.chunk import run_together
+from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind, run_together
 from mlfolio.parts.retrieval.expand import Expansion, Way, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
@@ -26,14 +26,19 @@ from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question
-from mlfolio.parts.retrieval.sync import Chunking, Document, drop, merge, put
+from mlfolio.parts.retrieval.sync import Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 from .measure import measure
 
-NEED_AN_INDEX = ("encoder", "chunk_tokens", "overlap")  # knobs that another index is needed for
+NEED_AN_INDEX = (
+    "encoder",
+    "chunking",
+    "chunk_tokens",
+    "overlap",
+)  # knobs that another index is needed for
 NOT_FOUND = "This is not in your documents."
 INDEX, UPLOADS, SETTINGS = "index", "uploads", "model.json"
 EXAMPLES = 5
@@ -115,6 +120,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     encoder: str = BUNDLED
+    chunking: ChunkKind = "sentences"
     chunk_tokens: int = 180
     overlap: int = 32
     weight: float = DENSE_WEIGHT
@@ -131,9 +137,9 @@ class Settings(BaseModel):
     begun: int = 0
 
     @property
-    def chunking(self) -> Chunking:
-        """How documents are cut."""
-        return Chunking(self.chunk_tokens, self.overlap)
+    def cutting(self) -> Chunking:
+        """How documents are cut, those that are uploaded too."""
+        return Chunking(self.chunking, self.chunk_tokens, self.overlap)
 
     @property
     def ranking(self) -> Ranking:
@@ -256,7 +262,7 @@ class DocumentsModel:
             data = content(path)
             document = Document.of_bytes(name, data, path.suffix)
             return put(
-                self.index, document, self.encoder, self.settings.chunking,
+                self.index, document, self.encoder, self.settings.cutting,
                 before=lambda: self.uploads.keep(document.name, path.suffix, data),
             )  # fmt: skip
         except UnreadableError as error:
@@ -333,7 +339,7 @@ class DocumentsModel:
         with self.index.writing():
             stale, gone = self._not_indexed()  # again: another process may have done it
             documents = (upload.document for upload in stale)
-            done = merge(self.index, documents, gone, self.encoder, self.settings.chunking)
+            done = merge(self.index, documents, gone, self.encoder, self.settings.cutting)
         for name, why in done.unreadable.items():
             LOG.warning("the uploaded document %s is in no answer any more: %s", name, why)
 

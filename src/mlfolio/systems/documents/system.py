@@ -23,6 +23,7 @@ from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
+from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
 from mlfolio.parts.retrieval.expand import Way
 from mlfolio.parts.retrieval.extract import Confidence
 from mlfolio.parts.retrieval.index import Index
@@ -31,7 +32,7 @@ from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES
-from mlfolio.parts.retrieval.sync import Chunking, sync
+from mlfolio.parts.retrieval.sync import sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
 from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
@@ -61,6 +62,9 @@ class Documents(System):
     model: ClassVar[type[Model]] = DocumentsModel
 
     encoder: str = Field(BUNDLED, description="sentence encoder: the bundled one, or a folder's")
+    chunking: ChunkKind = Field(
+        "sentences", description="where passages end; parents: small ones found, large ones quoted"
+    )
     chunk_tokens: int = Field(180, ge=32, le=192, description="tokens of a passage at most")
     overlap: int = Field(32, ge=0, le=128, description="tokens that neighbours share at most")
     weight: float | None = Field(
@@ -96,14 +100,16 @@ class Documents(System):
         Documents that have not changed are not embedded again.
         """
         encoder = get_encoder(self.encoder, fetch=True)
-        if self.encoder != BUNDLED:
+        if self.encoder != BUNDLED or self.chunking != "sentences":
             run.note(
-                f"Confidence and threshold were fitted with {BUNDLED}: with another encoder they "
-                "are no probability, and 'not in your documents' may come too often or too seldom."
+                f"Confidence and threshold were fitted with {BUNDLED} and passages of whole "
+                "sentences: otherwise they are no probability, and 'not in your documents' may "
+                "come too often or too seldom."
             )
         working = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
         folder, begun = working / INDEX, time.time_ns()
-        recipe = _recipe(encoder, chunking := Chunking(self.chunk_tokens, self.overlap))
+        chunking = Chunking(self.chunking, self.chunk_tokens, self.overlap)
+        recipe = _recipe(encoder, chunking)
         _start_from(run.previous, folder, recipe, encoder.dimension)
         index = Index(folder, encoder.dimension)
         # The stored model is a copy. This one goes with its object, also after a failure: what is
