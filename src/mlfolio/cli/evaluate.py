@@ -60,11 +60,11 @@ def evaluate(
     if against is not None:
         rival, changes = _other(name, model, against)
         other = _measured(name, rival, changes, questions, judge)
-    unknown = [metric for metric in limits if metric not in one.values]
+    unknown = [metric for metric in limits if metric not in one.protocols]
     if unknown:
         raise UserError(
             f"--least {unknown[0]}=...: not measured on these questions",
-            f"one of {', '.join(one.values)}",
+            f"one of {', '.join(one.protocols)}",
         )
     scores = _scores(one, other)
     _show(one, scores, against, as_json)
@@ -118,20 +118,20 @@ def _measured(
 
 def _scores(one: Measured, other: Measured | None) -> list[Score]:
     """The mean of each metric over the questions that it applies to, beside the other's."""
+    import pandas as pd
+
     from mlfolio.parts.stats import mean_score
 
     found = []
-    for metric, column in one.values.items():
-        said = str(metric)
-        values = {"this": column}
-        if other is not None and said in other.values:
-            values["the other"] = other.values[said]
-        rows = ~sum(each.isna() for each in values.values()).astype(bool)
-        if rows.any():
-            kept = {who: each[rows].to_numpy() for who, each in values.items()}
+    for metric, protocol in one.protocols.items():
+        values = {"this": one.values[metric]}
+        if other is not None and metric in other.protocols:
+            values["the other"] = other.values[metric]
+        told = ~pd.DataFrame(values).isna().any(axis=1)
+        if told.any():
+            kept = {who: each[told].to_numpy() for who, each in values.items()}
             rival = "the other" if "the other" in values else None
-            score = mean_score(said, kept, "this", strong=rival, protocol=one.protocols[said])
-            found.append(score)
+            found.append(mean_score(metric, kept, "this", strong=rival, protocol=protocol))
     return found
 
 
@@ -155,8 +155,8 @@ def _show(one: Measured, scores: list[Score], against: str | None, as_json: bool
             gain = interval(rival.gain_ci95) if rival else "–"
             row += [number(rival.value if rival else None), gain, _verdict(score)]
         rows.append(row)
-    columns = ["metric", "value", "95 % interval", "n"]
-    print_table(columns + [against, "gain", ""] * (against is not None), rows)
+    beside = [] if against is None else [against, "gain", ""]
+    print_table(["metric", "value", "95 % interval", "n", *beside], rows)
     for note in one.notes:
         typer.echo(note)
     for title, table in one.tables.items():

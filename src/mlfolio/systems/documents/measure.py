@@ -46,16 +46,17 @@ _CITED = re.compile(r"\s*\[\d+\]|[“”]")
 
 
 def measure(
-    model: DocumentsModel, asked: Sequence[Question], judge: Judge | None = None
-) -> Measured:
-    """Asks each question, and looks at what was found and what was said.
+    model: DocumentsModel, asked: Sequence[Question], answers: Sequence[DocumentAnswer],
+    judge: Judge | None = None,
+) -> Measured:  # fmt: skip
+    """Looks at what was found and at what was said.
 
     Args:
-        model: Who is asked.
+        model: Who was asked.
         asked: With the documents that answer them, and maybe right answers.
+        answers: What it said to each.
         judge: A language model that looks too.
     """
-    answers = model.predict([model.input_type(question=each.text) for each in asked])
     found = [model.ranking(each.text, K) for each in asked]
     rows = [_looked_at(*each) for each in zip(asked, found, answers, strict=True)]
     values = pd.DataFrame(rows, columns=list(PROTOCOLS), dtype=float)
@@ -70,7 +71,7 @@ def measure(
         tables["The judge"] = _about_judge(values, judged, asked, answers)
         values = values.join(judged)
         protocols |= dict.fromkeys(JUDGED, f"judged by {judge}, as RAGAS does it")
-    kept = [name for name in values if values[name].notna().any()]
+    kept = [name for name in protocols if values[name].notna().any()]
     return Measured(values[kept], {name: protocols[name] for name in kept}, notes, tables)
 
 

@@ -221,7 +221,8 @@ class DocumentsModel:
         """Asks the test questions of a file, in the form of `questions.jsonl`."""
         _, asked = read_questions(questions)
         who = Judge(Chat(parse_spec(judge)), self.encoder) if judge else None
-        return measure(self, asked, who)
+        answers = self.predict([DocumentQuestion(question=each.text) for each in asked])
+        return measure(self, asked, answers, who)
 
     def make_questions(self, n: int) -> Iterator[dict[str, Any]]:
         """Up to n questions from passages drawn at random, each with its document.
