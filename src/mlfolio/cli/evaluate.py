@@ -124,9 +124,9 @@ def _scores(one: Measured, other: Measured | None) -> list[Score]:
 
     found = []
     for metric, protocol in one.protocols.items():
-        values = {"this": one.values[metric]}
+        values = {"this": one.marks[metric]}
         if other is not None and metric in other.protocols:
-            values["the other"] = other.values[metric]
+            values["the other"] = other.marks[metric]
         told = ~pd.DataFrame(values).isna().any(axis=1)
         if told.any():
             kept = {who: each[told].to_numpy() for who, each in values.items()}

@@ -137,14 +137,14 @@ class Measured(NamedTuple):
     """How a model did on questions that somebody brought.
 
     Attributes:
-        values: A row a question, a column a metric, higher is better; NaN where one does not
-            apply to a question. The first column is the primary metric.
-        protocols: How each metric was measured, by its name.
+        marks: A row a question, a column a metric, higher is better; NaN where one does not apply
+            to a question.
+        protocols: How each metric was measured, by its name, the primary one first.
         notes: What else has to be said.
         tables: What more there is to see, by title.
     """
 
-    values: DataFrame
+    marks: DataFrame
     protocols: dict[str, str]
     notes: tuple[str, ...] = ()
     tables: Mapping[str, DataFrame] = {}
