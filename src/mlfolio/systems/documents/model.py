@@ -26,6 +26,7 @@ from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question
+from mlfolio.parts.retrieval.support import unsupported
 from mlfolio.parts.retrieval.sync import Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
@@ -96,15 +97,18 @@ class DocumentAnswer(Output):
         confidence: Probability that this is so: that the documents hold the answer if `found`, else
             that they do not. None where the language model has said that they do not.
         sources: What the [n] stand for; where nothing was found, the nearest passage.
+        unsupported: Sentences of a generated answer that the passages they cite do not seem to say.
     """
 
     answer: str
     found: bool
     sources: list[Citation]
+    unsupported: list[str] = Field(default_factory=list)
 
     def redacted(self) -> Self:
         """Whether something was found, and how sure that is: the rest quotes the documents."""
-        return self.model_copy(update={"answer": "", "sources": [], "warnings": []})
+        nothing: dict[str, Any] = {"answer": "", "sources": [], "unsupported": [], "warnings": []}
+        return self.model_copy(update=nothing)
 
 
 class Settings(BaseModel):
@@ -378,7 +382,7 @@ class DocumentsModel:
             except LanguageModelError as error:
                 warnings.append(f"quoted instead of generated: {error.message}")
             else:
-                yield _generated(said, hits, p_answered, warnings)
+                yield self._checked(_generated(said, hits, p_answered, warnings))
                 return
         lines = [f"“{quote.text}” [{number}]" for number, quote in enumerate(quotes, start=1)]
         if streamed:
@@ -389,6 +393,20 @@ class DocumentsModel:
             found=True,
             sources=[_citation(quote.hit, quote.text) for quote in quotes],
             warnings=warnings,
+        )
+
+    def _checked(self, answer: DocumentAnswer) -> DocumentAnswer:
+        """A generated answer, with the sentences that nothing it cites supports."""
+        if not answer.found:
+            return answer
+        passages = [source.text for source in answer.sources]
+        found = unsupported(self.encoder, answer.answer, passages)
+        if not found:
+            return answer
+        n = "a sentence is" if len(found) == 1 else f"{len(found)} sentences are"
+        warning = f"{n} not supported by what is cited: see unsupported"
+        return answer.model_copy(
+            update={"unsupported": found, "warnings": [*answer.warnings, warning]}
         )
 
     def _stand_alone(self, messages: Sequence[Message]) -> str:

@@ -1,0 +1,102 @@
+"""Whether what a language model says stands in the passages that it cites.
+
+A sentence that no passage supports may be right, but not because of these documents: it is marked.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from mlfolio.parts.retrieval.extract import coverage, terms
+from mlfolio.parts.retrieval.sentences import split_sentences
+from mlfolio.parts.text.vectors import Encodes
+
+_CITED = re.compile(r"\s*\[(\d+)\]")
+_BEHIND = re.compile(r"([.!?…])((?:\s*\[\d+\])+)")  # "It is so. [1]" is "It is so [1]."
+_NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
+
+
+class Signals(NamedTuple):
+    """What tells whether passages support a sentence.
+
+    Attributes:
+        cosine: Of the sentence and the nearest one of the passages, -1 to 1.
+        coverage: Share of its terms that stand in them, 0 to 1.
+        numbers: Share of its numbers that stand in them, 0 to 1; 1 where it has none.
+    """
+
+    cosine: float
+    coverage: float
+    numbers: float
+
+
+@dataclass(frozen=True, slots=True)
+class Support:
+    """Probability that passages support a sentence: a logistic model of three signals.
+
+    The defaults were fitted by benchmarks/support.py.
+
+    Attributes:
+        bias: Constant.
+        cosine: Weight of the nearest sentence's cosine.
+        coverage: Weight of the share of terms that are there.
+        numbers: Weight of the share of numbers that are there.
+        threshold: Below it a sentence is called unsupported.
+    """
+
+    bias: float = -8.0
+    cosine: float = 6.0
+    coverage: float = 6.0
+    numbers: float = 2.0
+    threshold: float = 0.5
+
+    def __call__(self, signals: Signals) -> float:
+        """The probability, 0 to 1."""
+        z = (
+            self.bias
+            + self.cosine * signals.cosine
+            + self.coverage * signals.coverage
+            + self.numbers * signals.numbers
+        )
+        return 1 / (1 + math.exp(-z))
+
+
+def unsupported(
+    encoder: Encodes, answer: str, passages: Sequence[str], check: Support = Support()
+) -> list[str]:
+    """The sentences of an answer that the passages they cite do not support.
+
+    Args:
+        encoder: Any.
+        answer: With citations: [n] is the n-th passage. A sentence that cites none is held against
+            all of them.
+        passages: That were cited.
+        check: Tells the probability.
+    """
+    said = [
+        (_CITED.sub("", sentence).strip(), [int(n) - 1 for n in _CITED.findall(sentence)])
+        for sentence in split_sentences(_BEHIND.sub(r"\2\1", answer))
+    ]
+    return [
+        sentence
+        for sentence, cited in said
+        if len(terms(sentence)) > 1
+        and check(signals(encoder, sentence, [passages[at] for at in cited] or passages))
+        < check.threshold
+    ]
+
+
+def signals(encoder: Encodes, sentence: str, passages: Sequence[str]) -> Signals:
+    """What tells whether passages support a sentence."""
+    parts = [part for passage in passages for part in split_sentences(passage)]
+    vectors = encoder.encode([sentence, *parts])
+    numbers, there = set(_NUMBER.findall(sentence)), set(_NUMBER.findall(" ".join(passages)))
+    return Signals(
+        cosine=float((vectors[1:] @ vectors[0]).max(initial=-1.0)),
+        coverage=coverage(terms(sentence), " ".join(passages)),
+        numbers=len(numbers & there) / len(numbers) if numbers else 1.0,
+    )
