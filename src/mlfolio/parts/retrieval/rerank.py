@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,15 @@ class Reranker(Protocol):
 
     def score(self, question: str, texts: Sequence[str]) -> Scores:
         """How well each text answers, shape (n,): higher is better, on any scale."""
+        ...
+
+
+@runtime_checkable
+class Saves(Protocol):
+    """A reranker that can be stored."""
+
+    def save(self, folder: Path) -> None:
+        """Writes it into an empty folder."""
         ...
 
 

@@ -24,8 +24,9 @@ from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
-from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking
-from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking, varied
+from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
+from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question, first_hits
 from mlfolio.parts.retrieval.support import unsupported
 from mlfolio.parts.retrieval.sync import Document, drop, merge, put
 from mlfolio.parts.retrieval.uploads import Upload, Uploads
@@ -41,7 +42,8 @@ NEED_AN_INDEX = (
     "overlap",
 )  # knobs that another index is needed for
 NOT_FOUND = "This is not in your documents."
-INDEX, UPLOADS, SETTINGS = "index", "uploads", "model.json"
+INDEX, UPLOADS, RERANKER, SETTINGS = "index", "uploads", "reranker", "model.json"
+TRAINED = "trained"  # name of the reranker that a run trains itself
 EXAMPLES = 5
 MAX_QUESTION = 20_000  # characters
 LOG = logging.getLogger(__name__)
@@ -133,6 +135,9 @@ class Settings(BaseModel):
     per_document: int | None = None
     expansion: Way = "none"
     candidates: int = CANDIDATES
+    reranker: str = ""
+    reread: int = 30
+    reranker_weight: float = 1.0
     passages: int = 5
     sentences: int = 3
     threshold: float = Confidence().threshold
@@ -158,6 +163,7 @@ class DocumentsModel:
         index: The chunks.
         uploads: The files that came while it was served; they lie beside the index.
         settings: How they were made and how they are asked.
+        reranker: Who reads the first passages again, if anybody does.
         generates: Whether the language model of `MLFOLIO_LLM` may write the answers. A model that
             was just fitted does not let it, so that a run costs no tokens; a loaded one does.
     """
@@ -171,12 +177,14 @@ class DocumentsModel:
         settings: Settings,
         encoder: Encodes | None = None,
         generates: bool = False,
+        reranker: Reranker | None = None,
     ) -> None:
         self.index = index
         self.uploads = Uploads(index.folder.parent / UPLOADS)
         self.settings = settings
         self.encoder: Encodes = encoder or get_encoder(settings.encoder)
         self.generates = generates
+        self.reranker = reranker
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
         """Answers each question; equal ones are looked up once.
@@ -190,8 +198,14 @@ class DocumentsModel:
     def retrieve(self, question: str, within: str | None = None) -> tuple[list[Hit], Vectors]:
         """The best passages for a question, and the question's vector, shape (dimension,)."""
         found, _ = self.search(question, within)
-        hits = best_hits(self.index, found, self.settings.passages, self.settings.ranking)
-        return hits, found.vector
+        return self.hits(question, found), found.vector
+
+    def hits(self, question: str, found: Candidates) -> list[Hit]:
+        """The passages that an answer is made from, best first."""
+        s = self.settings
+        if self.reranker is None:
+            return best_hits(self.index, found, s.passages, s.ranking)
+        return varied(self._reread(question, found), s.passages, s.ranking)
 
     def search(self, question: str, within: str | None = None) -> tuple[Candidates, list[str]]:
         """What either side finds for a question, expanded or not; and warnings."""
@@ -203,8 +217,13 @@ class DocumentsModel:
         )  # fmt: skip
 
     def ranking(self, question: str, k: int) -> list[str]:
-        """The k best documents for a question, best first."""
-        return self.search(question)[0].documents(self.settings.ranking, k)
+        """The k best documents for a question, each by its best passage, best first."""
+        found, _ = self.search(question)
+        order = found.documents(self.settings.ranking, len(found.ids))
+        if self.reranker is not None:
+            again = [hit.passage.document for hit in self._reread(question, found)]
+            order = list(dict.fromkeys([*again, *order]))
+        return order[:k]
 
     def changed(self, settings: Mapping[str, Any]) -> Self:
         """The same index, asked in another way.
@@ -219,7 +238,10 @@ class DocumentsModel:
                 "make a run with each value, and measure one run against the other",
             )
         changed = self.settings.model_copy(update=dict(settings))
-        return type(self)(self.index, changed, self.encoder, self.generates)
+        reranker = self.reranker
+        if changed.reranker != self.settings.reranker:
+            reranker = named_reranker(changed.reranker)
+        return type(self)(self.index, changed, self.encoder, self.generates, reranker)
 
     def measure(self, questions: Path, judge: str | None = None) -> Measured:
         """Asks the test questions of a file, in the form of `questions.jsonl`."""
@@ -299,7 +321,13 @@ class DocumentsModel:
         return run_together([passage.text for passage in found])
 
     def save(self, folder: Path) -> None:
-        """Writes `model.json`, the index and the uploads (by hard links: no file is changed)."""
+        """Writes `model.json`, the index and the uploads (by hard links: no file is changed).
+
+        And the reranker, if it was trained here.
+        """
+        if self.settings.reranker == TRAINED and isinstance(self.reranker, Saves):
+            (folder / RERANKER).mkdir()
+            self.reranker.save(folder / RERANKER)
         self.index.copy_to(folder / INDEX)
         self.uploads.copy_to(folder / UPLOADS)
         write_json(folder / SETTINGS, self.settings)
@@ -321,7 +349,9 @@ class DocumentsModel:
             raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
         encoder = get_encoder(settings.encoder)
         index = Index(folder / INDEX, encoder.dimension)
-        model = cls(index, settings, encoder, generates=True)
+        trained = settings.reranker == TRAINED
+        reranker = named_reranker(str(folder / RERANKER) if trained else settings.reranker)
+        model = cls(index, settings, encoder, generates=True, reranker=reranker)
         try:
             model._index_uploads()
         except OSError as error:  # a read-only folder, a full disk: the rest can be asked
@@ -366,7 +396,7 @@ class DocumentsModel:
         question, warnings = self._cut(asked.question)
         found, more = self.search(question, asked.document)
         warnings += more
-        hits = best_hits(self.index, found, self.settings.passages, self.settings.ranking)
+        hits = self.hits(question, found)
         sentences = self.settings.sentences
         quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
         p_answered = Confidence()(signals)
@@ -394,6 +424,13 @@ class DocumentsModel:
             sources=[_citation(quote.hit, quote.text) for quote in quotes],
             warnings=warnings,
         )
+
+    def _reread(self, question: str, found: Candidates) -> list[Hit]:
+        """The first passages in the reranker's order."""
+        s = self.settings
+        first = first_hits(self.index, found, s.reread, s.ranking)
+        assert self.reranker is not None  # noqa: S101 - whoever calls has looked
+        return rerank(self.reranker, question, first, s.reread, s.reranker_weight)
 
     def _checked(self, answer: DocumentAnswer) -> DocumentAnswer:
         """A generated answer, with the sentences that nothing it cites supports."""
@@ -475,6 +512,22 @@ def _citation(hit: Hit, text: str) -> Citation:
         document=passage.document, page=passage.page, heading=passage.heading,
         position=passage.position, text=text, score=min(1.0, hit.score),
     )  # fmt: skip
+
+
+def named_reranker(name: str, fetch: bool = False) -> Reranker | None:
+    """The cross-encoder of a folder or of the hub; None where no name is given.
+
+    Raises:
+        FileError: There is none.
+        KnobError: It would have to be trained.
+    """
+    if name == TRAINED:
+        raise KnobError("this index has no trained reranker", f"a run with reranker={TRAINED}")
+    if not name:
+        return None
+    from mlfolio.parts.retrieval.cross_encoder import get_cross_encoder
+
+    return get_cross_encoder(name, fetch)
 
 
 def stored_settings(folder: Path) -> Settings | None:

@@ -1,0 +1,97 @@
+"""A cross-encoder trained on the training questions, kept only if it brings something."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+import pandas as pd
+
+from mlfolio.core.errors import UserError
+from mlfolio.core.run import Run
+from mlfolio.parts.retrieval.cross_encoder import CrossEncoder
+from mlfolio.parts.retrieval.cross_training import Example, fit_cross_encoder
+from mlfolio.parts.retrieval.metrics import ndcg
+from mlfolio.parts.retrieval.questions import Question
+from mlfolio.parts.retrieval.ranking import Hit
+from mlfolio.parts.retrieval.rerank import rerank
+from mlfolio.parts.retrieval.search import first_hits
+from mlfolio.parts.torch.training import Recipe
+
+if TYPE_CHECKING:
+    from .model import DocumentsModel
+
+FEWEST: Final = 100  # training questions, below which nothing is learned that holds
+HELD_OUT: Final = 5  # every fifth question chooses the weight
+WEIGHTS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
+RECIPE: Final = Recipe(epochs=2, learning_rate=5e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
+K: Final = 10
+
+
+def train_reranker(
+    model: DocumentsModel, asked: Sequence[Question], run: Run
+) -> tuple[CrossEncoder | None, float]:
+    """A cross-encoder and its weight; None where it brings nothing on questions held out.
+
+    Args:
+        model: Whose passages are read again.
+        asked: Training questions that the documents answer.
+        run: Whose.
+
+    Raises:
+        UserError: They are too few.
+    """
+    if len(asked) < FEWEST:
+        raise UserError(
+            f"reranker=trained learns from training questions, and there are {len(asked):,}",
+            f"bring {FEWEST} or more, or name a cross-encoder",
+        )
+    rest = asked[::HELD_OUT]
+    seen = [question for at, question in enumerate(asked) if at % HELD_OUT]
+    examples = [_example(model, each) for each in run.progress(seen, "looking", len(seen))]
+    encoder = fit_cross_encoder(examples, RECIPE, run)
+    found = [_first(model, question) for question in rest]
+    means = {
+        weight: float(np.mean([
+            ndcg(_documents(rerank(encoder, question.text, hits, len(hits), weight)),
+                 question.relevant, K)
+            for question, hits in zip(rest, found, strict=True)
+        ]))
+        for weight in WEIGHTS
+    }  # fmt: skip
+    best = max(means, key=lambda weight: means[weight])
+    index = pd.Index(list(means), name="weight of the reranker")
+    table = pd.DataFrame({"nDCG@10": list(means.values())}, index=index).round(4)
+    said = f"{len(rest):,} training questions held out; chosen: {best}."
+    run.table("Weight of the reranker", table, said)
+    if best == 0:
+        run.note("The trained reranker brings nothing, so it is left off.")
+        return None, 0.0
+    return encoder, best
+
+
+def _first(model: DocumentsModel, question: Question) -> list[Hit]:
+    found, _ = model.search(question.text)
+    return first_hits(model.index, found, model.settings.reread, model.settings.ranking)
+
+
+def _example(model: DocumentsModel, question: Question) -> Example:
+    """The best passage of each right document, and what was found of wrong ones."""
+    hits = _first(model, question)
+    right = {}
+    for document in question.relevant:
+        found, _ = model.search(question.text, within=document)
+        for hit in first_hits(model.index, found, 1, model.settings.ranking):
+            right[document] = _text(hit)
+    wrong = [_text(hit) for hit in hits if hit.passage.document not in question.relevant]
+    return Example(question.text, tuple(right.values()), tuple(wrong))
+
+
+def _documents(hits: Sequence[Hit]) -> list[str]:
+    return list(dict.fromkeys(hit.passage.document for hit in hits))[:K]
+
+
+def _text(hit: Hit) -> str:
+    passage = hit.passage
+    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text

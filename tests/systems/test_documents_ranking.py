@@ -1,0 +1,142 @@
+"""What decides which passages of the documents come first: expansion, variety, second readers."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("torch")
+pytest.importorskip("lancedb")
+
+import mlfolio
+from mlfolio.core.errors import KnobError, UserError
+from mlfolio.core.run import read_exhibits
+from mlfolio.systems.documents.model import DocumentQuestion, DocumentsModel
+from mlfolio.systems.documents.system import Documents
+
+from ..parts.llm_server import Script, serve
+from ..parts.test_rerank import made
+
+pytestmark = pytest.mark.slow
+
+THINGS = ("pump", "valve", "boiler", "filter", "fan", "motor", "gate", "lamp", "tank", "hose")
+
+
+def fill(folder: Path, asked: int) -> Path:
+    """A document for each thing, and questions about them; the first ones are to train on."""
+    folder.mkdir()
+    rows = []
+    for number, thing in enumerate(THINGS):
+        lines = [f"The {thing} of hall {hall} opens at {10 * number + hall} bars and is oiled."
+                 for hall in range(12)]  # fmt: skip
+        (folder / f"{thing}.md").write_text(f"# The {thing}\n\n" + "\n\n".join(lines))
+        rows += [
+            {"question": f"When does the {thing} of hall {hall} open?", "document": f"{thing}.md"}
+            for hall in range(12)
+        ]
+    for row in rows[:asked]:
+        row["split"] = "train"
+    (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return fill(tmp_path_factory.mktemp("things") / "files", 105)
+
+
+@pytest.fixture(scope="module")
+def model(folder: Path) -> DocumentsModel:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(folder.parent / "runs"))
+        patch.delenv("MLFOLIO_LLM", raising=False)
+        done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32)
+    return DocumentsModel.load(done.folder / "model")
+
+
+def names(model: DocumentsModel, question: str) -> list[str]:
+    return [hit.passage.document for hit in model.retrieve(question)[0]]
+
+
+def test_few_passages_of_one_document(model: DocumentsModel) -> None:
+    asked = "When does the pump of hall 3 open?"
+    assert names(model, asked).count("pump.md") > 1
+
+    few = names(model.changed({"per_document": 1}), asked)
+
+    assert few[0] == "pump.md"
+    assert len(set(few)) == len(few) == 5
+
+
+def test_other_fusions_and_expansions_find_it_too(model: DocumentsModel) -> None:
+    for settings in ({"fusion": "ranks"}, {"expansion": "feedback"}, {"diversity": 0.2}):
+        changed = model.changed(settings)
+        assert names(changed, "When does the boiler of hall 3 open?")[0] == "boiler.md", settings
+        assert changed.ranking("When does the boiler of hall 3 open?", 3)[0] == "boiler.md"
+
+
+def test_a_made_up_answer_is_searched_with_and_never_shown(
+    model: DocumentsModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    question = DocumentQuestion(question="When does the boiler of hall 3 open?")
+    changed = model.changed({"expansion": "hyde", "sentences": 1})
+    with serve(Script("It opens at a million bars.", "At 23 bars [1].")) as server:
+        monkeypatch.setenv("MLFOLIO_LLM", f"{server.url}/v1")
+        (answer,) = changed.predict([question])
+    assert "million" not in answer.answer
+    assert answer.sources[0].document == "boiler.md"
+
+    monkeypatch.setenv("MLFOLIO_LLM", "http://127.0.0.1:9/v1#none")
+    (plain,) = changed.predict([question])
+    assert any("as it was asked" in warning for warning in plain.warnings)
+    assert plain.sources[0].document == "boiler.md"
+
+
+def test_a_second_reader_by_folder(folder: Path, model: DocumentsModel, tmp_path: Path) -> None:
+    reader = made(tmp_path / "reader", "Bert", num_labels=1)
+
+    changed = model.changed({"reranker": str(reader), "reread": 10})
+
+    question = "When does the pump of hall 3 open?"
+    assert {hit.score for hit in changed.retrieve(question)[0]} != {
+        hit.score for hit in model.retrieve(question)[0]
+    }
+    assert sorted(changed.ranking(question, 99)) == sorted(model.ranking(question, 99))
+    assert names(changed.changed({"reranker_weight": 0.0}), question) == names(model, question)
+    assert changed.changed({"reranker": ""}).reranker is None
+    with pytest.raises(KnobError, match="no trained reranker"):
+        model.changed({"reranker": "trained"})
+
+
+def test_a_second_reader_is_trained_and_kept_if_it_helps(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+    knobs = {"chunk_tokens": 32, "reranker": "trained", "reread": 8}
+
+    done = mlfolio.run("documents", data=folder, register=False, **knobs)
+
+    titles = [exhibit.title for exhibit in read_exhibits(done.folder)]
+    assert "Weight of the reranker" in titles
+    again = DocumentsModel.load(done.folder / "model")
+    kept = (done.folder / "model" / "reranker").is_dir()
+    assert kept == (again.reranker is not None) == (again.settings.reranker == "trained")
+    assert kept != any("brings nothing" in title for title in titles)
+    assert kept == ("gain of reranking" in {score.name for score in done.scores})
+
+
+def test_nothing_is_trained_on_few_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+
+    with pytest.raises(UserError, match="learns from training questions"):
+        mlfolio.run("documents", data=fill(tmp_path / "few", 10), reranker="trained")
+
+
+def test_knobs_are_bounded() -> None:
+    for wrong in ({"fusion": "votes"}, {"expansion": "magic"}, {"diversity": 2}, {"reread": 1}):
+        with pytest.raises(KnobError):
+            Documents.with_knobs(wrong)
