@@ -38,6 +38,7 @@ _LONGEST = 500  # characters of a rewording
 _STEPS = 50  # in which words are weighed: a word counts as often as it is repeated
 _BULLET = re.compile(r"^\s*(?:[-*•–]|\(?\d{1,2}[.):])\s+")
 
+UNEXPANDED = "searched with the question as it was asked"  # what a warning begins with
 Way = Literal["none", "feedback", "hyde", "paraphrases"]
 Asked = tuple[str, Vectors]  # words for BM25 and a unit vector
 
@@ -95,7 +96,7 @@ def expanded(
         else:
             asked = _reworded(encoder, question, how, chat)
     except LanguageModelError as error:
-        return first, [f"searched with the question as it was asked: {error.message}"]
+        return first, [f"{UNEXPANDED}: {error.message}"]
     searches = [find_by(index, words, vector, limit, within) for words, vector in asked]
     if how.way == "paraphrases":
         searches.insert(0, first)

@@ -95,6 +95,11 @@ class Index:
         """Whether deleted text is still in the files: it is being erased, or that was broken."""
         return (self.folder / TRACE).exists()
 
+    @property
+    def version(self) -> int:
+        """Another number after every commit, of this or any other process."""
+        return int(self._read(lambda: self._table.version))
+
     def documents(self) -> dict[str, str]:
         """Names of the indexed documents, and the digests of their contents."""
         rows = self._table.search().select(["document", "digest"]).to_arrow()

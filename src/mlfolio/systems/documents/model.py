@@ -18,13 +18,14 @@ from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.retrieval.apart import content
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind, run_together
-from mlfolio.parts.retrieval.expand import Expansion, Way, expanded
+from mlfolio.parts.retrieval.expand import UNEXPANDED, Expansion, Way, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, finish, may_be_nothing, prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Hit, Ranking, varied
+from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import CANDIDATES, best_hits, cut_question, first_hits
 from mlfolio.parts.retrieval.support import unsupported
@@ -46,6 +47,7 @@ INDEX, UPLOADS, RERANKER, SETTINGS = "index", "uploads", "reranker", "model.json
 TRAINED = "trained"  # name of the reranker that a run trains itself
 EXAMPLES = 5
 MAX_QUESTION = 20_000  # characters
+QUOTED = "quoted instead of generated"
 LOG = logging.getLogger(__name__)
 
 Text = Annotated[
@@ -141,6 +143,7 @@ class Settings(BaseModel):
     passages: int = 5
     sentences: int = 3
     threshold: float = Confidence().threshold
+    remembered: int = 256
     examples: list[str] = []
     recipe: str = ""
     begun: int = 0
@@ -185,6 +188,7 @@ class DocumentsModel:
         self.encoder: Encodes = encoder or get_encoder(settings.encoder)
         self.generates = generates
         self.reranker = reranker
+        self._given = Remembered[DocumentAnswer](settings.remembered)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
         """Answers each question; equal ones are looked up once.
@@ -392,7 +396,23 @@ class DocumentsModel:
     def _pieces(
         self, asked: DocumentQuestion, streamed: bool = False
     ) -> Iterator[str | DocumentAnswer]:
-        """The answer as it comes and, last, as a whole."""
+        """The answer as it comes and, last, as a whole; one that was given already at once."""
+        chat = from_environment() if self.generates else None
+        state = (self.index.version, str(chat.spec) if chat else "")
+        answer = self._given.get(state, asked)
+        if answer is not None:
+            yield from [answer.answer] * (streamed and answer.found)
+            yield answer
+            return
+        for piece in self._made(asked, chat, streamed):
+            yield piece
+        if isinstance(piece, DocumentAnswer) and not _fell_back(piece):
+            self._given.put(state, asked, piece)
+
+    def _made(
+        self, asked: DocumentQuestion, chat: Chat | None, streamed: bool
+    ) -> Iterator[str | DocumentAnswer]:
+        """An answer that was not given yet."""
         question, warnings = self._cut(asked.question)
         found, more = self.search(question, asked.document)
         warnings += more
@@ -405,12 +425,11 @@ class DocumentsModel:
         if p_answered < self.settings.threshold or not quotes:
             yield _not_found(hits, 1 - p_answered, warnings)
             return
-        chat = from_environment() if self.generates else None
         if chat is not None:
             try:
                 said = yield from _said(chat, prompt(question, hits), streamed)
             except LanguageModelError as error:
-                warnings.append(f"quoted instead of generated: {error.message}")
+                warnings.append(f"{QUOTED}: {error.message}")
             else:
                 yield self._checked(_generated(said, hits, p_answered, warnings))
                 return
@@ -464,6 +483,11 @@ class DocumentsModel:
         limit = self.encoder.max_tokens
         too_long = f"input truncated: used {limit} of {tokens:,} tokens"
         return cut, [too_long] if tokens > limit else []
+
+
+def _fell_back(answer: DocumentAnswer) -> bool:
+    """Whether a language model failed on the way: the next time it may not."""
+    return any(warning.startswith((QUOTED, UNEXPANDED)) for warning in answer.warnings)
 
 
 def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:

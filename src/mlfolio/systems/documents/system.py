@@ -100,6 +100,11 @@ class Documents(System):
         Confidence().threshold, ge=0, le=1, description="confidence below which it finds nothing"
     )
 
+    remembered: int = Field(
+        256, ge=0, le=100_000, description="answers that are given again as they were, as long as "
+        "no document changes",
+    )  # fmt: skip
+
     def load(self, source: Source) -> Corpus:
         """The documents, and questions about them in a training and a test part."""
         return load_corpus(source)
