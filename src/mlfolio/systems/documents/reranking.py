@@ -51,7 +51,7 @@ def train_reranker(
     seen = [question for at, question in enumerate(asked) if at % HELD_OUT]
     examples = [_example(model, each) for each in run.progress(seen, "looking", len(seen))]
     encoder = fit_cross_encoder(examples, RECIPE, run)
-    found = [_first(model, question) for question in rest]
+    found = [_found(model, question)[: model.settings.reread] for question in rest]
     means = {
         weight: float(np.mean([
             ndcg(_documents(rerank(encoder, question.text, hits, len(hits), weight)),
@@ -71,21 +71,22 @@ def train_reranker(
     return encoder, best
 
 
-def _first(model: DocumentsModel, question: Question) -> list[Hit]:
+def _found(model: DocumentsModel, question: Question) -> list[Hit]:
+    """All that is found, best first."""
     found, _ = model.search(question.text)
-    return first_hits(model.index, found, model.settings.reread, model.settings.ranking)
+    return first_hits(model.index, found, len(found.ids), model.settings.ranking)
 
 
 def _example(model: DocumentsModel, question: Question) -> Example:
-    """The best passage of each right document, and what was found of wrong ones."""
-    hits = _first(model, question)
-    right = {}
-    for document in question.relevant:
-        found, _ = model.search(question.text, within=document)
-        for hit in first_hits(model.index, found, 1, model.settings.ranking):
-            right[document] = _text(hit)
-    wrong = [_text(hit) for hit in hits if hit.passage.document not in question.relevant]
-    return Example(question.text, tuple(right.values()), tuple(wrong))
+    """The best passage of each right document, and the best ones of others."""
+    right, wrong = {}, []
+    for hit in _found(model, question):
+        document = hit.passage.document
+        if document not in question.relevant:
+            wrong.append(_text(hit))
+        else:
+            right.setdefault(document, _text(hit))
+    return Example(question.text, tuple(right.values()), tuple(wrong[: model.settings.reread]))
 
 
 def _documents(hits: Sequence[Hit]) -> list[str]:
