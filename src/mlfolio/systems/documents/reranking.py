@@ -79,7 +79,8 @@ def _found(model: DocumentsModel, question: Question) -> list[Hit]:
 
 def _example(model: DocumentsModel, question: Question) -> Example:
     """The best passage of each right document, and the best ones of others."""
-    right, wrong = {}, []
+    right: dict[str, str] = {}
+    wrong: list[str] = []
     for hit in _found(model, question):
         document = hit.passage.document
         if document not in question.relevant:
