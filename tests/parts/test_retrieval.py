@@ -555,7 +555,7 @@ def test_what_is_cut_in_any_way_is_found(tmp_path: Path, kind: ChunkKind) -> Non
     for question, name in (("otter", "a.txt"), ("tram", "b.txt"), ("ferry pounds", "c.txt")):
         candidates = find(index, ENCODER, question)
         hits = best_hits(index, candidates, 20)
-        assert candidates.documents(0.5)[0] == hits[0].passage.document == name
+        assert candidates.documents(Ranking(0.5))[0] == hits[0].passage.document == name
         places = [(hit.passage.document, hit.passage.position) for hit in hits]
         assert len(places) == len(set(places))
         assert question.split()[0] in hits[0].passage.text
@@ -575,7 +575,7 @@ def test_a_parent_is_found_once_by_its_best_child(tmp_path: Path, name: str) -> 
     best = candidates.ids.index(f"{name}#0.5")
     assert hits[0].bm25 == candidates.bm25[best] == candidates.bm25.max()
     assert hits[0].cosine == pytest.approx(candidates.cosine[best])
-    assert candidates.documents(0.5) == [name]
+    assert candidates.documents(Ranking(0.5)) == [name]
     (only,) = best_hits(index, find(index, ENCODER, "where lives the mole"), 1)
     assert (only.passage.document, only.passage.position) == (name, 1)
 
