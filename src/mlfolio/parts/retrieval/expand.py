@@ -20,7 +20,7 @@ from mlfolio.parts.retrieval.extract import words_of
 from mlfolio.parts.retrieval.generate import prompt
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Ranking
-from mlfolio.parts.retrieval.search import CANDIDATES, cut_question, find, find_by, vectors_of
+from mlfolio.parts.retrieval.search import CANDIDATES, cut_question, find, find_by
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 HYDE = """\
@@ -116,7 +116,7 @@ def _with_feedback(
     ids, rows = [first.ids[at] for at in best], [first.rows[at] for at in best]
     fused = first.fused(ranking)
     scores = {first.ids[at]: float(fused[at]) for at in best}
-    passages, vectors = index.passages(ids, rows), vectors_of(index, ids, rows)
+    passages, vectors = index.passages(ids, rows), index.vectors(ids, rows)
     vector = first.vector
     if vectors:
         mean = np.mean(list(vectors.values()), axis=0)
@@ -183,7 +183,7 @@ def _judged(index: Index, first: Candidates, searches: Sequence[Candidates]) -> 
     rows = {chunk: row for each in searches for chunk, row in zip(each.ids, each.rows, strict=True)}
     cosine = dict(zip(first.ids, first.cosine.tolist(), strict=True))
     new = [chunk for chunk in rows if chunk not in cosine]
-    vectors = vectors_of(index, new, [rows[chunk] for chunk in new])
+    vectors = index.vectors(new, [rows[chunk] for chunk in new])
     cosine |= {chunk: float(vector @ first.vector) for chunk, vector in vectors.items()}
     bm25 = dict(zip(first.ids, first.bm25.tolist(), strict=True))
     ids = sorted(rows.keys() & cosine.keys())  # others were deleted meanwhile

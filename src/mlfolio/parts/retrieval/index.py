@@ -232,17 +232,28 @@ class Index:
             rows: Where they were when they were found. Another process may have written the
                 table anew since, so what lies there now is checked.
         """
-        columns = ["id", *_COLUMNS]
+        found = self._taken(ids, rows, _COLUMNS)
+        return {chunk: Passage(**row) for chunk, row in found.items()}
+
+    def vectors(self, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Vectors]:
+        """The vectors of the chunks called `ids`; otherwise as `passages`."""
+        found = self._taken(ids, rows, ["vector"])
+        return {chunk: np.array(row["vector"], np.float32) for chunk, row in found.items()}
+
+    def _taken(
+        self, ids: Sequence[str], rows: Sequence[int], columns: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        wanted = ["id", *columns]
         try:
-            taken = self._table.take_row_ids(list(rows)).select(columns).to_list() if rows else []
+            taken = self._table.take_row_ids(list(rows)).select(wanted).to_list() if rows else []
         except Exception:  # there are no such rows any more; LanceDB has no narrower error
             taken = []
         found = {row.pop("id"): row for row in taken}  # not in the order of `rows`
         missing = [chunk for chunk in ids if chunk not in found]
         if missing:
-            query = self._table.search().where(f"id IN ({_quoted(missing)})").select(columns)
+            query = self._table.search().where(f"id IN ({_quoted(missing)})").select(wanted)
             found |= {row.pop("id"): row for row in query.limit(len(missing)).to_list()}
-        return {chunk: Passage(**found[chunk]) for chunk in ids if chunk in found}
+        return {chunk: found[chunk] for chunk in ids if chunk in found}
 
     def around(self, document: str, position: int, page: int | None) -> list[Passage]:
         """The chunks of the page on which one stands; without pages it and its neighbours.

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from functools import cache
-from typing import Any
 
 import numpy as np
 
@@ -115,7 +112,7 @@ def first_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = 
     ids = [candidates.ids[at] for at in order]
     rows = [candidates.rows[at] for at in order]
     passages = index.passages(ids, rows)
-    vectors = vectors_of(index, ids, rows) if ranking.diversity > 0 else None
+    vectors = index.vectors(ids, rows) if ranking.diversity > 0 else None
     return [
         Hit(
             passages[candidates.ids[at]],
@@ -127,30 +124,3 @@ def first_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = 
         for at in order
         if candidates.ids[at] in passages and (vectors is None or candidates.ids[at] in vectors)
     ]
-
-
-def vectors_of(index: Index, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Vectors]:
-    """The vectors of chunks; those that were deleted meanwhile are left out.
-
-    Args:
-        index: Where they are.
-        ids: "<document>#<position>".
-        rows: Where they were when they were found; what lies there now is checked, as the index
-            does for passages.
-    """
-    table, found = index._table, dict[str, Vectors]()
-    if rows:
-        # An error: there are no such rows any more; LanceDB has no narrower one.
-        with suppress(Exception):
-            found = _by_id(table.take_row_ids(list(rows)), index.dimension)
-    if missing := [chunk for chunk in ids if chunk not in found]:
-        names = ", ".join("'" + name.replace("'", "''") + "'" for name in missing)
-        query = table.search().where(f"id IN ({names})").limit(len(missing))
-        found |= _by_id(query, index.dimension)
-    return {chunk: found[chunk] for chunk in ids if chunk in found}
-
-
-def _by_id(query: Any, dimension: int) -> dict[str, Vectors]:
-    rows = query.select(["id", "vector"]).to_arrow()
-    vectors = rows["vector"].combine_chunks().flatten().to_numpy().reshape(-1, dimension)
-    return dict(zip(rows["id"].to_pylist(), vectors, strict=True))
