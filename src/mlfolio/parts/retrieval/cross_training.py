@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run
-from mlfolio.parts.hub import load_scorer
+from mlfolio.parts.hub import fuse_attention, load_scorer
 from mlfolio.parts.retrieval.cross_encoder import CrossEncoder, answers, pairs_of
 from mlfolio.parts.retrieval.metrics import reciprocal_rank
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
@@ -118,6 +118,7 @@ def _untrained(base: str, seed: int) -> CrossEncoder:
         nn.init.zeros_(head.bias)
     body: nn.Module = net.get_input_embeddings()  # type: ignore[operator]
     body.requires_grad_(False)
+    fuse_attention(net)
     return CrossEncoder(net, pairs_of(net, folder))
 
 

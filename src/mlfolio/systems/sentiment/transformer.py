@@ -19,7 +19,7 @@ from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import FileError
 from mlfolio.core.run import DAMAGED, Run, write_json
-from mlfolio.parts.hub import load_pretrained, places, untrained
+from mlfolio.parts.hub import fuse_attention, load_pretrained, places, untrained
 from mlfolio.parts.text.embed import find_encoder
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
@@ -286,7 +286,7 @@ def fit_transformer(
     device = best_device()
     net.to(device)
     net.embedding.requires_grad_(False)
-    _fuse_attention(net.body)
+    fuse_attention(net.body)
     texts, held_out = cutter(seen), cutter(unseen)
     require_words([each.is_read for each in texts])
     wanted = torch.from_numpy(positive).float().to(device)
@@ -307,17 +307,6 @@ def fit_transformer(
     logits = torch.stack([torch.zeros_like(odds), odds], dim=1)
     net.temperature.copy_(best_temperature(logits, torch.from_numpy(truth)))
     return TransformerReader(net.cpu().eval(), cutter), history
-
-
-def _fuse_attention(body: nn.Module) -> None:
-    """Drops no weights of attention: with dropout, torch's fused attention is slow on CPUs.
-
-    It takes two fifths of a step. What the names are is BERT's and RoBERTa's; others learn as they
-    would.
-    """
-    for name, part in body.named_modules():
-        if name.endswith("attention.self.dropout") and isinstance(part, nn.Dropout):
-            part.p = 0.0
 
 
 def log_odds(net: TransformerNet, texts: Sequence[Pieces]) -> Floats:
