@@ -38,7 +38,9 @@ class Signals(NamedTuple):
 class Support:
     """Probability that passages support a sentence: a logistic model of three signals.
 
-    The defaults were fitted by benchmarks/support.py.
+    The defaults were fitted by benchmarks/support.py on SciTLDR: summaries of 600 papers against
+    their own abstract and against the nearest other one. The threshold keeps 90 % of the supported
+    there. On 600 other papers: AUROC 0.938, 87 % of the supported pass and 14 % of the others.
 
     Attributes:
         bias: Constant.
@@ -48,11 +50,11 @@ class Support:
         threshold: Below it a sentence is called unsupported.
     """
 
-    bias: float = -8.0
-    cosine: float = 6.0
-    coverage: float = 6.0
-    numbers: float = 2.0
-    threshold: float = 0.5
+    bias: float = -9.295
+    cosine: float = 4.998
+    coverage: float = 10.821
+    numbers: float = 0.162
+    threshold: float = 0.428
 
     def __call__(self, signals: Signals) -> float:
         """The probability, 0 to 1."""
