@@ -56,6 +56,11 @@ class Passage:
     heading: str
     text: str
 
+    @property
+    def headed(self) -> str:
+        """Heading and text, as a second reader gets them."""
+        return f"{self.heading}\n{self.text}" if self.heading else self.text
+
 
 class Found(NamedTuple):
     """Chunks that one side of the search found, best first: ids, row ids and scores."""

@@ -5,16 +5,16 @@ from __future__ import annotations
 import html
 import json
 import random
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field
 
 from mlfolio.core.errors import FileError
-from mlfolio.parts.llm.chat import Chat, LanguageModelError
+from mlfolio.parts.llm.chat import Chat
+from mlfolio.parts.llm.structured import ask_for
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.extract import terms
 from mlfolio.parts.retrieval.index import Index
@@ -145,7 +145,7 @@ def made_questions(index: Index, n: int, chat: Chat | None) -> Iterator[dict[str
             if telling:
                 text = _few_words(max(telling, key=lambda s: len(terms(s))), draw)
                 yield {"question": text, "document": passage.document}
-        elif made := _written(chat, passage.text):
+        elif made := ask_for(chat, WRITE, _tagged(passage.text), _Made):
             yield {**made.model_dump(), "document": passage.document}
 
 
@@ -154,13 +154,8 @@ class _Made(BaseModel):
     answer: str = Field(min_length=1)
 
 
-def _written(chat: Chat, text: str) -> _Made | None:
-    try:
-        said = chat.ask(WRITE, f"<passage>\n{html.escape(text, quote=False)}\n</passage>")
-        found = re.search(r"\{.*\}", said, re.DOTALL)
-        return _Made.model_validate_json(found[0] if found else said)
-    except (LanguageModelError, ValidationError):
-        return None
+def _tagged(text: str) -> str:
+    return f"<passage>\n{html.escape(text, quote=False)}\n</passage>"
 
 
 def _few_words(sentence: str, draw: random.Random) -> str:

@@ -49,8 +49,7 @@ def rerank(
     """
     if not hits:
         return []
-    passages = [hit.passage for hit in hits]
-    texts = [f"{each.heading}\n{each.text}" if each.heading else each.text for each in passages]
+    texts = [hit.passage.headed for hit in hits]
     first = _stretched(np.array([hit.score for hit in hits]))
     second = _stretched(np.asarray(reranker.score(question, texts), dtype=np.float64))
     mixed = (1 - weight) * first + weight * second

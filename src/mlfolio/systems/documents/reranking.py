@@ -84,16 +84,11 @@ def _example(model: DocumentsModel, question: Question) -> Example:
     for hit in _found(model, question):
         document = hit.passage.document
         if document not in question.relevant:
-            wrong.append(_text(hit))
+            wrong.append(hit.passage.headed)
         else:
-            right.setdefault(document, _text(hit))
+            right.setdefault(document, hit.passage.headed)
     return Example(question.text, tuple(right.values()), tuple(wrong[: model.settings.reread]))
 
 
 def _documents(hits: Sequence[Hit]) -> list[str]:
     return list(dict.fromkeys(hit.passage.document for hit in hits))[:K]
-
-
-def _text(hit: Hit) -> str:
-    passage = hit.passage
-    return f"{passage.heading}\n{passage.text}" if passage.heading else passage.text
