@@ -11,9 +11,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
+
 from mlfolio.parts.retrieval.extract import coverage, terms
 from mlfolio.parts.retrieval.sentences import split_sentences
-from mlfolio.parts.text.vectors import Encodes
+from mlfolio.parts.text.vectors import Encodes, Vectors
 
 _CITED = re.compile(r"\s*\[(\d+)\]")
 _BEHIND = re.compile(r"([.!?…])((?:\s*\[\d+\])+)")  # "It is so. [1]" is "It is so [1]."
@@ -79,26 +81,35 @@ def unsupported(
         passages: That were cited.
         check: Tells the probability.
     """
-    said = [
-        (_CITED.sub("", sentence).strip(), [int(n) - 1 for n in _CITED.findall(sentence)])
-        for sentence in split_sentences(_BEHIND.sub(r"\2\1", answer))
-    ]
-    return [
-        sentence
-        for sentence, cited in said
-        if len(terms(sentence)) > 1
-        and check(signals(encoder, sentence, [passages[at] for at in cited] or passages))
-        < check.threshold
-    ]
+    said = []
+    for sentence in split_sentences(_BEHIND.sub(r"\2\1", answer)):
+        cited = [int(n) - 1 for n in _CITED.findall(sentence)]
+        text = _CITED.sub("", sentence).strip()
+        if len(terms(text)) > 1:  # numbers in code, `xs[7]`, may be of no passage
+            said.append((text, [at for at in cited if 0 <= at < len(passages)]))
+    if not said or not passages:
+        return [sentence for sentence, _ in said]
+    parts = [encoder.encode(split_sentences(passage)) for passage in passages]
+    vectors = encoder.encode([sentence for sentence, _ in said])
+    found = []
+    for (sentence, cited), vector in zip(said, vectors, strict=True):
+        held = cited or range(len(passages))
+        near = np.concatenate([parts[at] for at in held])
+        if check(_signals(sentence, vector, [passages[at] for at in held], near)) < check.threshold:
+            found.append(sentence)
+    return found
 
 
 def signals(encoder: Encodes, sentence: str, passages: Sequence[str]) -> Signals:
     """What tells whether passages support a sentence."""
     parts = [part for passage in passages for part in split_sentences(passage)]
-    vectors = encoder.encode([sentence, *parts])
+    return _signals(sentence, encoder.encode([sentence])[0], passages, encoder.encode(parts))
+
+
+def _signals(sentence: str, vector: Vectors, passages: Sequence[str], parts: Vectors) -> Signals:
     numbers, there = set(_NUMBER.findall(sentence)), set(_NUMBER.findall(" ".join(passages)))
     return Signals(
-        cosine=float((vectors[1:] @ vectors[0]).max(initial=-1.0)),
+        cosine=float((parts @ vector).max(initial=-1.0)),
         coverage=coverage(terms(sentence), " ".join(passages)),
         numbers=len(numbers & there) / len(numbers) if numbers else 1.0,
     )
