@@ -37,7 +37,12 @@ from mlfolio.systems.sentiment.net import ReviewNet
 from mlfolio.systems.sentiment.readers import load_reader
 from mlfolio.systems.sentiment.sample import generate
 from mlfolio.systems.sentiment.system import Sentiment
-from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer
+from mlfolio.systems.sentiment.transformer import (
+    TransformerReader,
+    get_transformer,
+    padded,
+    readings,
+)
 from mlfolio.systems.sentiment.words import MOST, Vocabulary, Word, to_batch, words_of
 from tests.conftest import Cli
 
@@ -385,15 +390,30 @@ def test_roberta_has_fewer_places_than_it_says(bert: Path, tmp_path: Path) -> No
     assert TransformerReader(net.eval(), cutter).judge(["film " * 100])[0].is_read
 
 
-def test_a_transformer_reads_both_ends(reader: TransformerReader) -> None:
-    middle = "film " * 500
-    one, other = reader.log_odds([f"good {middle}", f"bad {middle}"])
+@pytest.mark.parametrize("n", [2, 31, 32, 33, 60, 61, 62, 500])
+@pytest.mark.parametrize("longest", [31, 32])
+def test_readings_are_both_ends_and_windows_over_everything(n: int, longest: int) -> None:
+    first, *windows = [part.tolist() for part in readings(n, longest)]
+    if n <= longest:
+        assert (first, windows) == (list(range(n)), [])
+        return
+    half = longest // 2
+    assert first == [*range(half), *range(n - half, n)]
+    assert all(len(part) == longest and part[0] == 0 and part[-1] == n - 1 for part in windows)
+    assert sorted({place for part in windows for place in part}) == list(range(n))
+
+
+def test_a_transformer_reads_all_of_a_long_text(reader: TransformerReader) -> None:
+    middle = "film " * 200
+    one, other = reader.log_odds([f"{middle} good {middle}", f"{middle} bad {middle}"])
     assert one != other
-    inside = reader.log_odds([f"{middle} good {middle}", f"{middle} bad {middle}"])
-    assert inside[0] == inside[1]
-    long, short = reader.judge([middle, "a short one"])
-    assert long.warnings == ["only its first and its last 16 pieces of words were read"]
-    assert short.warnings == []
+    (found,) = reader.judge([middle])
+    assert found.warnings == []
+    (pieces,) = reader.cutter([middle])
+    with torch.inference_mode():
+        each = [float(reader.net(*padded([ids]))[0]) for ids in pieces.read]
+    assert len(each) > 5
+    assert float(reader.log_odds([middle])[0]) == pytest.approx(np.mean(each), abs=1e-5)
 
 
 def test_a_transformer_looks_for_pieces_at_both_ends_of_a_megabyte(
@@ -401,10 +421,20 @@ def test_a_transformer_looks_for_pieces_at_both_ends_of_a_megabyte(
 ) -> None:
     text = f"good film {'bad plot, ' * 100_000} <br /> a nice end"
     (pieces,) = reader.cutter([text])
-    whole = reader.cutter.tokenizer.encode(text[:1000] + text[-1000:].replace("<br />", ""))
-    assert pieces.ids.tolist() == whole.ids[:16] + whole.ids[-16:]
+    assert reader.cutter.reach == 1600
+    whole = reader.cutter.tokenizer.encode(f"{text[:1600]} {text[-1600:]}".replace("<br />", ""))
+    assert pieces.ids.tolist() == whole.ids
+    (found,) = reader.judge([text])
+    assert found.warnings == ["only its first and its last 1,600 characters were read"]
     said = [text[share.start : share.end] for share in reader.shares(text)[0]]
     assert said[:4] == ["good", "film", "bad", "plot"]
+    assert len(said) == 400
+
+
+def test_words_of_the_end_are_told_where_they_stand(reader: TransformerReader) -> None:
+    text = f"good film {'x' * 5000} a nice end"
+    said = [text[share.start : share.end] for share in reader.shares(text)[0]]
+    assert said[:2] == ["good", "film"]
     assert said[-3:] == ["a", "nice", "end"]
 
 
@@ -428,8 +458,12 @@ def test_shares_of_a_transformers_words_add_up(reader: TransformerReader) -> Non
     text = "Unforgettable, (truly) unputdownable… not a BAD film!"
     shares, before = reader.shares(text)
     assert before + sum(share.effect for share in shares) == pytest.approx(
-        float(reader.log_odds([text])[0]), abs=0.05
+        float(reader.log_odds([text])[0]), abs=1e-5
     )
+    ids, mask = padded(reader.cutter([text])[0].read)
+    with torch.inference_mode():
+        unread = float(reader.net(ids, mask, torch.zeros(*ids.shape, 16))[0])
+    assert before == pytest.approx(unread, abs=0.3)  # of marks of beginning and end, and 16 steps
     said = [word for word, _ in model.words(text)]
     assert said == ["Unforgettable", ",", "truly", "unputdownable", "not", "a", "BAD", "film", "!"]
 

@@ -57,10 +57,11 @@ class Reader(Protocol):
         return np.array([found.odds for found in self.judge(texts)])
 
     def shares(self, text: str) -> tuple[list[Share], float]:
-        """What each word adds to the log-odds, in the text's order, and what they are without any.
+        """What each word adds to the log-odds, in the text's order, and what is left of them.
 
         Integrated gradients (Sundararajan et al., 2017) from a text whose words have embeddings of
-        nought: together they are the whole's log-odds, but for the error of 16 steps.
+        nought, in 16 steps. What is left is what the net says before it reads, and what words say
+        whose shares are not told.
         """
         ...
 

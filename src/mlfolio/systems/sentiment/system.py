@@ -38,7 +38,7 @@ from .lstm import Chunk, LstmReader
 from .model import SentimentModel, Sure
 from .nbsvm import NbSvm
 from .net import ReviewNet
-from .transformer import TransformerReader, fit_transformer, get_transformer
+from .transformer import FEWEST, TransformerReader, fit_transformer, get_transformer
 from .words import Vocabulary, has_words
 
 NET, NB_SVM, TRIVIAL = "net", "NB-SVM", "majority"
@@ -62,8 +62,8 @@ class Sentiment(System):
         BUNDLED, description="which pretrained one: a folder, or a name on the Hugging Face hub"
     )
     pieces: int = Field(
-        256, ge=16, le=8192, description="pieces of words that the transformer reads, half of "
-        "them from the end of a longer review",
+        256, ge=FEWEST, le=8192, description="pieces of words that the transformer reads in one "
+        "go; a longer review is read in parts",
     )  # fmt: skip
     epochs: int | None = Field(
         None, ge=1, le=100,

@@ -33,8 +33,9 @@ from .readers import EXPLAINED, STEPS, Floats, Judged, Reader, Share
 from .words import TAG, words_of
 
 BATCH: Final = 32  # texts of a step
-ANSWERED: Final = 64  # texts that are answered at once
+ANSWERED: Final = 64  # readings that are answered at once
 CHARACTERS: Final = 100  # of a piece at most: BERT's tokenizers take no longer word
+FEWEST: Final = 16  # pieces that are read in one go
 
 
 class Facts(Stored):
@@ -42,42 +43,46 @@ class Facts(Stored):
 
     Attributes:
         config: Of its body, as the transformers library has it.
-        longest: Pieces of a text that are read.
+        longest: Pieces of a text that are read in one go.
     """
 
     config: dict[str, Any]
-    longest: Annotated[int, Field(ge=2)]
+    longest: Annotated[int, Field(ge=FEWEST)]
 
 
 class Pieces(NamedTuple):
-    """Pieces of words of a text, those that are read.
+    """Pieces of words of a text.
 
     Attributes:
         ids: Their numbers, marks of beginning and end included, shape (pieces,).
         spans: Where each stands in what `Cutter.shortened` gives; (0, 0) for a mark.
+        readings: Which of them are read in one go, places in `ids`.
         is_read: Whether any of them is a known one with a letter or a digit.
         is_cut: Whether the text has more.
     """
 
     ids: NDArray[np.int64]
     spans: list[tuple[int, int]]
+    readings: list[NDArray[np.int64]]
     is_read: bool
     is_cut: bool
 
+    @property
+    def read(self) -> list[NDArray[np.int64]]:
+        """The numbers of each reading; the first is what the net learns from."""
+        return [self.ids[places] for places in self.readings]
+
 
 class Cutter:
-    """Cuts texts into pieces and keeps both ends of long ones.
-
-    The first and the last pieces of a long text say more than its middle: "head+tail" of Sun et
-    al. (2019, How to fine-tune BERT for text classification), the best policy of theirs on IMDB.
+    """Cuts texts into pieces, and long ones into readings.
 
     Args:
         tokenizer: Of the transformer.
-        longest: Pieces that are read, marks included.
+        longest: Pieces that are read in one go, marks included.
 
     Attributes:
-        reach: Characters at either end of a text among which they are looked for, so that a text
-            of a megabyte is not cut into pieces that nobody reads.
+        reach: Characters at either end of a text that are read, so that one of a megabyte does
+            not take minutes.
     """
 
     def __init__(self, tokenizer: Tokenizer, longest: int) -> None:
@@ -95,22 +100,40 @@ class Cutter:
         return [self._pieces(*each) for each in zip(texts, short, found, strict=True)]
 
     def shortened(self, text: str) -> str:
-        """Both ends of a text, as far as pieces are looked for; tags are as many blanks."""
+        """What is read of a text, all or both ends of a huge one; tags are as many blanks."""
         if len(text) > 2 * self.reach + 1:
             text = f"{text[: self.reach]} {text[-self.reach :]}"
         return TAG.sub(lambda tag: " " * len(tag[0]), text)
 
     def _pieces(self, text: str, short: str, found: Any) -> Pieces:
         ids, spans = found.ids, found.offsets
-        half = self.longest // 2
-        if len(ids) > self.longest:
-            ids, spans = ids[:half] + ids[-half:], spans[:half] + spans[-half:]
         is_read = any(
             number != self.unknown and any(map(str.isalnum, short[start:end]))
             for number, (start, end) in zip(ids, spans, strict=True)
         )
-        is_cut = len(ids) < len(found.ids) or len(short) < len(text)
-        return Pieces(np.array(ids, dtype=np.int64), spans, is_read, is_cut)
+        parts = readings(len(ids), self.longest)
+        return Pieces(np.array(ids, dtype=np.int64), spans, parts, is_read, len(short) < len(text))
+
+
+def readings(n: int, longest: int) -> list[NDArray[np.int64]]:
+    """Which of a text's pieces are read in one go: all, or of many several parts.
+
+    The first part is both ends: "head+tail" of Sun et al. (2019, How to fine-tune BERT for text
+    classification), which say most. Windows over the whole follow, each sharing a quarter with the
+    next, between the marks of beginning and end.
+
+    Args:
+        n: Pieces of the text, marks included.
+        longest: Of one reading.
+    """
+    if n <= longest:
+        return [np.arange(n)]
+    half, inner = longest // 2, longest - 2
+    ends = [*range(half), *range(n - half, n)]
+    last = n - 1 - inner
+    starts = [*range(1, last, 3 * longest // 4), last]
+    windows = [[0, *range(start, start + inner), n - 1] for start in starts]
+    return [np.array(places) for places in (ends, *windows)]
 
 
 class TransformerNet(nn.Module):
@@ -173,37 +196,43 @@ class TransformerReader(Reader):
         """What it makes of each text; pieces that its tokenizer does not know are not read."""
         pieces = self.cutter(texts)
         odds = log_odds(self.net, pieces).tolist()
-        half = self.cutter.longest // 2
-        cut = [f"only its first and its last {half:,} pieces of words were read"]
+        cut = [f"only its first and its last {self.cutter.reach:,} characters were read"]
         return [
             Judged(number, each.is_read, cut * each.is_cut)
             for number, each in zip(odds, pieces, strict=True)
         ]
 
     def shares(self, text: str) -> tuple[list[Share], float]:
-        """What each of the first 400 words adds to the log-odds, and what they are without any."""
+        """What each of the first 400 words adds to the log-odds, and what is left of them."""
         (pieces,) = self.cutter([text])
-        ids, mask = padded([pieces])
-        whole = self.net.embedding(ids).detach()
-        way = (torch.arange(STEPS) + 0.5) / STEPS
-        with one_thread():
-            embedded = (way[:, None, None] * whole).requires_grad_()
-            many = mask.expand(STEPS, -1)
-            odds = self.net(ids.expand(STEPS, -1), many, embedded).sum()
-            (gradient,) = torch.autograd.grad(odds, embedded)
-            with torch.inference_mode():
-                nothing = float(self.net(ids, mask, torch.zeros_like(whole))[0])
-        effects = (gradient.mean(dim=0) * whole[0]).sum(dim=1).tolist()
         short = self.cutter.shortened(text)
-        found = _of_words(short, pieces, effects)
-        untold = sum(effects) - sum(share.effect for share in found)
+        end = max((word.end for word in words_of(short, EXPLAINED)), default=0)
+        is_told = np.array([start < stop <= end for start, stop in pieces.spans])
+        effects = np.zeros(len(pieces.ids))
+        with one_thread():
+            for places, ids in zip(pieces.readings, pieces.read, strict=True):
+                if is_told[places].any():
+                    effects[places] += self._effects(ids) / len(pieces.readings)
+            odds = float(log_odds(self.net, [pieces])[0])
+        found = _of_words(short, pieces, effects.tolist())
         gap = len(text) - len(short)  # that words of the end have moved by
         moves = [gap if share.start > self.cutter.reach else 0 for share in found]
         placed = [
             Share(share.start + by, share.end + by, share.effect)
             for share, by in zip(found, moves, strict=True)
         ]
-        return placed, nothing + untold
+        return placed, odds - sum(share.effect for share in placed)
+
+    def _effects(self, read: NDArray[np.int64]) -> Floats:
+        """What each piece of a reading adds to its log-odds, shape (pieces,)."""
+        ids, mask = padded([read])
+        whole = self.net.embedding(ids).detach()
+        way = (torch.arange(STEPS) + 0.5) / STEPS
+        embedded = (way[:, None, None] * whole).requires_grad_()
+        odds = self.net(ids.expand(STEPS, -1), mask.expand(STEPS, -1), embedded).sum()
+        (gradient,) = torch.autograd.grad(odds, embedded)
+        effects: Floats = (gradient.mean(dim=0) * whole[0]).sum(dim=1).double().numpy()
+        return effects
 
     def save(self, folder: Path) -> None:
         """Writes weights as safetensors, the rest as JSON."""
@@ -238,7 +267,7 @@ def get_transformer(name: str, longest: int) -> tuple[TransformerNet, Cutter]:
 
     Args:
         name: `all-MiniLM-L6-v2` (bundled), a folder, or a model's name on the Hugging Face hub.
-        longest: Pieces of a text that are read.
+        longest: Pieces of a text that are read in one go.
 
     Raises:
         FileError: There is no such model.
@@ -264,6 +293,11 @@ def _cutter(body: Any, folder: Path, longest: int) -> Cutter:
             f"{folder} holds no transformer that reads texts ({type(error).__name__})",
             "it needs tokenizer.json beside its weights",
         ) from None
+    if most < FEWEST:
+        raise FileError(
+            f"the transformer in {folder} has places for {most} pieces only",
+            f"take one that reads {FEWEST} or more",
+        )
     return Cutter(tokenizer, min(longest, most))
 
 
@@ -287,8 +321,9 @@ def fit_transformer(
     net.to(device)
     net.embedding.requires_grad_(False)
     fuse_attention(net.body)
-    texts, held_out = cutter(seen), cutter(unseen)
-    require_words([each.is_read for each in texts])
+    pieces, held_out = cutter(seen), cutter(unseen)
+    require_words([each.is_read for each in pieces])
+    texts = [each.read[0] for each in pieces]
     wanted = torch.from_numpy(positive).float().to(device)
 
     def loss(rows: Tensor, _: Generator) -> Tensor:
@@ -301,7 +336,7 @@ def fit_transformer(
         return float(((log_odds(net, held_out) > 0) == truth).mean())
 
     size = min(BATCH, max(4, len(texts) // 20), len(texts))
-    batches = bucketed([len(each.ids) for each in texts], size, run.seed)
+    batches = bucketed(list(map(len, texts)), size, run.seed)
     history = train(net, batches, loss, recipe, run, "transformer", score)
     odds = torch.from_numpy(log_odds(net, held_out)).float()
     logits = torch.stack([torch.zeros_like(odds), odds], dim=1)
@@ -310,26 +345,31 @@ def fit_transformer(
 
 
 def log_odds(net: TransformerNet, texts: Sequence[Pieces]) -> Floats:
-    """Log-odds of being positive, shape (n,); texts of about a length are read together."""
+    """Log-odds of being positive, shape (n,): the mean over the readings of each text.
+
+    Readings of about a length are answered together.
+    """
     device = net.temperature.device
-    order = np.argsort([len(each.ids) for each in texts], kind="stable")
-    found = np.zeros(len(texts))
+    read = [ids for each in texts for ids in each.read]
+    order = np.argsort(list(map(len, read)), kind="stable")
+    found = np.zeros(len(read))
     with evaluating(net):
         for at in range(0, len(order), ANSWERED):
             rows = order[at : at + ANSWERED]
-            ids, mask = padded([texts[row] for row in rows])
+            ids, mask = padded([read[row] for row in rows])
             found[rows] = net(ids.to(device), mask.to(device)).double().cpu().numpy()
-    return found
+    counts = [len(each.readings) for each in texts]
+    owner = np.repeat(np.arange(len(texts)), counts)
+    return np.bincount(owner, found, len(texts)) / counts
 
 
-def padded(texts: Sequence[Pieces]) -> tuple[Tensor, Tensor]:
+def padded(read: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
     """Numbers of pieces, shape (n, longest), and 1 where there is one."""
-    longest = max(len(each.ids) for each in texts)
-    ids = torch.zeros(len(texts), longest, dtype=torch.int64)
+    ids = torch.zeros(len(read), max(map(len, read)), dtype=torch.int64)
     mask = torch.zeros_like(ids)
-    for row, each in enumerate(texts):
-        ids[row, : len(each.ids)] = torch.from_numpy(each.ids)
-        mask[row, : len(each.ids)] = 1
+    for row, each in enumerate(read):
+        ids[row, : len(each)] = torch.from_numpy(each)
+        mask[row, : len(each)] = 1
     return ids, mask
 
 
