@@ -33,6 +33,11 @@ def page(browser: Any, server: Server) -> Iterator[Any]:
     watched.close()
 
 
+def uploaded(page: Any) -> None:
+    """Waits until the file is there; its name would also be shown while it is on its way."""
+    page.wait_for_selector("#prices a[download]")
+
+
 def test_a_known_series_and_a_file_are_drawn_with_the_disclaimer(page: Any, tmp_path: Path) -> None:
     assert "not financial advice" in page.inner_text("#disclaimer")
     page.get_by_role("button", name="Forecast").click()
@@ -44,7 +49,7 @@ def test_a_known_series_and_a_file_are_drawn_with_the_disclaimer(page: Any, tmp_
     bars = unforeseeable(300, seed=4)
     bars.frame[::-1].to_csv(path, index=False)
     page.set_input_files("#prices input[type=file]", path)
-    page.get_by_text("mine.csv").first.wait_for()
+    uploaded(page)
     page.get_by_role("button", name="Forecast").click()
     page.wait_for_selector("#answer .mlf-warning")
     assert "put in order" in page.inner_text("#answer")
@@ -56,7 +61,7 @@ def test_a_bad_file_says_what_is_wrong(page: Any, tmp_path: Path) -> None:
     page.get_by_role("button", name="Forecast").click()
     page.wait_for_selector("#chart img")  # what is chosen before the page is awake is lost
     page.set_input_files("#prices input[type=file]", path)
-    page.get_by_text("bad.csv").first.wait_for()
+    uploaded(page)
     page.get_by_role("button", name="Forecast").click()
     page.wait_for_selector("#answer .mlf-error")
     assert "2020-01-01: low is not above high" in page.inner_text("#answer")
