@@ -21,13 +21,9 @@ from mlfolio.parts.retrieval.generate import SYSTEM, renumber
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
+from mlfolio.systems.documents.answers import NOT_FOUND, DocumentAnswer, DocumentQuestion
 from mlfolio.systems.documents.data import load_corpus
-from mlfolio.systems.documents.model import (
-    NOT_FOUND,
-    DocumentAnswer,
-    DocumentQuestion,
-    DocumentsModel,
-)
+from mlfolio.systems.documents.model import DocumentsModel
 from mlfolio.systems.documents.system import Documents
 
 from ..parts.llm_server import Script, serve
@@ -183,7 +179,7 @@ def test_what_was_uploaded_stays_when_the_champion_changes(home: Path) -> None:
     served = DocumentsModel.load(first.folder / "model")
     put_in(served, home, "boats/ferry.txt", FERRY.format("two"))
     put_in(served, home, "bus.rst", "Bus\n===\n\nThe night bus leaves at three.\n")
-    (served.uploads.folder / ".left").write_text("of a crash")
+    (served.collection.uploads.folder / ".left").write_text("of a crash")
     (files / "bus.rst").write_text("Bus\n===\n\nThe night bus leaves at two.\n")
 
     second = mlfolio.run("documents", data=files, chunk_tokens=64)
@@ -259,7 +255,7 @@ def test_a_change_that_was_broken_off_is_finished(
         return put_in(model, tmp_path, "ferry.txt", FERRY.format("seven"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("mlfolio.systems.documents.model.drop", crash)
+        patch.setattr("mlfolio.systems.documents.collection.drop", crash)
         patch.setattr(Index, "replace", crash)
         with pytest.raises(KeyboardInterrupt):
             change()
@@ -274,21 +270,21 @@ def test_a_change_that_was_broken_off_is_finished(
 def test_an_upload_that_cannot_be_read_any_more_stops_nothing(
     model: DocumentsModel, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    model.uploads.keep("bad.pdf", ".pdf", b"%PDF-1.7 cut")
+    model.collection.uploads.keep("bad.pdf", ".pdf", b"%PDF-1.7 cut")
 
     again = DocumentsModel.load(tmp_path / "model")
 
     assert "bad.pdf is in no answer any more: damaged PDF" in caplog.text
     assert ask(again, PUMPS).found
     assert again.delete("bad.pdf")
-    assert not list(again.uploads)
+    assert not list(again.collection.uploads)
 
 
 def test_a_refused_upload_is_not_kept(model: DocumentsModel, tmp_path: Path) -> None:
     (tmp_path / "bad.pdf").write_bytes(b"%PDF-1.7 cut")
     with pytest.raises(FileError):
         model.add(tmp_path / "bad.pdf")
-    assert not list(model.uploads)
+    assert not list(model.collection.uploads)
 
 
 def test_nothing_is_left_of_a_deleted_document(home: Path) -> None:

@@ -13,7 +13,8 @@ pytest.importorskip("lancedb")
 import mlfolio
 from mlfolio.core.errors import KnobError, UserError
 from mlfolio.core.run import read_exhibits
-from mlfolio.systems.documents.model import DocumentQuestion, DocumentsModel
+from mlfolio.systems.documents.answers import DocumentQuestion
+from mlfolio.systems.documents.model import DocumentsModel
 from mlfolio.systems.documents.system import Documents
 
 from ..parts.llm_server import Script, serve

@@ -18,7 +18,8 @@ from mlfolio.parts.stats import roc_area
 from mlfolio.parts.text.answers import exact, f1, normalised
 
 if TYPE_CHECKING:
-    from .model import DocumentAnswer, DocumentsModel
+    from .answers import DocumentAnswer
+    from .model import DocumentsModel
 
 K: Final = 10
 NEAR: Final = 5

@@ -16,7 +16,8 @@ from mlfolio.core.model import Conversation, Message, Model
 from mlfolio.core.page import Ask
 from mlfolio.parts.text.markdown import as_said, plain
 
-from .model import MAX_QUESTION, DocumentAnswer, DocumentsModel
+from .answers import MAX_QUESTION, DocumentAnswer
+from .model import DocumentsModel
 
 Turns = list[dict[str, Any]]
 CITED = r"\\\[(\d+)\\\]"  # [n], as `plain` leaves it

@@ -37,19 +37,12 @@ from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
 from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
 
+from .answers import DocumentQuestion
 from .card import CARD
+from .collection import INDEX, UPLOADS
 from .data import ENOUGH, Corpus, load_corpus
-from .model import (
-    EXAMPLES,
-    INDEX,
-    TRAINED,
-    UPLOADS,
-    DocumentQuestion,
-    DocumentsModel,
-    Settings,
-    named_reranker,
-    stored_settings,
-)
+from .model import EXAMPLES, DocumentsModel, named_reranker
+from .settings import TRAINED, Settings, stored_settings
 
 K = 10
 _MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
