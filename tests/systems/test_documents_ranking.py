@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
 import pytest
 
 pytest.importorskip("torch")
@@ -25,7 +28,11 @@ pytestmark = pytest.mark.slow
 THINGS = ("pump", "valve", "boiler", "filter", "fan", "motor", "gate", "lamp", "tank", "hose")
 
 
-def fill(folder: Path, asked: int) -> Path:
+CODES = ("sunflower", "harbour", "violin", "glacier", "pepper", "comet", "saddle", "ivory",
+         "window", "turnip")  # fmt: skip
+
+
+def fill(folder: Path, asked: int, called: Sequence[str] = THINGS) -> Path:
     """A document for each thing, and questions about them; the first ones are to train on."""
     folder.mkdir()
     rows = []
@@ -34,9 +41,9 @@ def fill(folder: Path, asked: int) -> Path:
                  for hall in range(12)]  # fmt: skip
         (folder / f"{thing}.md").write_text(f"# The {thing}\n\n" + "\n\n".join(lines))
         rows += [
-            {"question": f"When does the {thing} of hall {hall} open?", "document": f"{thing}.md"}
-            for hall in range(12)
-        ]
+            {"question": f"When does the {called[number]} of hall {hall} open?",
+             "document": f"{thing}.md"} for hall in range(12)
+        ]  # fmt: skip
     for row in rows[:asked]:
         row["split"] = "train"
     (folder / "questions.jsonl").write_text("\n".join(map(json.dumps, rows)))
@@ -128,13 +135,39 @@ def test_a_second_reader_is_trained_and_kept_if_it_helps(
     assert kept == ("gain of reranking" in {score.name for score in done.scores})
 
 
-def test_nothing_is_trained_on_few_questions(
+def test_an_encoder_learns_what_the_people_here_call_things(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+    folder = fill(tmp_path / "files", 110, CODES)
+
+    done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32, tuned=True)
+
+    (table,) = [each for each in read_exhibits(done.folder) if each.title == "Encoder"]
+    assert table.file is not None
+    means = pd.read_csv(done.folder / table.file)["nDCG@10"]
+    assert means[1] > means[0] + 0.1
+    model = DocumentsModel.load(done.folder / "model")
+    assert model.settings.tuned
+    question = "When does the glacier of hall 3 open?"
+    found = model.ranking(question, 9)
+    path = tmp_path / "new.md"
+    path.write_text("# The crane\n\nThe crane of hall 3 lifts nine tons.")
+    assert model.add(path) == 1, "what is uploaded is read by the same encoder"
+    moved = (done.folder / "model").rename(tmp_path / "elsewhere")
+    assert DocumentsModel.load(moved).ranking(question, 9) == found
+    with pytest.raises(KnobError, match="tuned: the index was made with another"):
+        model.changed({"tuned": False})
+
+
+@pytest.mark.parametrize("knobs", [{"reranker": "trained"}, {"tuned": True}], ids=str)
+def test_nothing_is_trained_on_few_questions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knobs: dict[str, Any]
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
 
     with pytest.raises(UserError, match="learns from training questions"):
-        mlfolio.run("documents", data=fill(tmp_path / "few", 10), reranker="trained")
+        mlfolio.run("documents", data=fill(tmp_path / "few", 10), **knobs)
 
 
 def test_knobs_are_bounded() -> None:

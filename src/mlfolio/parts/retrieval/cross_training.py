@@ -68,12 +68,7 @@ def fit_cross_encoder(
         FileError: There is no such encoder.
         UserError: No example has both kinds of texts.
     """
-    tasks = [(each, text) for each in examples if each.wrong for text in each.right]
-    if not tasks:
-        raise UserError(
-            "a cross-encoder learns from questions with right and wrong texts, and there are none",
-            "give each question a text that answers it and one that does not",
-        )
+    tasks = require_both(examples)
     encoder = _untrained(base, run.seed)
     net, pairs = encoder.net.to(best_device()), encoder.pairs
 
@@ -81,7 +76,7 @@ def fit_cross_encoder(
         met = []
         for row in rows.tolist():
             example, text = tasks[row]
-            met += pairs(example.question, [text, *_drawn(example.wrong, wrong, rng)])
+            met += pairs(example.question, [text, *drawn(example.wrong, wrong, rng)])
         said = answers(net, pairs.batch(met)).view(len(rows), 1 + wrong)
         return F.cross_entropy(said, torch.zeros(len(rows), dtype=torch.int64, device=said.device))
 
@@ -122,7 +117,22 @@ def _untrained(base: str, seed: int) -> CrossEncoder:
     return CrossEncoder(net, pairs_of(net, folder))
 
 
-def _drawn(texts: Sequence[str], count: int, rng: Generator) -> list[str]:
+def require_both(examples: Sequence[Example]) -> list[tuple[Example, str]]:
+    """What is learned from: each right text of an example that has wrong ones too.
+
+    Raises:
+        UserError: There is none.
+    """
+    tasks = [(each, text) for each in examples if each.wrong for text in each.right]
+    if not tasks:
+        raise UserError(
+            "it is learned from questions with right and wrong texts, and there are none",
+            "give each question a text that answers it and one that does not",
+        )
+    return tasks
+
+
+def drawn(texts: Sequence[str], count: int, rng: Generator) -> list[str]:
     """So many texts in random order; where there are fewer, some more than once."""
     order = torch.randperm(len(texts), generator=rng).tolist()
     return [texts[at] for at in islice(cycle(order), count)]

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shutil
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -73,6 +74,66 @@ class _Batch:
     mask: torch.Tensor  # the same shape: 1 = token, 0 = padding
 
 
+class Tokens:
+    """What an encoder reads of texts, and how the vectors of tokens become one.
+
+    Args:
+        folder: Of the encoder.
+        longest: Tokens of a text that are read, the special ones included.
+
+    Raises:
+        FileError: It holds no encoder.
+    """
+
+    def __init__(self, folder: Path, longest: int = 256) -> None:
+        try:
+            config = json.loads((folder / "config.json").read_text("utf-8"))
+            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # tokenizers raises bare Exception
+            raise FileError(
+                f"{folder} holds no encoder: {error}",
+                "it needs config.json, tokenizer.json and model.safetensors",
+            ) from None
+        self.dimension: int = config["hidden_size"]
+        self.longest = min(longest, config.get("max_position_embeddings", longest))
+        # The stored tokenizer pads everything to 128 and cuts at 128: both must go.
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(self.longest)
+        self._first_token = _pools_first_token(folder)
+
+    def ids(self, texts: Sequence[str]) -> list[list[int]]:
+        """The numbers of each text's tokens."""
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+
+    def __call__(self, texts: Sequence[str]) -> tuple[torch.Tensor, torch.Tensor]:
+        """What the network takes (see `padded`)."""
+        return padded(self.ids(texts))
+
+    def pool(self, states: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Unit vectors of texts, shape (n, dimension).
+
+        Args:
+            states: Of their tokens, shape (n, longest, dimension).
+            mask: 1 for a token, 0 for padding, shape (n, longest).
+        """
+        if self._first_token:
+            pooled = states[:, 0]
+        else:
+            weights = mask.unsqueeze(-1).float()
+            pooled = (states * weights).sum(1) / weights.sum(1)
+        return torch.nn.functional.normalize(pooled, dim=1)
+
+
+def padded(tokens: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Numbers of tokens, shape (n, longest), and 1 where there is one."""
+    ids = torch.zeros((len(tokens), max(map(len, tokens))), dtype=torch.int64)
+    mask = torch.zeros_like(ids)
+    for line, row in enumerate(tokens):
+        ids[line, : len(row)] = torch.tensor(row)
+        mask[line, : len(row)] = 1
+    return ids, mask
+
+
 class Encoder:
     """A BERT-like encoder of texts.
 
@@ -87,25 +148,14 @@ class Encoder:
     """
 
     def __init__(self, name: str, folder: Path, max_tokens: int = 256) -> None:
-        try:
-            config = json.loads((folder / "config.json").read_text("utf-8"))
-            self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-            self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # tokenizers raises bare Exception
-            raise FileError(
-                f"{folder} holds no encoder: {error}",
-                "it needs config.json, tokenizer.json and model.safetensors",
-            ) from None
+        self._tokens = Tokens(folder, max_tokens)
+        self._counter = Tokenizer.from_file(str(folder / "tokenizer.json"))
         self.name = name
-        self.dimension: int = config["hidden_size"]
-        self.max_tokens = min(max_tokens, config.get("max_position_embeddings", max_tokens))
-        # The stored tokenizer pads everything to 128 and cuts at 128: both must go.
-        self._tokenizer.no_padding()
-        self._tokenizer.enable_truncation(self.max_tokens)
+        self.dimension = self._tokens.dimension
+        self.max_tokens = self._tokens.longest
         self._counter.no_padding()
         self._counter.no_truncation()
         self._folder = folder
-        self._first_token = _pools_first_token(folder)
         self._model: Any = None
         self._loading = threading.Lock()
 
@@ -116,6 +166,10 @@ class Encoder:
             path = self._folder / name
             digest.update(path.read_bytes() if path.is_file() else b"none")
         return f"{self.name} {digest.hexdigest()[:16]} {_dtype()}"
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies its files, so that they can be read by `Encoder` again."""
+        shutil.copytree(self._folder, folder)
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Tokens of each text, without the two special ones and without a limit."""
@@ -158,18 +212,9 @@ class Encoder:
                 input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=layers > 1
             )
             chosen = states.hidden_states[-layers:] if layers > 1 else [states.last_hidden_state]
-            pooled = [self._pool(tokens.float(), batch.mask) for tokens in chosen]
+            pooled = [self._tokens.pool(tokens.float(), batch.mask) for tokens in chosen]
             vectors: Vectors = torch.cat(pooled, dim=1).numpy()
             return vectors
-
-    def _pool(self, tokens: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """One unit vector for each text, from the vectors of its tokens."""
-        if self._first_token:
-            pooled = tokens[:, 0]
-        else:
-            weights = mask.unsqueeze(-1).float()
-            pooled = (tokens * weights).sum(1) / weights.sum(1)
-        return torch.nn.functional.normalize(pooled, dim=1)
 
     def _network(self) -> Any:
         with self._loading:
@@ -179,18 +224,13 @@ class Encoder:
 
     def _batches(self, texts: Sequence[str], most_tokens: int = _BATCH_TOKENS) -> Iterator[_Batch]:
         """Longest first, so that a batch too big for memory fails at once."""
-        tokens = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        tokens = self._tokens.ids(texts)
         order = sorted(range(len(tokens)), key=lambda row: len(tokens[row]))
         while order:
             longest = len(tokens[order[-1]])
             size = max(1, most_tokens // longest)
             rows, order = order[-size:], order[:-size]
-            ids = torch.zeros((len(rows), longest), dtype=torch.int64)
-            mask = torch.zeros_like(ids)
-            for line, row in enumerate(rows):
-                ids[line, : len(tokens[row])] = torch.tensor(tokens[row])
-                mask[line, : len(tokens[row])] = 1
-            yield _Batch(rows, ids, mask)
+            yield _Batch(rows, *padded([tokens[row] for row in rows]))
 
 
 def _load_network(folder: Path) -> Any:

@@ -22,7 +22,7 @@ from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
 from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
-from mlfolio.parts.text.embed import get_encoder
+from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 from .answers import (
@@ -41,7 +41,7 @@ from .collection import INDEX, Collection
 from .measure import measure
 from .settings import NEED_AN_INDEX, SETTINGS, TRAINED, Settings
 
-RERANKER = "reranker"
+ENCODER, RERANKER = "encoder", "reranker"  # folders of what a run has trained
 EXAMPLES = 5
 LOG = logging.getLogger(__name__)
 
@@ -195,8 +195,10 @@ class DocumentsModel:
     def save(self, folder: Path) -> None:
         """Writes `model.json`, the index and the uploads (by hard links: no file is changed).
 
-        And the reranker, if it was trained here.
+        And the encoder and the reranker, if they were trained here.
         """
+        if self.settings.tuned and isinstance(self.encoder, Encoder):
+            self.encoder.copy_to(folder / ENCODER)
         if self.settings.reranker == TRAINED and isinstance(self.reranker, Saves):
             (folder / RERANKER).mkdir()
             self.reranker.save(folder / RERANKER)
@@ -218,7 +220,8 @@ class DocumentsModel:
             settings = Settings.model_validate_json((folder / SETTINGS).read_text("utf-8"))
         except (OSError, ValueError) as error:
             raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
-        encoder = get_encoder(settings.encoder)
+        name = settings.encoder
+        encoder = Encoder(name, folder / ENCODER) if settings.tuned else get_encoder(name)
         index = Index(folder / INDEX, encoder.dimension)
         trained = settings.reranker == TRAINED
         reranker = named_reranker(str(folder / RERANKER) if trained else settings.reranker)

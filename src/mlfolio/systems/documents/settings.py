@@ -14,7 +14,13 @@ from mlfolio.parts.retrieval.search import CANDIDATES
 from mlfolio.parts.text.embed import BUNDLED
 
 SETTINGS = "model.json"
-NEED_AN_INDEX = ("encoder", "chunking", "chunk_tokens", "overlap")  # another value, another index
+NEED_AN_INDEX = (
+    "encoder",
+    "tuned",
+    "chunking",
+    "chunk_tokens",
+    "overlap",
+)  # another value, another index
 TRAINED = "trained"  # name of the reranker that a run trains itself
 
 
@@ -31,6 +37,7 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     encoder: str = BUNDLED
+    tuned: bool = False
     chunking: ChunkKind = "sentences"
     chunk_tokens: int = 180
     overlap: int = 32

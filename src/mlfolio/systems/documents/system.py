@@ -41,7 +41,7 @@ from .answers import DocumentQuestion
 from .card import CARD
 from .collection import INDEX, UPLOADS
 from .data import ENOUGH, Corpus, load_corpus
-from .model import EXAMPLES, DocumentsModel, named_reranker
+from .model import ENCODER, EXAMPLES, DocumentsModel, named_reranker
 from .settings import TRAINED, Settings, stored_settings
 
 K = 10
@@ -57,6 +57,10 @@ class Documents(System):
     model: ClassVar[type[Model]] = DocumentsModel
 
     encoder: str = Field(BUNDLED, description="sentence encoder: the bundled one, or a folder's")
+    tuned: bool = Field(
+        False, description="whether the encoder learns from the training questions first; kept "
+        "only if it then finds more for those held out",
+    )  # fmt: skip
     chunking: ChunkKind = Field(
         "sentences", description="where passages end; parents: small ones found, large ones quoted"
     )
@@ -108,13 +112,48 @@ class Documents(System):
         Documents that have not changed are not embedded again.
         """
         encoder = get_encoder(self.encoder, fetch=True)
-        if self.encoder != BUNDLED or self.chunking != "sentences":
+        if self.encoder != BUNDLED or self.tuned or self.chunking != "sentences":
             run.note(
                 f"Confidence and threshold were fitted with {BUNDLED} and passages of whole "
                 "sentences: otherwise they are no probability, and 'not in your documents' may "
                 "come too often or too seldom."
             )
-        working = Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
+        asked = [question for question in data.train if question.relevant]
+        if self.tuned:
+            model = self._tuned(encoder, asked, data, run)
+        else:
+            model = self._weighed(self._indexed(encoder, _working(run), data, run), asked, run)
+        return _with_reranker(model, self.reranker, asked, run)
+
+    def _tuned(
+        self, encoder: Encoder, asked: list[Question], data: Corpus, run: Run
+    ) -> DocumentsModel:
+        """The model with a fine-tuned encoder, or with its own where that finds no less."""
+        from .learning import parted, tune_encoder
+
+        seen, rest = parted(asked, "tuned")
+        plain = self._weighed(self._indexed(encoder, _working(run), data, run), rest, run)
+        working = _working(run)
+        learned = tune_encoder(plain, seen, run, working / ENCODER)
+        tuned = self._weighed(self._indexed(learned, working, data, run, tuned=True), rest, run)
+        means = [
+            float(_of_rankings(rest, [model.ranking(q.text, K) for q in rest]).mean())
+            for model in (plain, tuned)
+        ]
+        run.table(
+            "Encoder",
+            pd.DataFrame({"nDCG@10": means}, index=["as it was", "fine-tuned"]).round(4),
+            f"{len(rest):,} training questions held out, with the weight that is best for them.",
+        )
+        if means[1] > means[0]:
+            return tuned
+        run.note("The fine-tuned encoder finds no more, so it is left off.")
+        return plain
+
+    def _indexed(
+        self, encoder: Encoder, working: Path, data: Corpus, run: Run, tuned: bool = False
+    ) -> DocumentsModel:
+        """The model over an index in a folder that goes with it."""
         folder, begun = working / INDEX, time.time_ns()
         chunking = Chunking(self.chunking, self.chunk_tokens, self.overlap)
         recipe = _recipe(encoder, chunking)
@@ -133,12 +172,15 @@ class Documents(System):
         )
         _keep_uploads(run, working / UPLOADS)
         examples = [q.text for q in data.train if q.relevant][:EXAMPLES]
-        knobs = self.model_dump(exclude_none=True, exclude={"reranker"})
-        settings = Settings(**knobs, examples=examples, recipe=recipe, begun=begun)
-        model = DocumentsModel(index, settings, encoder)
-        if self.weight is None:
-            model = model.changed({"weight": _choose(model, data, run)})
-        return _with_reranker(model, self.reranker, data, run)
+        knobs = self.model_dump(exclude_none=True, exclude={"reranker", "tuned"})
+        settings = Settings(**knobs, tuned=tuned, examples=examples, recipe=recipe, begun=begun)
+        return DocumentsModel(index, settings, encoder)
+
+    def _weighed(self, model: DocumentsModel, asked: list[Question], run: Run) -> DocumentsModel:
+        """The model with the weight of its vectors: the given one, or what questions choose."""
+        if self.weight is not None:
+            return model
+        return model.changed({"weight": _choose(model, asked, run)})
 
     def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
         """Hybrid retrieval beside BM25 alone, vectors alone and chance, on the test questions."""
@@ -207,9 +249,13 @@ class Documents(System):
         return [auc]
 
 
-def _choose(model: DocumentsModel, data: Corpus, run: Run) -> float:
-    """The weight with the best nDCG@10 on the training questions, if there are enough."""
-    asked = [question for question in data.train if question.relevant]
+def _working(run: Run) -> Path:
+    """A new folder for what a run works with."""
+    return Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
+
+
+def _choose(model: DocumentsModel, asked: Sequence[Question], run: Run) -> float:
+    """The weight with the best nDCG@10 on training questions, if there are enough."""
     if len(asked) < ENOUGH:
         run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
         return DENSE_WEIGHT
@@ -227,15 +273,16 @@ def _choose(model: DocumentsModel, data: Corpus, run: Run) -> float:
     return best
 
 
-def _with_reranker(model: DocumentsModel, name: str, data: Corpus, run: Run) -> DocumentsModel:
+def _with_reranker(
+    model: DocumentsModel, name: str, asked: Sequence[Question], run: Run
+) -> DocumentsModel:
     """The model with somebody who reads its first passages again, if that is wanted."""
     if name != TRAINED:
         reranker = named_reranker(name, fetch=True)
         settings = model.settings.model_copy(update={"reranker": name})
     else:
-        from .reranking import train_reranker
+        from .learning import train_reranker
 
-        asked = [question for question in data.train if question.relevant]
         reranker, weight = train_reranker(model, asked, run)
         changes = {"reranker": TRAINED, "reranker_weight": weight} if reranker else {}
         settings = model.settings.model_copy(update=changes)

@@ -1,8 +1,12 @@
-"""A cross-encoder trained on the training questions, kept only if it brings something."""
+"""What learns from the training questions: the encoder, and a reranker.
+
+Either is kept only if it brings something on questions held out.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -12,21 +16,54 @@ from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run
 from mlfolio.parts.retrieval.cross_encoder import CrossEncoder
 from mlfolio.parts.retrieval.cross_training import Example, fit_cross_encoder
+from mlfolio.parts.retrieval.encoder_training import fit_encoder
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.ranking import Hit
 from mlfolio.parts.retrieval.rerank import rerank
 from mlfolio.parts.retrieval.search import first_hits
+from mlfolio.parts.text.embed import Encoder
 from mlfolio.parts.torch.training import Recipe
 
 if TYPE_CHECKING:
     from .model import DocumentsModel
 
 FEWEST: Final = 100  # training questions, below which nothing is learned that holds
-HELD_OUT: Final = 5  # every fifth question chooses the weight
+HELD_OUT: Final = 5  # every fifth question says what is kept
 WEIGHTS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
-RECIPE: Final = Recipe(epochs=2, learning_rate=5e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
+ENCODER: Final = Recipe(epochs=3, learning_rate=3e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
+RERANKER: Final = Recipe(epochs=2, learning_rate=5e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
 K: Final = 10
+
+
+def parted(asked: Sequence[Question], knob: str) -> tuple[list[Question], list[Question]]:
+    """The questions that are learned from, and those held out.
+
+    Raises:
+        UserError: They are too few.
+    """
+    if len(asked) < FEWEST:
+        raise UserError(
+            f"{knob} learns from training questions, and there are {len(asked):,}",
+            f"bring {FEWEST} or more, or leave it out",
+        )
+    seen = [question for at, question in enumerate(asked) if at % HELD_OUT]
+    return seen, list(asked[::HELD_OUT])
+
+
+def tune_encoder(
+    model: DocumentsModel, seen: Sequence[Question], run: Run, folder: Path
+) -> Encoder:
+    """The encoder of a model, fine-tuned.
+
+    Args:
+        model: Whose passages answer.
+        seen: Questions that are learned from.
+        run: Whose.
+        folder: Where the new encoder is written.
+    """
+    examples = [_example(model, each) for each in run.progress(seen, "looking", len(seen))]
+    return fit_encoder(examples, ENCODER, run, model.settings.encoder, folder)
 
 
 def train_reranker(
@@ -42,15 +79,9 @@ def train_reranker(
     Raises:
         UserError: They are too few.
     """
-    if len(asked) < FEWEST:
-        raise UserError(
-            f"reranker=trained learns from training questions, and there are {len(asked):,}",
-            f"bring {FEWEST} or more, or name a cross-encoder",
-        )
-    rest = asked[::HELD_OUT]
-    seen = [question for at, question in enumerate(asked) if at % HELD_OUT]
+    seen, rest = parted(asked, "reranker=trained")
     examples = [_example(model, each) for each in run.progress(seen, "looking", len(seen))]
-    encoder = fit_cross_encoder(examples, RECIPE, run)
+    encoder = fit_cross_encoder(examples, RERANKER, run)
     found = [_found(model, question)[: model.settings.reread] for question in rest]
     means = {
         weight: float(np.mean([
