@@ -16,7 +16,8 @@ from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError,
 from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Warms
 from mlfolio.core.run import read_exhibits
 from mlfolio.serve import metrics
-from mlfolio.serve.batcher import Batcher
+from mlfolio.serve.batcher import MAX_BATCH, Batcher
+from mlfolio.serve.tracing import watched
 from mlfolio.track import registry
 from mlfolio.track.loader import load_model
 
@@ -182,11 +183,16 @@ class Fleet:
     def _queue(
         self, card: Card, model: Model, version: registry.Version, picture: str | None
     ) -> Served:
-        told = metrics.OfModel(card.slug)
-        answers = Batcher[Input, Output](model.predict, max_waiting=self._queue_rows, told=told)
+        name = card.slug
+        answers = Batcher[Input, Output](
+            watched(name, "predict", model.predict), max_waiting=self._queue_rows,
+            # Over documents many questions take as long as each alone, and so each is traced alone.
+            max_batch=1 if isinstance(model, Indexes) else MAX_BATCH, told=metrics.OfModel(name),
+        )  # fmt: skip
         reasons = None
         if isinstance(model, Explains):
-            reasons = Batcher[Input, list[Reason]](model.explain, max_batch=20, max_waiting=100)
+            explain = watched(name, "explain", model.explain)
+            reasons = Batcher[Input, list[Reason]](explain, max_batch=20, max_waiting=100)
         return Served(card, model, version, picture, answers, reasons)
 
 
