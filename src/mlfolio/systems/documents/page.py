@@ -94,9 +94,11 @@ def build(ask: Ask) -> None:
             yield gr.skip(), turns, below
 
     async def judge(turns: Turns, thumb: gr.LikeData) -> str:
-        """The thumb under an answer, up or down."""
+        """The thumb under an answer, up or down; what was said stays where it is taken back."""
+        if not isinstance(thumb.liked, bool):
+            return ""
         try:
-            await ask.judge(_prediction(turns, thumb.index), thumb.liked is True)
+            await ask.judge(_prediction(turns, thumb.index), thumb.liked)
         except MlfolioError as error:
             return f"That could not be kept: {plain(error.message)}"
         return "Kept: thank you."
