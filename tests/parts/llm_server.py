@@ -65,12 +65,12 @@ def serve(script: Script) -> Iterator[Script]:
             elif self.path.endswith("/chat/completions"):
                 if body.get("stream"):
                     told = body.get("stream_options", {}).get("include_usage", False)
-                    self._send_lines(_openai_pieces(step, told), "data: %s\n\n")
+                    self._send_events(_openai_pieces(step, told))
                 else:
                     self._send(200, _openai(step))
             elif self.path.endswith("/messages"):
                 if body.get("stream"):
-                    self._send_lines(_anthropic_pieces(step), "data: %s\n\n")
+                    self._send_events(_anthropic_pieces(step))
                 else:
                     self._send(200, _anthropic(step))
             else:
@@ -85,9 +85,19 @@ def serve(script: Script) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(data)
 
-        def _send_lines(self, lines: list[dict[str, Any]], form: str = "%s\n") -> None:
-            data = "".join(form % json.dumps(line) for line in lines).encode()
-            kind = "text/event-stream" if form.startswith("data") else "application/x-ndjson"
+        def _send_lines(self, lines: list[dict[str, Any]]) -> None:
+            data = "".join(json.dumps(line) + "\n" for line in lines)
+            self._send_text(data, "application/x-ndjson")
+
+        def _send_events(self, events: list[dict[str, Any]]) -> None:
+            data = "".join(
+                f"event: {event.get('type', 'message')}\ndata: {json.dumps(event)}\n\n"
+                for event in events
+            )
+            self._send_text(data, "text/event-stream")
+
+        def _send_text(self, text: str, kind: str) -> None:
+            data = text.encode()
             self.send_response(200)
             self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))

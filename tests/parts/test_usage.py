@@ -57,5 +57,8 @@ def test_of_what_is_not_known_nothing_is_claimed(monkeypatch: pytest.MonkeyPatch
 
     priced, unknown = Called("gpt-5-mini", 10, 10), Called("another", 10, 10)
     assert usage(Spent([], [priced, unknown])).cost is None
+    monkeypatch.setenv(VARIABLE, "prices-that-were-here-a-moment-ago")
+    assert usage(Spent([], [priced])).cost is None, "the answer is given all the same"
+    monkeypatch.setenv(VARIABLE, TEXT)
     silent = usage(Spent([], [priced, Called("gpt-5-mini", None, None)]))
     assert (silent.cost, silent.input_tokens, silent.output_tokens) == (None, None, None)

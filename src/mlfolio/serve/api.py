@@ -225,7 +225,8 @@ def _truth(served: Served, said: Any) -> str:
     Raises:
         ProblemError: No such thing could be answered.
     """
-    kind = TypeAdapter[Any](served.model.output_type.model_fields["answer"].annotation)
+    annotation: Any = served.model.output_type.model_fields["answer"].annotation
+    kind = TypeAdapter[Any](annotation)
     try:
         answer = kind.dump_json(kind.validate_python(said))
     except ValidationError as error:

@@ -25,7 +25,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 from starlette.types import Scope
 
 from mlfolio.core.trace import Spent
-from mlfolio.parts.llm.usage import cost, prices
+from mlfolio.parts.llm.usage import cost
 from mlfolio.serve.batcher import Told
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -82,7 +82,7 @@ _classes: dict[str, set[str]] = {}
 
 def route_of(scope: Scope) -> str:
     """The route that answered a request, without what stands in its place: one of few."""
-    return scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
+    return str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
 
 
 def observe(system: str, version: int | None, outputs: Sequence[Any]) -> None:
@@ -102,14 +102,12 @@ def observe(system: str, version: int | None, outputs: Sequence[Any]) -> None:
 
 def observe_spent(system: str, spent: Spent) -> None:
     """Counts what an answer took; dollars only of models whose prices are known."""
-    known = prices()
     for stage, seconds in spent.stages:
         STAGES.labels(system, stage).observe(seconds)
     for call in spent.calls:
         TOKENS.labels(system, call.model, "input").inc(call.input_tokens or 0)
         TOKENS.labels(system, call.model, "output").inc(call.output_tokens or 0)
-        dollars = cost(call, known)
-        if dollars is not None:
+        if (dollars := cost(call)) is not None:
             DOLLARS.labels(system, call.model).inc(dollars)
 
 

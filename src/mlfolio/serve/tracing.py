@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from opentelemetry import propagate, trace
 from opentelemetry.trace import SpanKind, StatusCode
+from opentelemetry.util.types import AttributeValue
 from starlette.types import Scope
 
 from mlfolio import __version__
@@ -115,7 +116,9 @@ def watched(
     """
 
     def run(batch: list[Q]) -> Sequence[A]:
-        about = {"mlfolio.system": system, "mlfolio.batch.size": len(batch)}
+        about: dict[str, AttributeValue] = {
+            "mlfolio.system": system, "mlfolio.batch.size": len(batch),
+        }  # fmt: skip
         with _told(system), stage(name, about, span=f"{name} {system}"):
             return work(batch)
 

@@ -7,6 +7,7 @@ No prices are built in, for they change; of a model that has none no cost is cla
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import re
@@ -20,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from mlfolio.core.errors import UserError
 from mlfolio.core.trace import Called, Spent
 
+LOG = logging.getLogger(__name__)
 VARIABLE: Final = "MLFOLIO_LLM_PRICES"
 _EXAMPLE = "write MODEL=IN/OUT in dollars a million tokens: gpt-5-mini=0.25/2"
 
@@ -53,15 +55,10 @@ class Usage(BaseModel):
 
 
 def usage(spent: Spent, remembered: bool = False) -> Usage:
-    """What was counted, as an answer tells it.
-
-    Raises:
-        UserError: The prices cannot be read.
-    """
-    known = prices()
+    """What was counted, as an answer tells it."""
     read = [call.input_tokens for call in spent.calls]
     written = [call.output_tokens for call in spent.calls]
-    costs = [cost(call, known) for call in spent.calls]
+    costs = [cost(call) for call in spent.calls]
     return Usage(
         input_tokens=_sum(read),
         output_tokens=_sum(written),
@@ -71,9 +68,16 @@ def usage(spent: Spent, remembered: bool = False) -> Usage:
     )
 
 
-def cost(call: Called, known: Mapping[str, Price]) -> float | None:
-    """Dollars of a call; None where its price or its tokens are not known."""
-    price = known.get(call.model)
+def cost(call: Called) -> float | None:
+    """Dollars of a call; None where its price or its tokens are not known.
+
+    An answer is not lost for a file of prices that has gone since it began to be served.
+    """
+    try:
+        price = prices().get(call.model)
+    except UserError as error:
+        LOG.error("no cost is claimed: %s", error.message)
+        return None
     if price is None or call.input_tokens is None or call.output_tokens is None:
         return None
     return (call.input_tokens * price.input + call.output_tokens * price.output) / 1e6
