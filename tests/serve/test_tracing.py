@@ -126,9 +126,13 @@ def test_a_talk_is_one_tree_too_and_its_tokens_are_told(watched: Watched) -> Non
 
 
 def test_what_was_asked_and_read_is_in_no_span(watched: Watched) -> None:
+    path = "/v1/systems/documents/documents/redundancies-in-may.txt"
+    watched.server.client.put(path, content=b"Nobody has to go.")
+    watched.server.client.delete(path)
     body = {"inputs": [{"question": CHARTER}]}
     traced(watched, "/v1/systems/documents/predict", body)
 
+    assert b"redundancies" not in watched.collected.raw
     assert b"charter" not in watched.collected.raw.lower()
     assert SAID.encode() not in watched.collected.raw
 
@@ -154,7 +158,7 @@ def test_a_failure_is_marked_and_not_quoted(watched: Watched) -> None:
     assert not root.failed
     failed = [span for span in watched.collected.spans if span.failed]
     assert [span.name for span in failed] == ["chat m"]
-    assert failed[0].attributes["error.type"] == "AuthenticationError"
+    assert failed[0].attributes["error.type"].endswith("AuthenticationError")
 
 
 def test_prometheus_has_stages_tokens_and_dollars(watched: Watched) -> None:
@@ -217,7 +221,9 @@ def test_content_is_in_spans_where_the_user_wants_it(watched: Watched) -> None:
     (chat,) = (span for span in collected.spans if span.name == "chat m")
     assert CHARTER in chat.attributes["gen_ai.input.messages"]
     assert SAID in chat.attributes["gen_ai.output.messages"]
-    (search,) = (span for span in collected.spans if span.name == "search")
+    (search,) = (s for s in collected.spans if s.name == "search" and s.trace == chat.trace)
     assert search.attributes["gen_ai.retrieval.query.text"] == CHARTER
     assert collected.services == {"mlfolio"}
-    assert {span.name for span in collected.spans if not span.parent} == {PREDICT}
+    assert {span.name for span in collected.spans if not span.parent} == {
+        "warm documents", PREDICT,
+    }  # fmt: skip

@@ -44,8 +44,10 @@ def create_app(settings: Settings) -> ASGIApp:
     """
     valid = keys.required(settings)
     app = FastAPI(
-        title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None
-    )
+        title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None,
+        # The framework's own spans would tell paths, which name documents.
+        telemetry={"exclude": lambda scope: True},
+    )  # fmt: skip
     app.state.settings = settings
     for part in (router, documents.router, chat.router):
         app.include_router(part)

@@ -15,6 +15,7 @@ from mlfolio.core.catalog import catalog, get_card, get_system
 from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
 from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Warms
 from mlfolio.core.run import read_exhibits
+from mlfolio.core.trace import stage
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import MAX_BATCH, Batcher
 from mlfolio.serve.tracing import watched
@@ -212,9 +213,10 @@ def _load(version: registry.Version, old: Served | None) -> tuple[Model, str | N
     model = load_model(get_system(version.system), registry.local_folder(version))
     if isinstance(model, Indexes) and old is not None:
         model.adopt(old.model)
-    if isinstance(model, Warms):
-        model.warm()
-    else:
-        model.predict(model.examples()[:1])
+    with stage("warm", {"mlfolio.system": version.system}, span=f"warm {version.system}"):
+        if isinstance(model, Warms):
+            model.warm()
+        else:
+            model.predict(model.examples()[:1])
     shown = read_exhibits(version.folder.parent)
     return model, next((exhibit.file for exhibit in shown if exhibit.kind == "figure"), None)
