@@ -164,7 +164,7 @@ def _anthropic_pieces(text: str) -> list[dict[str, Any]]:
            "delta": {"type": "text_delta", "text": part}} for part in (text[:half], text[half:])),
         {"type": "content_block_stop", "index": 0},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
-         "usage": {"output_tokens": WROTE}},
+         "usage": {"input_tokens": READ, "output_tokens": WROTE}},
         {"type": "message_stop"},
     ]  # fmt: skip
 
