@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.browser.conftest import WAIT_MS, Site, Watched
 from tests.browser.test_door import config, copies, join
+from tests.browser.test_site import CONTRASTS
 
 playwright = pytest.importorskip("playwright.sync_api")
 pytestmark = pytest.mark.slow
@@ -72,6 +74,32 @@ def test_a_pdf_is_answered_from_and_a_citation_shows_its_page(
     expect(source).to_contain_text("brings the mail")  # the rest of its page
     expect(source).not_to_contain_text("granite")  # not the page before
     assert page.get_by_label("share").count() == 0
+
+
+def test_a_thumb_is_kept_and_seen_in_use(watched: Watched, site: Site, tmp_path: Path) -> None:
+    (tmp_path / "ferry.txt").write_text("The ferryman of Norholm is called Ulf Dahl.")
+    page = watched.open("documents")
+    bring(page, tmp_path / "ferry.txt")
+    expect(page.locator("#said")).to_contain_text("passages", timeout=WAIT_MS)
+    ask(page, "Who is the ferryman of Norholm?")
+    expect(page.locator("#conversation")).to_contain_text("Ulf Dahl", timeout=WAIT_MS)
+    page.locator("#source-1-1").wait_for()
+
+    thanks = page.locator("#thanks")
+    for thumb in ("Dislike", "Like"):
+        page.locator("#conversation").get_by_label(thumb, exact=True).click()
+        expect(thanks).to_contain_text("Kept", timeout=WAIT_MS)
+    with sqlite3.connect(site.runs / "predictions.db") as database:
+        until = time.monotonic() + WAIT_MS / 1000
+        while database.execute("select good from verdicts").fetchall() != [(1,)]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+    page.get_by_role("tab", name="In use").click()
+    used = page.locator("#in-use")
+    expect(used).to_contain_text("1 thumbs up", timeout=WAIT_MS)
+    expect(used.get_by_role("img", name="time to answer, by day")).to_be_visible()
+    assert page.evaluate(CONTRASTS) == []
 
 
 def test_a_deleted_document_is_gone_from_the_page_and_the_disk(

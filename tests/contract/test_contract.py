@@ -261,7 +261,8 @@ def _is_pickle(content: bytes) -> bool:
 
 
 def _plain(outputs: list[Any]) -> list[dict[str, Any]]:
-    return [output.model_dump(mode="json") for output in outputs]
+    """What was answered; what that took (`usage`) is no part of it, and never the same."""
+    return [output.model_dump(mode="json", exclude={"usage"}) for output in outputs]
 
 
 def _assert_close(one: Any, other: Any) -> None:

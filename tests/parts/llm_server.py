@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+READ, WROTE = 700, 30  # tokens, as it tells them
 Step = str | int  # a text to say, or an HTTP status to fail with
 
 
@@ -62,9 +63,16 @@ def serve(script: Script) -> Iterator[Script]:
                 message = f"refused {key}"  # some servers repeat the key that they refuse
                 self._send(step, {"type": "error", "error": {"type": "e", "message": message}})
             elif self.path.endswith("/chat/completions"):
-                self._send(200, _openai(step))
+                if body.get("stream"):
+                    told = body.get("stream_options", {}).get("include_usage", False)
+                    self._send_events(_openai_pieces(step, told))
+                else:
+                    self._send(200, _openai(step))
             elif self.path.endswith("/messages"):
-                self._send(200, _anthropic(step))
+                if body.get("stream"):
+                    self._send_events(_anthropic_pieces(step))
+                else:
+                    self._send(200, _anthropic(step))
             else:
                 self._send_lines(_ollama(step))
 
@@ -78,9 +86,20 @@ def serve(script: Script) -> Iterator[Script]:
             self.wfile.write(data)
 
         def _send_lines(self, lines: list[dict[str, Any]]) -> None:
-            data = "".join(json.dumps(line) + "\n" for line in lines).encode()
+            data = "".join(json.dumps(line) + "\n" for line in lines)
+            self._send_text(data, "application/x-ndjson")
+
+        def _send_events(self, events: list[dict[str, Any]]) -> None:
+            data = "".join(
+                f"event: {event.get('type', 'message')}\ndata: {json.dumps(event)}\n\n"
+                for event in events
+            )
+            self._send_text(data, "text/event-stream")
+
+        def _send_text(self, text: str, kind: str) -> None:
+            data = text.encode()
             self.send_response(200)
-            self.send_header("Content-Type", "application/x-ndjson")
+            self.send_header("Content-Type", kind)
             self.send_header("Content-Length", str(len(data)))
             self.end_headers()
             self.wfile.write(data)
@@ -103,16 +122,51 @@ def _openai(text: str) -> dict[str, Any]:
         "id": "chatcmpl-1", "object": "chat.completion", "created": 1, "model": "m",
         "choices": [{"index": 0, "finish_reason": "stop",
                      "message": {"role": "assistant", "content": text}}],
-        "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
+        "usage": _openai_usage(),
     }  # fmt: skip
+
+
+def _openai_usage() -> dict[str, int]:
+    return {"prompt_tokens": READ, "completion_tokens": WROTE, "total_tokens": READ + WROTE}
+
+
+def _openai_pieces(text: str, usage: bool) -> list[dict[str, Any]]:
+    head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+    half = len(text) // 2
+    deltas: list[tuple[dict[str, str], str | None]] = [
+        ({"role": "assistant", "content": text[:half]}, None), ({"content": text[half:]}, None),
+        ({}, "stop"),
+    ]  # fmt: skip
+    pieces: list[dict[str, Any]] = [
+        {**head, "choices": [{"index": 0, "delta": delta, "finish_reason": reason}]}
+        for delta, reason in deltas
+    ]
+    return pieces + [{**head, "choices": [], "usage": _openai_usage()}] * usage
 
 
 def _anthropic(text: str) -> dict[str, Any]:
     return {
         "id": "msg_1", "type": "message", "role": "assistant", "model": "m",
         "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
-        "stop_sequence": None, "usage": {"input_tokens": 1, "output_tokens": 1},
+        "stop_sequence": None, "usage": {"input_tokens": READ, "output_tokens": WROTE},
     }  # fmt: skip
+
+
+def _anthropic_pieces(text: str) -> list[dict[str, Any]]:
+    begun = {**_anthropic(""), "content": [], "stop_reason": None}
+    begun["usage"] = {"input_tokens": READ, "output_tokens": 1}
+    half = len(text) // 2
+    block: dict[str, Any] = {"type": "text", "text": ""}
+    return [
+        {"type": "message_start", "message": begun},
+        {"type": "content_block_start", "index": 0, "content_block": block},
+        *({"type": "content_block_delta", "index": 0,
+           "delta": {"type": "text_delta", "text": part}} for part in (text[:half], text[half:])),
+        {"type": "content_block_stop", "index": 0},
+        {"type": "message_delta", "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+         "usage": {"input_tokens": READ, "output_tokens": WROTE}},
+        {"type": "message_stop"},
+    ]  # fmt: skip
 
 
 def _ollama(text: str) -> list[dict[str, Any]]:
@@ -124,6 +178,7 @@ def _ollama(text: str) -> list[dict[str, Any]]:
     ]
     end = {
         **line, "message": {"role": "assistant", "content": ""}, "done": True,
-        "done_reason": "stop", "total_duration": 1, "prompt_eval_count": 1, "eval_count": 1,
+        "done_reason": "stop", "total_duration": 1, "prompt_eval_count": READ,
+        "eval_count": WROTE,
     }  # fmt: skip
     return [*pieces, end]

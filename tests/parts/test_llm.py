@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from mlfolio.core.errors import UserError
+from mlfolio.core.trace import Called, spending
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, Spec, from_environment, parse_spec
 
-from .llm_server import Script, serve
+from .llm_server import READ, WROTE, Script, serve
 
 KEY = "sk-not-a-real-key-1234567890"
 Serve = Callable[..., Script]
@@ -50,6 +51,35 @@ def test_it_answers(served: Serve, maker: str) -> None:
 
     assert script.messages() == {"system": "Be brief.", "user": "How many bars?"}
     assert script.asked[0]["model"] == ("served-model" if maker == "server" else "tiny")
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+@pytest.mark.parametrize("maker", MAKERS)
+def test_tokens_are_counted(served: Serve, maker: str, streamed: bool) -> None:
+    served(maker, "Nine bars. [1]")
+    chat = from_environment()
+    assert chat is not None
+
+    with spending() as spent:
+        said = list(chat.stream("s", "q")) if streamed else [chat.ask("s", "q")]
+
+    assert "".join(said) == "Nine bars. [1]"
+    assert len(said) == 1 + streamed
+    name = "m" if maker == "server" else "tiny"  # the server's own name, where none was asked for
+    assert spent.calls == [Called(name, READ, WROTE)]
+    assert set(spent.seconds) == {"chat"}
+
+
+def test_of_a_call_that_fails_no_tokens_are_claimed(served: Serve) -> None:
+    served("named", 401)
+    chat = from_environment()
+    assert chat is not None
+
+    with spending() as spent, pytest.raises(LanguageModelError):
+        chat.ask("s", "q")
+
+    assert spent.calls == []
+    assert set(spent.seconds) == {"chat"}
 
 
 @pytest.mark.slow

@@ -172,7 +172,7 @@ def test_feedback_that_cannot_be_kept_is_no_failure_of_the_server(
 
     async def main() -> None:
         journal = Journal(f"sqlite:///{tmp_path / 'log.db'}")
-        monkeypatch.setattr(journal, "_judge", fail)
+        monkeypatch.setattr(journal, "_replace", fail)
         with pytest.raises(JournalFullError):
             await journal.judge("0" * 32, "toy", "1", "ann")
         await journal.close()

@@ -14,6 +14,7 @@ from gradio.context import LocalContext
 from mlfolio.app import form, words
 from mlfolio.core.errors import InputError, MlfolioError
 from mlfolio.core.model import Conversation, Model, Output, Reason
+from mlfolio.core.page import Given
 from mlfolio.serve.fleet import Served
 from mlfolio.serve.journal import Entry
 from mlfolio.serve.problems import as_problem
@@ -100,14 +101,19 @@ class Asking:
             why = (await service.explain(served, inputs))[0] if explains else []
         return entry, why
 
-    def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
-        """The pieces of an answer as they come, the whole output last."""
+    def talk(self, conversation: Conversation) -> AsyncIterator[str | Given]:
+        """The pieces of an answer as they come, the whole last."""
         return self._talk(conversation, _client())
 
-    async def _talk(self, conversation: Conversation, client: str) -> AsyncIterator[str | Output]:
+    async def _talk(self, conversation: Conversation, client: str) -> AsyncIterator[str | Given]:
         with _in_words():
             async for piece in self._service.talk(self._served, conversation, client):
-                yield piece
+                yield piece if isinstance(piece, str) else Given(piece.id, piece.output)
+
+    async def judge(self, prediction: str, good: bool) -> None:
+        """Keeps whether an answer was good: what the API does under `/feedback`."""
+        with _in_words():
+            await self._service.judge(self._served, prediction, _client(), good=good)
 
     async def documents(self) -> list[str]:
         """The names of the documents, now."""

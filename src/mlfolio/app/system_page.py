@@ -1,4 +1,4 @@
-"""The page of one system: try it, see how good it is and how it was made, call it."""
+"""The page of one system: try it, see how good it is and how it does in use, call it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import cast
 
 import gradio as gr
 
-from mlfolio.app import words
+from mlfolio.app import in_use, words
 from mlfolio.app.asking import Asking
 from mlfolio.app.calls import calls
 from mlfolio.core.card import Card
@@ -43,6 +43,8 @@ def build(card: Card, served: Served | None, service: Service) -> None:
             "open the report in its own tab</a></p>"
             f'<iframe class="mlf-report" title="report" loading="lazy" src="{report}"></iframe>'
         )
+    with gr.Tab("In use") as tab:
+        in_use.build(card.slug, service, tab)
     with gr.Tab("Call it"):
         _calls(served, service)
 

@@ -4,9 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from mlfolio.core.model import Conversation, Model, Output
+
+
+class Given(NamedTuple):
+    """A whole answer, and the id that it has in the prediction log."""
+
+    id: str
+    output: Output
 
 
 class Ask(Protocol):
@@ -56,8 +63,12 @@ class Ask(Protocol):
         """
         ...
 
-    def talk(self, conversation: Conversation) -> AsyncIterator[str | Output]:
-        """The pieces of an answer as they come, the whole output last; only if it `Streams`."""
+    def talk(self, conversation: Conversation) -> AsyncIterator[str | Given]:
+        """The pieces of an answer as they come, the whole last; only if it `Streams`."""
+        ...
+
+    async def judge(self, prediction: str, good: bool) -> None:
+        """Keeps whether an answer was good: what the API does under `/feedback`."""
         ...
 
     async def documents(self) -> list[str]:

@@ -23,7 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from mlfolio import __version__
 from mlfolio.lifecycle import scores_of
-from mlfolio.serve import chat, documents, keys, metrics, problems
+from mlfolio.serve import chat, documents, keys, metrics, problems, tracing
 from mlfolio.serve.fleet import Served
 from mlfolio.serve.guard import Guard
 from mlfolio.serve.openapi import describe
@@ -44,8 +44,10 @@ def create_app(settings: Settings) -> ASGIApp:
     """
     valid = keys.required(settings)
     app = FastAPI(
-        title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None
-    )
+        title="mlfolio", version=__version__, lifespan=_life, docs_url=None, redoc_url=None,
+        # The framework's own spans would tell paths, which name documents.
+        telemetry={"exclude": lambda scope: True},
+    )  # fmt: skip
     app.state.settings = settings
     for part in (router, documents.router, chat.router):
         app.include_router(part)
@@ -79,16 +81,17 @@ async def _life(app: FastAPI) -> AsyncIterator[None]:
     """Loads the champions before the first request; at the end answers and logs what waits."""
     service = Service(app.state.settings)
     app.state.service = service
-    await service.start()
-    try:
-        async with _pages(app, service):
-            # What lives now lives for good. Looking through all of it again and again for garbage
-            # would stop every request for a quarter of a second each time.
-            gc.collect()
-            gc.freeze()
-            yield
-    finally:
-        await service.close()
+    with tracing.exported():
+        await service.start()
+        try:
+            async with _pages(app, service):
+                # What lives now lives for good. Looking through all of it again and again for
+                # garbage would stop every request for a quarter of a second each time.
+                gc.collect()
+                gc.freeze()
+                yield
+        finally:
+            await service.close()
 
 
 def _pages(app: FastAPI, service: Service) -> AbstractAsyncContextManager[None]:
@@ -192,29 +195,49 @@ async def explain(name: str, request: Request) -> Response:
 
 @router.post("/v1/systems/{name}/feedback")
 async def feedback(name: str, request: Request) -> dict[str, str]:
-    """Keeps the true answer to a prediction: `{"id": ..., "answer": ...}`."""
+    """Keeps what is said of a prediction: `{"id": ..., "answer": ...}` is what is true.
+
+    `{"id": ..., "good": true}` is for who knows only whether the answer was good.
+    """
     service: Service = request.app.state.service
     served = service.fleet.get(name)
     body = await read_json(request)
-    if not isinstance(body, dict) or set(body) != {"id", "answer"} or not _is_id(body["id"]):
+    known = isinstance(body, dict) and set(body) in ({"id", "answer"}, {"id", "good"})
+    if not known or not _is_id(body["id"]):
         raise ProblemError(
-            422, "feedback has an id and an answer", 'send {"id": "...", "answer": ...}',
+            422, "feedback has an id, and an answer or whether it was good",
+            'send {"id": "...", "answer": ...} or {"id": "...", "good": true}',
             errors=[{"field": "id", "rule": "the 32 letters and digits that came with the answer"}],
         )  # fmt: skip
-    kind: Any = served.model.output_type.model_fields["answer"].annotation
+    client = request.scope["client_name"]
+    if "answer" in body:
+        answer = _truth(served, body["answer"])
+        await service.judge(served, body["id"], client, answer=answer)
+    elif isinstance(body["good"], bool):
+        await service.judge(served, body["id"], client, good=body["good"])
+    else:
+        rules = [{"field": "good", "rule": "true or false"}]
+        raise ProblemError(422, "good is neither true nor false", errors=rules)
+    return {"id": body["id"], "status": "kept"}
+
+
+def _truth(served: Served, said: Any) -> str:
+    """What would have been right, as JSON.
+
+    Raises:
+        ProblemError: No such thing could be answered.
+    """
+    annotation: Any = served.model.output_type.model_fields["answer"].annotation
+    kind = TypeAdapter[Any](annotation)
     try:
-        answer = TypeAdapter[Any](kind).dump_json(
-            TypeAdapter[Any](kind).validate_python(body["answer"])
-        )
+        answer = kind.dump_json(kind.validate_python(said))
     except ValidationError as error:
         rules = [{"field": "answer", "rule": str(e["msg"])} for e in error.errors()[:5]]
+        name = served.card.slug
         raise ProblemError(422, f"no answer that {name} could give", errors=rules) from None
     if len(answer) > 10_000:
         raise ProblemError(422, "the answer has more than 10,000 characters")
-    client = request.scope["client_name"]
-    if not await service.journal.judge(body["id"], name, answer.decode(), client):
-        raise ProblemError(404, f"there is no prediction {body['id']} of {name}")
-    return {"id": body["id"], "status": "kept"}
+    return answer.decode()
 
 
 def _file_of(served: Served, name: str, media_type: str) -> Response:

@@ -7,11 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context, copy_context
 from typing import Generic, NamedTuple, TypeVar
 
 Q = TypeVar("Q")
 A = TypeVar("A")
 
+MAX_BATCH = 256  # questions
 BATCH_S = 0.25  # what a batch may take: a client with a thousand questions lets others in between
 
 
@@ -39,6 +41,7 @@ class Told:
 class _Waiting(NamedTuple, Generic[Q, A]):
     questions: list[Q]
     answers: asyncio.Future[list[A]]
+    context: Context  # of whoever asks: what is done is traced as a part of that
 
 
 class Batcher(Generic[Q, A]):
@@ -48,7 +51,7 @@ class Batcher(Generic[Q, A]):
     quiet time the first question opens a window of `window_s`, so that clients who ask at the same
     moment share a batch. The function runs on a thread of its own, one batch at a time. A request
     of many questions is asked in parts, between those of others, and no further once its client
-    no longer waits.
+    no longer waits. A batch is traced as a part of the first request in it.
 
     Args:
         answer: Takes a list of questions and gives as many answers.
@@ -62,7 +65,7 @@ class Batcher(Generic[Q, A]):
         self,
         answer: Callable[[list[Q]], Sequence[A]],
         *,
-        max_batch: int = 256,
+        max_batch: int = MAX_BATCH,
         max_waiting: int = 2000,
         window_s: float = 0.0005,
         told: Told | None = None,
@@ -109,7 +112,8 @@ class Batcher(Generic[Q, A]):
         self._thread.shutdown(wait=False)
 
     async def _ask(self, questions: list[Q]) -> list[A]:
-        request = _Waiting[Q, A](questions, asyncio.get_running_loop().create_future())
+        answers = asyncio.get_running_loop().create_future()
+        request = _Waiting[Q, A](questions, answers, copy_context())
         self._queue.append(request)
         self._arrived.set()
         return await request.answers
@@ -153,9 +157,10 @@ class Batcher(Generic[Q, A]):
         """Asks the function; its error goes to everybody in the batch, alone if need be."""
         questions = [question for request in batch for question in request.questions]
         started = time.perf_counter()
-        loop = asyncio.get_running_loop()
+        loop, context = asyncio.get_running_loop(), batch[0].context
         try:
-            answers = list(await loop.run_in_executor(self._thread, self._answer, questions))
+            work = loop.run_in_executor(self._thread, context.run, self._answer, questions)
+            answers = list(await work)
             if len(answers) != len(questions):  # else somebody got another's answer
                 raise RuntimeError(f"{len(answers)} answers to {len(questions)} questions")
         except Exception as error:  # whatever a model raises concerns its clients, not the queue

@@ -1,7 +1,8 @@
 """Conversations, as OpenAI's clients hold them: `/v1/chat/completions` and `/v1/models`.
 
 The model's name is the system's. Settings that our models do not have (temperature, tools) are
-taken and left alone; what an answer rests on comes beside it, in `mlfolio`.
+taken and left alone; what an answer rests on comes beside it, in `mlfolio`, with the prediction's
+id for feedback; what language models read and wrote for it is in `usage`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from mlfolio.core.model import Conversation, Message, Output, Streams
+from mlfolio.core.model import Conversation, Message, Streams
+from mlfolio.serve.journal import Entry
 from mlfolio.serve.problems import ProblemError, as_problem, openai_error
 from mlfolio.serve.service import Service
 
@@ -88,18 +90,31 @@ async def complete(body: ChatRequest, request: Request) -> Response:
         first = await anext(pieces)
         return StreamingResponse(_events(head, first, pieces), media_type="text/event-stream")
     async with asyncio.timeout(service.settings.timeout_s):
-        output: Any = [piece async for piece in pieces][-1]  # the last one is the whole
+        entry: Any = [piece async for piece in pieces][-1]  # the last one is the whole
     choice = {
         "index": 0,
-        "message": {"role": "assistant", "content": str(output.answer)},
+        "message": {"role": "assistant", "content": str(entry.output.answer)},
         "finish_reason": "stop",
     }
-    whole = {**head, "object": "chat.completion", "choices": [choice]}
-    return JSONResponse({**whole, "mlfolio": output.model_dump(mode="json")})
+    return JSONResponse(
+        {**head, "object": "chat.completion", "choices": [choice], **_beside(entry)}
+    )
+
+
+def _beside(entry: Entry) -> dict[str, Any]:
+    """What comes beside the text: all of the answer, and its tokens as OpenAI tells them."""
+    beside: dict[str, Any] = {"mlfolio": {"id": entry.id, **entry.output.model_dump(mode="json")}}
+    usage = getattr(entry.output, "usage", None)
+    if usage is not None and None not in (usage.input_tokens, usage.output_tokens):
+        read, written = usage.input_tokens, usage.output_tokens
+        beside["usage"] = {
+            "prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written,
+        }  # fmt: skip
+    return beside
 
 
 async def _events(
-    head: dict[str, Any], first: str | Output, rest: AsyncIterator[str | Output]
+    head: dict[str, Any], first: str | Entry, rest: AsyncIterator[str | Entry]
 ) -> AsyncIterator[bytes]:
     """Server-sent events, as OpenAI sends them."""
 
@@ -111,12 +126,12 @@ async def _events(
     yield event({"role": "assistant", "content": ""})
     piece = first
     try:
-        if isinstance(piece, Output):  # there was nothing to stream
-            yield event({"content": str(piece.answer)})
+        if isinstance(piece, Entry):  # there was nothing to stream
+            yield event({"content": str(piece.output.answer)})
         while isinstance(piece, str):
             yield event({"content": piece})
             piece = await anext(rest)
-        yield event({}, "stop", mlfolio=piece.model_dump(mode="json"))
+        yield event({}, "stop", **_beside(piece))
     except Exception as error:  # the status is sent already: the stream says it
         yield b"data: " + orjson.dumps({"error": openai_error(as_problem(error))}) + b"\n\n"
     yield b"data: [DONE]\n\n"

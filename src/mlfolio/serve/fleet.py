@@ -15,8 +15,10 @@ from mlfolio.core.catalog import catalog, get_card, get_system
 from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
 from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Warms
 from mlfolio.core.run import read_exhibits
+from mlfolio.core.trace import stage
 from mlfolio.serve import metrics
-from mlfolio.serve.batcher import Batcher
+from mlfolio.serve.batcher import MAX_BATCH, Batcher
+from mlfolio.serve.tracing import watched
 from mlfolio.track import registry
 from mlfolio.track.loader import load_model
 
@@ -182,11 +184,16 @@ class Fleet:
     def _queue(
         self, card: Card, model: Model, version: registry.Version, picture: str | None
     ) -> Served:
-        told = metrics.OfModel(card.slug)
-        answers = Batcher[Input, Output](model.predict, max_waiting=self._queue_rows, told=told)
+        name = card.slug
+        answers = Batcher[Input, Output](
+            watched(name, "predict", model.predict), max_waiting=self._queue_rows,
+            # Over documents many questions take as long as each alone, and so each is traced alone.
+            max_batch=1 if isinstance(model, Indexes) else MAX_BATCH, told=metrics.OfModel(name),
+        )  # fmt: skip
         reasons = None
         if isinstance(model, Explains):
-            reasons = Batcher[Input, list[Reason]](model.explain, max_batch=20, max_waiting=100)
+            explain = watched(name, "explain", model.explain)
+            reasons = Batcher[Input, list[Reason]](explain, max_batch=20, max_waiting=100)
         return Served(card, model, version, picture, answers, reasons)
 
 
@@ -206,9 +213,10 @@ def _load(version: registry.Version, old: Served | None) -> tuple[Model, str | N
     model = load_model(get_system(version.system), registry.local_folder(version))
     if isinstance(model, Indexes) and old is not None:
         model.adopt(old.model)
-    if isinstance(model, Warms):
-        model.warm()
-    else:
-        model.predict(model.examples()[:1])
+    with stage("warm", {"mlfolio.system": version.system}, span=f"warm {version.system}"):
+        if isinstance(model, Warms):
+            model.warm()
+        else:
+            model.predict(model.examples()[:1])
     shown = read_exhibits(version.folder.parent)
     return model, next((exhibit.file for exhibit in shown if exhibit.kind == "figure"), None)

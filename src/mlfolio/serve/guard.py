@@ -12,10 +12,11 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping
 from ipaddress import ip_address
+from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlfolio.serve import keys, metrics
+from mlfolio.serve import keys, metrics, tracing
 from mlfolio.serve.problems import ProblemError, as_problem
 from mlfolio.serve.settings import Settings
 
@@ -52,7 +53,7 @@ class Guard:
         if scope["type"] != "http":  # nothing here speaks over websockets
             return
         started = time.perf_counter()
-        state = {"status": 500, "begun": False, "ended": False}
+        state: dict[str, Any] = {"status": 500, "begun": False, "ended": False}
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -66,19 +67,27 @@ class Guard:
 
         metrics.IN_FLIGHT.inc()
         try:
-            headers: Headers = dict(scope["headers"])
-            scope["client_name"] = self._admit(scope, headers)
-            await self._app(scope, self._measured(headers, receive), sending)
-        except Exception as error:
-            if not state["begun"]:
-                await as_problem(error, scope["path"]).response()(scope, receive, sending)
-            elif not state["ended"]:  # what is answered in full was told to the log already
-                raise
+            with tracing.request(scope, state):
+                await self._answer(scope, receive, sending, state)
         finally:
             metrics.IN_FLIGHT.dec()
-            route = scope.get("route_path") or getattr(scope.get("route"), "path", "(none)")
+            route = metrics.route_of(scope)
             metrics.REQUESTS.labels(route, scope["method"], str(state["status"])).inc()
             metrics.SECONDS.labels(route).observe(time.perf_counter() - started)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, state: Mapping[str, Any]
+    ) -> None:
+        """Answers a request, also where something goes wrong."""
+        try:
+            headers: Headers = dict(scope["headers"])
+            scope["client_name"] = self._admit(scope, headers)
+            await self._app(scope, self._measured(headers, receive), send)
+        except Exception as error:
+            if not state["begun"]:
+                await as_problem(error, scope["path"]).response()(scope, receive, send)
+            elif not state["ended"]:  # what is answered in full was told to the log already
+                raise
 
     def _admit(self, scope: Scope, headers: Headers) -> str:
         """The client's name, if it may ask at all.

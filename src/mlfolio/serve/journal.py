@@ -13,12 +13,12 @@ import contextlib
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import Engine, Table, delete, insert, select
 from sqlalchemy.exc import (
     IntegrityError,
     InterfaceError,
@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 
 from mlfolio.core.model import Input, Output
 from mlfolio.track import conversations, log
-from mlfolio.track.log import FEEDBACK, PREDICTIONS
+from mlfolio.track.log import FEEDBACK, PREDICTIONS, VERDICTS
 
 BATCH = 500  # rows of one transaction
 PAUSE_S = 0.1  # in which rows gather for it
@@ -149,10 +149,17 @@ class Journal:
         Raises:
             JournalFullError: The database is away, or takes nothing.
         """
+        return await self._keep(FEEDBACK, prediction, system, answer=answer, client=client)
+
+    async def rate(self, prediction: str, system: str, good: bool, client: str) -> bool:
+        """Keeps whether an answer was good, in place of an earlier verdict; as `judge`."""
+        return await self._keep(VERDICTS, prediction, system, good=int(good), client=client)
+
+    async def _keep(self, table: Table, prediction: str, system: str, **said: Any) -> bool:
         loop = asyncio.get_running_loop()
         for pause in (0, PAUSE_S, 2 * PAUSE_S, 5 * PAUSE_S):  # it may not be written yet
             await asyncio.sleep(pause)
-            work = partial(self._judge, prediction, system, answer, client)
+            work = partial(self._replace, table, prediction, system, said)
             try:
                 if await loop.run_in_executor(self._reading, work):
                     return True
@@ -179,25 +186,26 @@ class Journal:
         Conversations go too: what nobody writes to any more is still in the database.
         """
         old = PREDICTIONS.c.time < time.time() - self._keep_s
-        theirs = FEEDBACK.c.prediction.in_(select(PREDICTIONS.c.id).where(old))
+        theirs = select(PREDICTIONS.c.id).where(old)
         with self._engine.begin() as connection:
             conversations.sweep(connection)
-            connection.execute(delete(FEEDBACK).where(theirs))
+            for table in (FEEDBACK, VERDICTS):
+                connection.execute(delete(table).where(table.c.prediction.in_(theirs)))
             return connection.execute(delete(PREDICTIONS).where(old)).rowcount
 
-    def _judge(self, prediction: str, system: str, answer: str, client: str) -> bool:
+    def _replace(self, table: Table, prediction: str, system: str, said: Mapping[str, Any]) -> bool:
+        """Puts what was said of a prediction in the place of what was; False if there is none."""
         known = select(PREDICTIONS.c.id).where(
             PREDICTIONS.c.id == prediction, PREDICTIONS.c.system == system
         )
-        row = {"prediction": prediction, "time": time.time(), "answer": answer, "client": client}
+        row = {"prediction": prediction, "time": time.time(), **said}
         for _ in range(2):  # of two who say it at once one finds the other's row
             try:
                 with self._engine.begin() as connection:
                     if connection.execute(known).first() is None:
                         return False
-                    mine = FEEDBACK.c.prediction == prediction
-                    connection.execute(delete(FEEDBACK).where(mine))
-                    connection.execute(insert(FEEDBACK), row)
+                    connection.execute(delete(table).where(table.c.prediction == prediction))
+                    connection.execute(insert(table), row)
                     return True
             except IntegrityError:
                 continue

@@ -22,7 +22,10 @@ from prometheus_client import (
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
+from starlette.types import Scope
 
+from mlfolio.core.trace import Spent
+from mlfolio.parts.llm.usage import cost
 from mlfolio.serve.batcher import Told
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -43,6 +46,14 @@ CONFIDENCE = Histogram(
     "mlfolio_confidence", "How sure the answers were", ["system"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),
 )  # fmt: skip
+STAGES = Histogram(
+    "mlfolio_stage_seconds", "Time of a stage, with those in it", ["system", "stage"],
+    buckets=_SECONDS,
+)  # fmt: skip
+TOKENS = Counter(
+    "mlfolio_llm_tokens", "Tokens of language models", ["system", "model", "direction"]
+)
+DOLLARS = Counter("mlfolio_llm_dollars", "What they cost, by the prices", ["system", "model"])
 
 
 class OfModel(Told):
@@ -69,6 +80,11 @@ class OfModel(Told):
 _classes: dict[str, set[str]] = {}
 
 
+def route_of(scope: Scope) -> str:
+    """The route that answered a request, without what stands in its place: one of few."""
+    return str(scope.get("route_path") or getattr(scope.get("route"), "path", "(none)"))
+
+
 def observe(system: str, version: int | None, outputs: Sequence[Any]) -> None:
     """Counts answers; those that are no class (numbers, texts) are counted together."""
     known = _classes.setdefault(system, set())
@@ -82,6 +98,17 @@ def observe(system: str, version: int | None, outputs: Sequence[Any]) -> None:
         PREDICTIONS.labels(system, str(version), name).inc()
         if output.confidence is not None:
             CONFIDENCE.labels(system).observe(output.confidence)
+
+
+def observe_spent(system: str, spent: Spent) -> None:
+    """Counts what an answer took; dollars only of models whose prices are known."""
+    for stage, seconds in spent.stages:
+        STAGES.labels(system, stage).observe(seconds)
+    for call in spent.calls:
+        TOKENS.labels(system, call.model, "input").inc(call.input_tokens or 0)
+        TOKENS.labels(system, call.model, "output").inc(call.output_tokens or 0)
+        if (dollars := cost(call)) is not None:
+            DOLLARS.labels(system, call.model).inc(dollars)
 
 
 def exposition() -> tuple[bytes, str]:

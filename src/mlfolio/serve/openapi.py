@@ -95,18 +95,18 @@ def _concrete(
                 "required": True, "content": {"application/octet-stream": content}
             }  # fmt: skip
         if path.endswith("/feedback"):
-            operation["requestBody"] = _json_body(
-                {
-                    "type": "object",
-                    "required": ["id", "answer"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "id": {"type": "string", "pattern": "^[0-9a-f]{32}$"},
-                        "answer": {},
-                    },
-                }
-            )
+            kinds = [_feedback("answer", {}), _feedback("good", {"type": "boolean"})]
+            operation["requestBody"] = _json_body({"oneOf": kinds})
     return item
+
+
+def _feedback(name: str, said: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["id", name],
+        "additionalProperties": False,
+        "properties": {"id": {"type": "string", "pattern": "^[0-9a-f]{32}$"}, name: said},
+    }
 
 
 def _inputs(served: Served, schemas: dict[str, Any], max_rows: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.model import Conversation, Indexes, Input, Model, Output, Reason, Streams
+from mlfolio.core.trace import own_context
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import QueueFullError
 from mlfolio.serve.fleet import Fleet, Served
@@ -21,6 +22,7 @@ from mlfolio.serve.journal import Entry, Journal
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.settings import Settings
 from mlfolio.serve.threads import Threads
+from mlfolio.serve.tracing import watched_pieces
 
 TALKS, TALKS_WAITING = 8, 32  # conversations that are answered at the same time, and that wait
 READ_AT_ONCE = 16  # large inputs: between so many a request may end
@@ -111,8 +113,8 @@ class Service:
 
     async def talk(
         self, served: Served, conversation: Conversation, client: str
-    ) -> AsyncIterator[str | Output]:
-        """The pieces of an answer as they come; the last one is the whole, logged already.
+    ) -> AsyncIterator[str | Entry]:
+        """The pieces of an answer as they come; the last is the log's entry of the whole.
 
         Of an answer whose reader goes away, what was said until then is logged.
 
@@ -127,7 +129,7 @@ class Service:
             raise QueueFullError(1.0)
         self._talking += 1
         started, said, whole = time.perf_counter(), "", None
-        pieces = served.model.talk(conversation)
+        pieces = own_context(watched_pieces(served.card.slug, served.model.talk(conversation)))
         # Submitted, not run: when the client goes, a thread may still be within the generator.
         work = self._talkers.submit(_next, pieces)
         try:
@@ -149,10 +151,35 @@ class Service:
             if whole is None and said:
                 cut = Output(answer=said, warnings=["cut off"])
                 self.journal.offer(self._entries(served, [conversation], [cut], started, client))
-        entries = self._entries(served, [conversation], [whole], started, client)
-        await self.journal.add(entries)
+        (entry,) = self._entries(served, [conversation], [whole], started, client)
+        await self.journal.add([entry])
         metrics.observe(served.card.slug, served.version.number, [whole])
-        yield whole
+        yield entry
+
+    async def judge(
+        self, served: Served, prediction: str, client: str, *,
+        answer: str | None = None, good: bool | None = None,
+    ) -> None:  # fmt: skip
+        """Keeps what somebody says of an answer.
+
+        Args:
+            served: Who gave it.
+            prediction: Its id.
+            client: Who says so.
+            answer: What would have been right, as JSON.
+            good: Whether it was good.
+
+        Raises:
+            ProblemError: There is no such prediction.
+            JournalFullError: The log takes nothing.
+        """
+        name, known = served.card.slug, True
+        if answer is not None:
+            known = await self.journal.judge(prediction, name, answer, client)
+        if good is not None:
+            known = await self.journal.rate(prediction, name, good, client)
+        if not known:
+            raise ProblemError(404, f"there is no prediction {prediction[:40]} of {name}")
 
     async def documents(self, served: Served) -> list[str]:
         """The names of all documents that a model holds.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+from mlfolio.core.trace import carried
 from mlfolio.serve.batcher import QueueFullError
 
 P = ParamSpec("P")
@@ -39,12 +40,12 @@ class Threads:
         return await asyncio.wrap_future(self.submit(work, *args, **kwargs))
 
     def submit(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
-        """Begins work whose end need not be waited for; as `run`."""
+        """Begins work whose end need not be waited for; as `run`. It is traced as the caller's."""
         if self._free <= 0:
             raise QueueFullError(1.0)
         self._free -= 1
         loop = asyncio.get_running_loop()
-        future = self._executor.submit(work, *args, **kwargs)
+        future = self._executor.submit(carried(work), *args, **kwargs)
         future.add_done_callback(lambda _: loop.call_soon_threadsafe(self._leave))
         return future
 

@@ -1,4 +1,4 @@
-"""The prediction log's two tables, where they lie, and what users said of the answers.
+"""The prediction log's three tables, where they lie, and what users said of the answers.
 
 `mlfolio serve` writes them (`serve.journal`); runs that learn from feedback read them. SQLite
 beside the runs, or the PostgreSQL that `MLFOLIO_DB` names.
@@ -59,6 +59,14 @@ FEEDBACK = Table(
     Column("prediction", String(32), primary_key=True),
     Column("time", Float, nullable=False),
     Column("answer", Text, nullable=False),  # JSON
+    Column("client", String(200), nullable=False),
+)
+VERDICTS = Table(  # whether an answer was good, where nobody says what would have been right
+    "verdicts",
+    TABLES,
+    Column("prediction", String(32), primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("good", Integer, nullable=False),  # 1 or 0
     Column("client", String(200), nullable=False),
 )
 
@@ -140,6 +148,37 @@ def asked(
         (json.loads(row["input"]) if row["input"] else None, json.loads(row["output"]))
         for row in _rows(query, PREDICTIONS.name, url)
     ]
+
+
+def told(system: str, since: float, most: int, url: str | None = None) -> Sequence[RowMapping]:
+    """What is known of a system's answers, the latest first; none without a log.
+
+    Args:
+        system: Its name.
+        since: Seconds since 1970.
+        most: Number of answers that are read.
+        url: SQLAlchemy URL of the log; None for the usual one.
+
+    Returns:
+        Rows of `time`, `output` (JSON), `latency_ms`, `good` (1, 0 or None) and `truth` (JSON or
+        None).
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    about = PREDICTIONS.c
+    query = (
+        select(
+            about.time, about.output, about.latency_ms, VERDICTS.c.good,
+            FEEDBACK.c.answer.label("truth"),
+        )
+        .outerjoin(VERDICTS, VERDICTS.c.prediction == about.id)
+        .outerjoin(FEEDBACK, FEEDBACK.c.prediction == about.id)
+        .where(about.system == system, about.time >= since)
+        .order_by(about.time.desc())
+        .limit(most)
+    )  # fmt: skip
+    return _rows(query, VERDICTS.name, url)
 
 
 def _rows(query: Select[Any], table: str, url: str | None) -> Sequence[RowMapping]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast
@@ -24,9 +24,12 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from mlfolio.core.errors import MissingExtraError, MlfolioError, UserError, nearest
+from mlfolio.core.trace import Called, called, own_context, show, stage
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from opentelemetry.trace import Span
+    from opentelemetry.util.types import AttributeValue
 
 VARIABLE = "MLFOLIO_LLM"
 KEYS = {"openai": "OPENAI_API_KEY", "anthropic": "ANTHROPIC_API_KEY", "server": "MLFOLIO_LLM_KEY"}
@@ -58,6 +61,8 @@ class Spec(NamedTuple):
 class Chat:
     """A chat model that answers one question at a time. Nobody is called before the first one.
 
+    Each call is a stage (`core.trace`): its seconds and tokens are counted, and it is a span.
+
     Attributes:
         spec: Which model it is.
         timeout: Seconds to wait for an answer, each time.
@@ -86,9 +91,9 @@ class Chat:
             LanguageModelError: It did not answer, or could not be reached within the last minute.
             MissingExtraError: The maker's client is not installed.
         """
-        with self._watched():
-            reply = self._model.invoke([("system", system), ("human", question)])
-        return self._require(_text(reply))
+        with self._watched(), self._counted(system, question) as heard:
+            heard.add(self._model.invoke([("system", system), ("human", question)]))
+        return self._require(heard.text)
 
     def stream(self, system: str, question: str) -> Iterator[str]:
         """The model's answer, piece by piece as it comes.
@@ -100,14 +105,27 @@ class Chat:
         Raises:
             LanguageModelError: As `ask`, perhaps after some pieces.
         """
-        said = ""
-        with self._watched():
+        yield from own_context(self._stream(system, question))
+
+    def _stream(self, system: str, question: str) -> Generator[str, None, None]:
+        with self._watched(), self._counted(system, question) as heard:
             for chunk in self._model.stream([("system", system), ("human", question)]):
-                piece = _text(chunk)
-                said += piece
-                if piece:
+                if piece := heard.add(chunk):
                     yield piece
-        self._require(said)
+        self._require(heard.text)
+
+    @contextmanager
+    def _counted(self, system: str, question: str) -> Iterator[_Heard]:
+        """A call as a stage; what comes back is told to what it yields."""
+        spec, heard = self.spec, _Heard()
+        with stage("chat", _attributes(spec), span=f"chat {spec.model}".strip()) as span:
+            show(span, "gen_ai.system_instructions", [{"type": "text", "content": system}])
+            asked = {"role": "user", "parts": [{"type": "text", "content": question}]}
+            show(span, "gen_ai.input.messages", [asked])
+            try:
+                yield heard
+            finally:  # also of an answer whose reader has gone
+                heard.tell(span, spec.model)
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -147,6 +165,44 @@ class Chat:
         }.get(status or 0, "check that the server runs and can be reached")  # fmt: skip
         reason = f"{type(error).__name__}{f' {status}' if status else ''}: {message}"
         return LanguageModelError(f"{self.spec} did not answer ({reason})", fix)
+
+
+class _Heard:
+    """What comes back of one call: a message, or a stream of its pieces."""
+
+    def __init__(self) -> None:
+        self.text = ""
+        self._model = ""
+        self._reason = ""
+        self._tokens: list[tuple[int, int]] = []
+
+    def add(self, message: Any) -> str:
+        """Takes a message or the next piece of one; returns its text."""
+        about = message.response_metadata
+        self._model = self._model or about.get("model_name") or about.get("model") or ""
+        reasons = (about.get(name) for name in ("finish_reason", "stop_reason", "done_reason"))
+        self._reason = next(filter(None, reasons), self._reason)
+        if usage := message.usage_metadata:  # of a stream each piece tells its own
+            self._tokens.append((usage["input_tokens"], usage["output_tokens"]))
+        self.text += (piece := _text(message))
+        return piece
+
+    def tell(self, span: Span, asked_for: str) -> None:
+        """Counts the call, and completes its span."""
+        tokens = [sum(each) for each in zip(*self._tokens, strict=True)] or [None, None]
+        call = Called(asked_for or self._model, *tokens)
+        if self._model or self.text:  # else there was no reply
+            called(call)
+        for name, value in (
+            ("gen_ai.response.model", self._model or None),
+            ("gen_ai.usage.input_tokens", call.input_tokens),
+            ("gen_ai.usage.output_tokens", call.output_tokens),
+            ("gen_ai.response.finish_reasons", [self._reason] if self._reason else None),
+        ):
+            if value is not None:
+                span.set_attribute(name, value)
+        said = {"role": "assistant", "parts": [{"type": "text", "content": self.text}]}
+        show(span, "gen_ai.output.messages", [{**said, "finish_reason": self._reason}])
 
 
 def from_environment() -> Chat | None:
@@ -204,6 +260,21 @@ def _has_host(url: str) -> bool:
         return False
 
 
+def _attributes(spec: Spec) -> dict[str, AttributeValue]:
+    """What a span tells of the model; of a server of one's own that it speaks OpenAI's protocol."""
+    provider = "openai" if spec.maker == "server" else spec.maker
+    found: dict[str, AttributeValue] = {
+        "gen_ai.operation.name": "chat", "gen_ai.provider.name": provider,
+    }  # fmt: skip
+    if spec.model:
+        found["gen_ai.request.model"] = spec.model
+    if spec.url:
+        place = urlsplit(spec.url)
+        found["server.address"] = place.hostname or ""
+        found |= {"server.port": place.port} if place.port else {}
+    return found
+
+
 def _text(message: Any) -> str:
     """The text of a message of langchain's, whose `text` was a method once."""
     return str(message.text if isinstance(message.text, str) else message.text())
@@ -238,6 +309,7 @@ def _make(spec: Spec, key: SecretStr, timeout: float, retries: int) -> BaseChatM
         return ChatOpenAI(
             model=spec.model or _first_model(spec, timeout), api_key=key,
             base_url=spec.url or None, timeout=timeout, max_retries=retries,
+            stream_usage=True,  # else the tokens of a stream are told by OpenAI alone
             # OpenAI's reasoning models refuse any temperature but their own.
             temperature=0 if spec.maker == "server" else None,
         )  # fmt: skip

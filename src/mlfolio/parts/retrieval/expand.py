@@ -15,6 +15,7 @@ from typing import Literal
 
 import numpy as np
 
+from mlfolio.core.trace import stage
 from mlfolio.parts.llm.chat import Chat, LanguageModelError
 from mlfolio.parts.retrieval.extract import words_of
 from mlfolio.parts.retrieval.generate import prompt
@@ -89,12 +90,13 @@ def expanded(
         return first, []
     question, _ = cut_question(encoder, question)
     try:
-        if how.way == "feedback":
-            asked = _with_feedback(index, question, first, how, ranking)
-        elif how.way == "hyde":
-            asked = _with_passage(encoder, question, first, chat)
-        else:
-            asked = _reworded(encoder, question, how, chat)
+        with stage("expand", {"mlfolio.expansion": how.way}):
+            if how.way == "feedback":
+                asked = _with_feedback(index, question, first, how, ranking)
+            elif how.way == "hyde":
+                asked = _with_passage(encoder, question, first, chat)
+            else:
+                asked = _reworded(encoder, question, how, chat)
     except LanguageModelError as error:
         return first, [f"{UNEXPANDED}: {error.message}"]
     searches = [find_by(index, words, vector, limit, within) for words, vector in asked]

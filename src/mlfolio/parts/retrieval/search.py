@@ -6,12 +6,15 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 import numpy as np
+from opentelemetry.util.types import AttributeValue
 
+from mlfolio.core.trace import carried, show, stage
 from mlfolio.parts.retrieval.index import Found, Index, passage_id
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Hit, Ranking, varied
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 CANDIDATES = 100  # taken from each side
+RETRIEVAL = {"gen_ai.operation.name": "retrieval"}
 
 
 @cache
@@ -51,11 +54,14 @@ def find(
         limit: How many are taken from each side.
         within: Name of a document or folder to look in; None for all.
     """
-    question, _ = cut_question(encoder, question)
-    lexical = _helper().submit(index.matching, question, limit, within)
-    vector = encoder.encode_query(question)
-    near = index.nearest(vector, limit, within)
-    return _joined(near, *lexical.result(), vector)
+    with stage("search", RETRIEVAL) as span:
+        show(span, "gen_ai.retrieval.query.text", question)
+        question, _ = cut_question(encoder, question)
+        lexical = _helper().submit(carried(_matching), index, question, limit, within)
+        with stage("encode", embedding(encoder), span=f"embeddings {encoder.name}"):
+            vector = encoder.encode_query(question)
+        near = _nearest(index, vector, limit, within)
+        return _joined(near, *lexical.result(), vector)
 
 
 def find_by(
@@ -70,9 +76,30 @@ def find_by(
         limit: How many are taken from each side.
         within: Name of a document or folder to look in; None for all.
     """
-    lexical = _helper().submit(index.matching, words, limit, within)
-    near = index.nearest(vector, limit, within)
-    return _joined(near, *lexical.result(), vector)
+    with stage("search", RETRIEVAL):
+        lexical = _helper().submit(carried(_matching), index, words, limit, within)
+        near = _nearest(index, vector, limit, within)
+        return _joined(near, *lexical.result(), vector)
+
+
+def embedding(encoder: Encodes) -> dict[str, AttributeValue]:
+    """What a span tells of an encoder."""
+    return {
+        "gen_ai.operation.name": "embeddings",
+        "gen_ai.provider.name": "mlfolio",
+        "gen_ai.request.model": encoder.name,
+        "gen_ai.embeddings.dimension.count": encoder.dimension,
+    }
+
+
+def _matching(index: Index, words: str, limit: int, within: str | None) -> tuple[Found, Vectors]:
+    with stage("full text"):
+        return index.matching(words, limit, within)
+
+
+def _nearest(index: Index, vector: Vectors, limit: int, within: str | None) -> Found:
+    with stage("nearest"):
+        return index.nearest(vector, limit, within)
 
 
 def _joined(near: Found, words: Found, vectors: Vectors, vector: Vectors) -> Candidates:

@@ -10,7 +10,7 @@ import gradio as gr
 
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.model import Conversation, Message, Output
-from mlfolio.core.page import Ask
+from mlfolio.core.page import Ask, Given
 from mlfolio.parts.text.markdown import as_said, plain
 
 from .desk import in_words
@@ -45,8 +45,8 @@ def build(ask: Ask) -> None:
         shown = ""
         try:
             async for piece in ask.talk(_conversation(turns)):
-                if isinstance(piece, Output):
-                    text, shown = str(piece.answer), _understood(piece)
+                if isinstance(piece, Given):
+                    text, shown = str(piece.output.answer), _understood(piece.output)
         except MlfolioError as error:
             text = f"No answer: {error.message}"
         # The box is left alone: the next message may be in it already.

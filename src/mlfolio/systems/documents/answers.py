@@ -8,6 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from mlfolio.core.model import Input, Output
+from mlfolio.parts.llm.usage import Usage
 from mlfolio.parts.retrieval.expand import UNEXPANDED
 from mlfolio.parts.retrieval.extract import Quote
 from mlfolio.parts.retrieval.generate import finish
@@ -71,17 +72,31 @@ class DocumentAnswer(Output):
             that they do not. None where the language model has said that they do not.
         sources: What the [n] stand for; where nothing was found, the nearest passage.
         unsupported: Sentences of a generated answer that the passages they cite do not seem to say.
+        usage: What it took: tokens, dollars, seconds. Two answers that say the same are equal,
+            whatever either took.
     """
 
     answer: str
     found: bool
     sources: list[Citation]
     unsupported: list[str] = Field(default_factory=list)
+    usage: Usage | None = None
+
+    def __eq__(self, other: object) -> bool:
+        """Whether another answer says the same."""
+        if not isinstance(other, DocumentAnswer):
+            return NotImplemented
+        return dict(with_usage(self, None)) == dict(with_usage(other, None))
 
     def redacted(self) -> Self:
-        """Whether something was found, and how sure that is: the rest quotes the documents."""
+        """Whether something was found, how sure that is and what it took: the rest quotes."""
         nothing: dict[str, Any] = {"answer": "", "sources": [], "unsupported": [], "warnings": []}
         return self.model_copy(update=nothing)
+
+
+def with_usage(answer: DocumentAnswer, usage: Usage | None) -> DocumentAnswer:
+    """The answer with what it took."""
+    return answer.model_copy(update={"usage": usage})
 
 
 def fell_back(answer: DocumentAnswer) -> bool:

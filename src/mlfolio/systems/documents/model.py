@@ -10,8 +10,10 @@ from typing import Any, ClassVar, Self
 from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.model import Conversation, Input, Measured, Message, Output
 from mlfolio.core.run import write_json
+from mlfolio.core.trace import Spent, own_context, spending, stage
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment, parse_spec
 from mlfolio.parts.llm.judge import Judge
+from mlfolio.parts.llm.usage import Usage, prices, usage
 from mlfolio.parts.retrieval.expand import Expansion, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
@@ -36,6 +38,7 @@ from .answers import (
     generated,
     not_found,
     quoted,
+    with_usage,
 )
 from .collection import INDEX, Collection
 from .measure import measure
@@ -78,13 +81,19 @@ class DocumentsModel:
         self._given = Remembered[DocumentAnswer](settings.remembered)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
-        """Answers each question; equal ones are looked up once.
+        """Answers each question; equal ones are looked up once, and cost once.
 
         Raises:
             UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
-        answers = {question: self._answer(question) for question in dict.fromkeys(inputs)}
-        return [answers[question] for question in inputs]
+        first: dict[DocumentQuestion, DocumentAnswer] = {}
+        answers = []
+        for question in inputs:
+            if question in first:
+                answers.append(with_usage(first[question], Usage(remembered=True)))
+            else:
+                answers.append(first.setdefault(question, self._answer(question)))
+        return answers
 
     def retrieve(self, question: str, within: str | None = None) -> tuple[list[Hit], Vectors]:
         """The best passages for a question, and the question's vector, shape (dimension,)."""
@@ -95,7 +104,8 @@ class DocumentsModel:
         """The passages that an answer is made from, best first."""
         s = self.settings
         if self.reranker is None:
-            return best_hits(self.index, found, s.passages, s.ranking)
+            with stage("rank"):
+                return best_hits(self.index, found, s.passages, s.ranking)
         return varied(self._reread(question, found), s.passages, s.ranking)
 
     def search(self, question: str, within: str | None = None) -> tuple[Candidates, list[str]]:
@@ -213,9 +223,10 @@ class DocumentsModel:
 
         Raises:
             FileError: There is none, or it was made with an encoder that is not here.
-            UserError: `MLFOLIO_LLM` is set and names no usable model.
+            UserError: `MLFOLIO_LLM` names no usable model, or `MLFOLIO_LLM_PRICES` no prices.
         """
         from_environment()  # a wrong name is said now, not at the first question
+        prices()
         try:
             settings = Settings.model_validate_json((folder / SETTINGS).read_text("utf-8"))
         except (OSError, ValueError) as error:
@@ -238,16 +249,21 @@ class DocumentsModel:
         A follow-up is asked together with what it follows: rewritten by the language model, or
         else by a rule (`follow_up.stand_alone`).
         """
-        question = self._stand_alone(conversation.messages)
-        yield from self._pieces(DocumentQuestion(question=question), streamed=True)
+        yield from own_context(self._talked(conversation.messages))
+
+    def _talked(self, messages: Sequence[Message]) -> Generator[str | Output, None, None]:
+        with spending() as spent:
+            question = DocumentQuestion(question=self._stand_alone(messages))
+            yield from self._pieces(question, spent, streamed=True)
 
     def _answer(self, asked: DocumentQuestion) -> DocumentAnswer:
-        *_, answer = self._pieces(asked)
+        with spending() as spent:
+            *_, answer = self._pieces(asked, spent)
         assert isinstance(answer, DocumentAnswer)  # noqa: S101 - the last piece is
         return answer
 
     def _pieces(
-        self, asked: DocumentQuestion, streamed: bool = False
+        self, asked: DocumentQuestion, spent: Spent, streamed: bool = False
     ) -> Iterator[str | DocumentAnswer]:
         """The answer as it comes and, last, as a whole; one that was given already at once."""
         chat = from_environment() if self.generates else None
@@ -255,12 +271,14 @@ class DocumentsModel:
         answer = self._given.get(state, asked)
         if answer is not None:
             yield from [answer.answer] * (streamed and answer.found)
-            yield answer
+            yield with_usage(answer, usage(spent, remembered=True))
             return
         for piece in self._made(asked, chat, streamed):
+            if isinstance(piece, DocumentAnswer):
+                if not fell_back(piece):
+                    self._given.put(state, asked, piece)
+                piece = with_usage(piece, usage(spent))
             yield piece
-        if isinstance(piece, DocumentAnswer) and not fell_back(piece):
-            self._given.put(state, asked, piece)
 
     def _made(
         self, asked: DocumentQuestion, chat: Chat | None, streamed: bool
@@ -271,7 +289,8 @@ class DocumentsModel:
         warnings += more
         hits = self.hits(question, found)
         sentences = self.settings.sentences
-        quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
+        with stage("extract"):
+            quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
         p_answered = Confidence()(signals)
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")
@@ -284,7 +303,9 @@ class DocumentsModel:
             except LanguageModelError as error:
                 warnings.append(f"{QUOTED}: {error.message}")
             else:
-                yield checked(generated(said, hits, p_answered, warnings), self.encoder)
+                with stage("support"):
+                    answer = checked(generated(said, hits, p_answered, warnings), self.encoder)
+                yield answer
                 return
         answer = quoted(quotes, p_answered, warnings)
         if streamed:
@@ -294,9 +315,13 @@ class DocumentsModel:
     def _reread(self, question: str, found: Candidates) -> list[Hit]:
         """The first passages in the reranker's order."""
         s = self.settings
-        first = first_hits(self.index, found, s.reread, s.ranking)
+        with stage("rank"):
+            first = first_hits(self.index, found, s.reread, s.ranking)
         assert self.reranker is not None  # noqa: S101 - whoever calls has looked
-        return rerank(self.reranker, question, first, s.reread, s.reranker_weight)
+        with stage(
+            "rerank", {"gen_ai.operation.name": "rerank", "gen_ai.request.model": s.reranker}
+        ):
+            return rerank(self.reranker, question, first, s.reread, s.reranker_weight)
 
     def _stand_alone(self, messages: Sequence[Message]) -> str:
         """The last question, such that it can be understood alone."""
@@ -306,7 +331,8 @@ class DocumentsModel:
             return by_rule[:MAX_QUESTION]
         said = "\n".join(f"{message.role}: {message.content}" for message in messages)
         try:
-            return chat.ask(REWRITE, said)[:MAX_QUESTION]
+            with stage("rewrite"):
+                return chat.ask(REWRITE, said)[:MAX_QUESTION]
         except LanguageModelError:
             return by_rule[:MAX_QUESTION]
 

@@ -60,6 +60,7 @@ def build(ask: Ask) -> None:
             with gr.Row():
                 send = gr.Button("Ask", variant="primary")
                 clear = gr.Button("New conversation")
+            thanks = gr.Markdown("", elem_id="thanks")
             sources = gr.HTML("", elem_id="sources", js_on_load=OPEN)
         with gr.Column():
             files = gr.File(
@@ -81,15 +82,26 @@ def build(ask: Ask) -> None:
                 if isinstance(piece, str):
                     text += piece
                     turns[-1] = {"role": "assistant", "content": plain(text)}
-                elif isinstance(piece, DocumentAnswer):
-                    turns[-1] = {"role": "assistant", "content": _linked(piece, turn)}
+                elif isinstance(whole := piece.output, DocumentAnswer):
+                    shown, known = _linked(whole, turn), {"id": piece.id}
+                    turns[-1] = {"role": "assistant", "content": shown, "metadata": known}
                     # Earlier answers keep their sources: their citations lead there.
-                    found = await asyncio.to_thread(_sources, ask.model, piece, turn)
+                    found = await asyncio.to_thread(_sources, ask.model, whole, turn)
                     below = found + below.replace("<details open ", "<details ")
                 yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
             turns[-1] = {"role": "assistant", "content": plain(f"No answer: {error.message}")}
             yield gr.skip(), turns, below
+
+    async def judge(turns: Turns, thumb: gr.LikeData) -> str:
+        """The thumb under an answer, up or down; what was said stays where it is taken back."""
+        if not isinstance(thumb.liked, bool):
+            return ""
+        try:
+            await ask.judge(_prediction(turns, thumb.index), thumb.liked)
+        except MlfolioError as error:
+            return f"That could not be kept: {plain(error.message)}"
+        return "Kept: thank you."
 
     async def listed() -> Any:
         return gr.Dropdown(choices=await ask.documents(), value=None)
@@ -116,6 +128,7 @@ def build(ask: Ask) -> None:
         shown = [question, talk, sources]
         event(answer, shown, shown, show_progress="hidden")
     clear.click(lambda: ([], ""), None, [talk, sources])
+    talk.like(judge, talk, thanks, show_progress="hidden")
     files.upload(add, files, [told, names, files])
     # Not checked against the list: Gradio keeps that for each visit, and forgets it when the pages
     # are built anew under one who is in them.
@@ -158,6 +171,19 @@ def _conversation(turns: Turns) -> Conversation:
         Message(role=turn["role"], content=_as_said(text(turn["content"]))) for turn in turns
     ]
     return Conversation(messages=tuple(messages[-20:]))
+
+
+def _prediction(turns: Turns, index: Any) -> str:
+    """The id of the answer at a place of the conversation; it comes from a browser.
+
+    Raises:
+        MlfolioError: There is none.
+    """
+    if isinstance(index, int) and 0 <= index < len(turns):
+        found = (turns[index].get("metadata") or {}).get("id")
+        if isinstance(found, str) and re.fullmatch("[0-9a-f]{32}", found):
+            return found
+    raise MlfolioError("this is no answer")
 
 
 def _linked(answer: DocumentAnswer, turn: int) -> str:
