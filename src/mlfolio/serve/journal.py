@@ -56,6 +56,7 @@ class Entry(NamedTuple):
     latency_ms: float
     client: str
     whole: bool = True  # else the output loses what would tell of the input
+    tenant: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The table's row."""
@@ -134,7 +135,9 @@ class Journal:
             thread.shutdown(wait=False)
         self._engine.dispose()
 
-    async def judge(self, prediction: str, system: str, answer: str, client: str) -> bool:
+    async def judge(
+        self, prediction: str, system: str, answer: str, client: str, tenant: str | None = None
+    ) -> bool:
         """Keeps the true answer to a prediction, in place of an earlier one.
 
         Args:
@@ -142,9 +145,10 @@ class Journal:
             system: The system that made it.
             answer: The truth, as JSON.
             client: Who says so.
+            tenant: Whose key says so.
 
         Returns:
-            Whether there is such a prediction.
+            Whether there is such a prediction: those of other tenants are unknown.
 
         Raises:
             JournalFullError: The database is away, or takes nothing.
@@ -152,7 +156,7 @@ class Journal:
         loop = asyncio.get_running_loop()
         for pause in (0, PAUSE_S, 2 * PAUSE_S, 5 * PAUSE_S):  # it may not be written yet
             await asyncio.sleep(pause)
-            work = partial(self._judge, prediction, system, answer, client)
+            work = partial(self._judge, prediction, system, answer, client, tenant)
             try:
                 if await loop.run_in_executor(self._reading, work):
                     return True
@@ -185,9 +189,11 @@ class Journal:
             connection.execute(delete(FEEDBACK).where(theirs))
             return connection.execute(delete(PREDICTIONS).where(old)).rowcount
 
-    def _judge(self, prediction: str, system: str, answer: str, client: str) -> bool:
+    def _judge(
+        self, prediction: str, system: str, answer: str, client: str, tenant: str | None
+    ) -> bool:
         known = select(PREDICTIONS.c.id).where(
-            PREDICTIONS.c.id == prediction, PREDICTIONS.c.system == system
+            PREDICTIONS.c.id == prediction, PREDICTIONS.c.system == system, log.of(tenant)
         )
         row = {"prediction": prediction, "time": time.time(), "answer": answer, "client": client}
         for _ in range(2):  # of two who say it at once one finds the other's row

@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from mlfolio.core.errors import MlfolioError
-from mlfolio.core.model import Conversation, Message, Model
+from mlfolio.core.model import Conversation, Message
 from mlfolio.core.page import Ask
 from mlfolio.parts.text.markdown import as_said, plain
 
@@ -55,8 +55,8 @@ def build(ask: Ask) -> None:
                 elem_id="question",
                 max_length=MAX_QUESTION,
             )
-            if asked := [[row.question] for row in ask.model.examples()]:
-                gr.Examples(asked, question, label="for example")
+            # Filled for each visitor: tenants have other documents, and so other examples.
+            examples = gr.Dataset(components=[question], samples=[], label="for example")
             with gr.Row():
                 send = gr.Button("Ask", variant="primary")
                 clear = gr.Button("New conversation")
@@ -84,12 +84,16 @@ def build(ask: Ask) -> None:
                 elif isinstance(piece, DocumentAnswer):
                     turns[-1] = {"role": "assistant", "content": _linked(piece, turn)}
                     # Earlier answers keep their sources: their citations lead there.
-                    found = await asyncio.to_thread(_sources, ask.model, piece, turn)
+                    found = await asyncio.to_thread(_sources, ask, piece, turn)
                     below = found + below.replace("<details open ", "<details ")
                 yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
             turns[-1] = {"role": "assistant", "content": plain(f"No answer: {error.message}")}
             yield gr.skip(), turns, below
+
+    async def exemplary() -> Any:
+        rows = await asyncio.to_thread(lambda: ask.model.examples())
+        return gr.Dataset(samples=[[row.question] for row in rows])
 
     async def listed() -> Any:
         return gr.Dropdown(choices=await ask.documents(), value=None)
@@ -122,6 +126,8 @@ def build(ask: Ask) -> None:
     deleted = [told, names, sources]
     delete.click(remove, [names, sources], deleted, js=CONFIRM, preprocess=False)
     gr.on(None, listed, None, names, show_progress="hidden")
+    gr.on(None, exemplary, None, examples, show_progress="hidden")
+    examples.click(lambda row: row[0], examples, question, show_progress="hidden")
 
 
 async def _added(ask: Ask, path: str) -> str:
@@ -170,8 +176,9 @@ def _as_said(shown: str) -> str:
     return as_said(re.sub(r"\[(\\\[\d+\\\])\]\(#source-[\d-]+\)", r"\1", shown))
 
 
-def _sources(model: Model, answer: DocumentAnswer, turn: int) -> str:
+def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
     """Each citation, to be opened: file, page and headings, then the passage in its page."""
+    model = ask.model
     if not answer.sources or not isinstance(model, DocumentsModel):
         return ""
     shown = "".join(

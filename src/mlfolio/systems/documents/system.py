@@ -43,6 +43,7 @@ from .collection import INDEX, UPLOADS
 from .data import ENOUGH, Corpus, load_corpus
 from .model import EXAMPLES, DocumentsModel, named_reranker
 from .settings import TRAINED, Settings, stored_settings
+from .tenants import TENANTS, TenantCollections
 
 K = 10
 _MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
@@ -136,6 +137,7 @@ class Documents(System):
         knobs = self.model_dump(exclude_none=True, exclude={"reranker"})
         settings = Settings(**knobs, examples=examples, recipe=recipe, begun=begun)
         model = DocumentsModel(index, settings, encoder)
+        _keep_tenants(run, model)
         if self.weight is None:
             model = model.changed({"weight": _choose(model, data, run)})
         return _with_reranker(model, self.reranker, data, run)
@@ -270,6 +272,22 @@ def _keep_uploads(run: Run, folder: Path) -> None:
             f"{count:,} uploaded documents are kept: they will be in the answers, but are not in "
             "these scores."
         )
+
+
+def _keep_tenants(run: Run, model: DocumentsModel) -> None:
+    """Copies what the champion's tenants have uploaded.
+
+    Unlike the other uploads it is indexed here: it is in no score, and `load` opens no tenant's.
+    """
+    if run.previous is None:
+        return
+    stored = stored_settings(run.previous)
+    same = stored is not None and stored.recipe == model.settings.recipe
+    dimension = model.encoder.dimension if same else None
+    TenantCollections(run.previous / TENANTS).copy_to(model.tenants.folder, dimension)
+    tenants = list(model.tenants)
+    for tenant in run.progress(tenants, "tenants", len(tenants)):
+        model.of(tenant)
 
 
 def _ndcgs(
