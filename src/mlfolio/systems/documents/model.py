@@ -16,7 +16,13 @@ from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.retrieval.expand import Expansion, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
-from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, may_be_nothing, prompt
+from mlfolio.parts.retrieval.generate import (
+    REWRITE,
+    SYSTEM,
+    conversation,
+    may_be_nothing,
+    prompt,
+)
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
@@ -339,9 +345,8 @@ class DocumentsModel:
         chat = from_environment() if self.generates else None
         if chat is None or by_rule == messages[-1].content:
             return by_rule[:MAX_QUESTION]
-        said = "\n".join(f"{message.role}: {message.content}" for message in messages)
         try:
-            return chat.ask(REWRITE, said)[:MAX_QUESTION]
+            return chat.ask(REWRITE, conversation(messages))[:MAX_QUESTION]
         except LanguageModelError:
             return by_rule[:MAX_QUESTION]
 

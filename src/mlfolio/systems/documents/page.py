@@ -21,6 +21,7 @@ from .model import DocumentsModel
 
 Turns = list[dict[str, Any]]
 CITED = r"\\\[(\d+)\\\]"  # [n], as `plain` leaves it
+QUOTED = re.compile(rf"“.*” ?(?={CITED}$)")  # what documents say, before its citation: no link
 # A citation in the conversation opens its source below it.
 OPEN = """
 document.addEventListener("click", (event) => {
@@ -167,8 +168,18 @@ def _conversation(turns: Turns) -> Conversation:
 
 
 def _linked(answer: DocumentAnswer, turn: int) -> str:
-    """The answer with each [n] a link to its source below."""
-    return re.sub(CITED, rf"[\\[\1\\]](#source-{turn}-\1)", plain(answer.answer))
+    """The answer with each [n] a link to its source below, but for those in quoted sentences."""
+
+    def link(cited: re.Match[str]) -> str:
+        there = 1 <= int(cited[1][:9]) <= len(answer.sources)
+        return rf"[\[{cited[1]}\]](#source-{turn}-{cited[1]})" if there else cited[0]
+
+    lines = []
+    for line in plain(answer.answer).split("\n"):
+        quote = QUOTED.match(line)
+        said = quote[0] if quote else ""
+        lines.append(said + re.sub(CITED, link, line[len(said) :]))
+    return "\n".join(lines)
 
 
 def _as_said(shown: str) -> str:
