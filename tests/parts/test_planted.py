@@ -202,7 +202,9 @@ def shown(answer: DocumentAnswer) -> str:
     from mlfolio.systems.documents.page import _linked
 
     text = _linked(answer, 1)
-    assert not re.search(r"www\.|:/|\w@\w", text), "GitHub's Markdown makes links of these too"
+    assert not re.search(r"www\.|(?<!\\):/|\w@\w", text), (
+        "GitHub's Markdown makes links of these too"
+    )
     return str(markdown.MarkdownIt("commonmark", {"html": True}).render(text))
 
 
