@@ -197,7 +197,7 @@ def test_a_thumb_is_kept_and_shown_in_days(watched: Watched) -> None:
     assert watched.server.client.post(feedback, json=unknown).status_code == 404
 
     url = f"sqlite:///{watched.server.runs / 'predictions.db'}"
-    (today,) = days("documents", 0, url)
+    (today,) = days("documents", 0, url=url)
     assert (today.up, today.down) == (1, 0)
     kept = next(row for row in logged(url, "documents") if row["id"] == given["id"])
     assert '"usage"' in kept["output"]

@@ -240,6 +240,34 @@ def test_what_changed_while_a_model_was_made_is_adopted(stored: Path, tmp_path: 
     assert "comes.txt" not in other.documents()
 
 
+@pytest.mark.parametrize("chunking", ["sentences", "fixed"])
+def test_the_next_run_has_what_tenants_uploaded(
+    stored: Path, tmp_path: Path, chunking: str
+) -> None:
+    shutil.copytree(stored, tmp_path / "old")
+    old = DocumentsModel.load(tmp_path / "old")
+    put_in(old.of("acme"), tmp_path, "ferry.txt", FERRY.format("two"))
+    put_in(old.of("bolt"), tmp_path, "ferry.txt", FERRY.format("nine"))
+    run = _run(tmp_path, "one")
+    run.previous = tmp_path / "old"
+    system = Documents(chunking=chunking)
+    fitted = system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
+    (tmp_path / "new").mkdir()
+    fitted.save(tmp_path / "new")
+    put_in(old.of("bolt"), tmp_path, "ferry.txt", FERRY.format("seven"))
+    assert old.of("acme").delete("ferry.txt")
+
+    new = DocumentsModel.load(tmp_path / "new")
+    assert "two" in ask(new.of("acme"), FARE).answer, "by the index that the run has made"
+    new.adopt(old)
+
+    assert new.of("acme").documents() == []
+    assert "seven" in ask(new.of("bolt"), FARE).answer
+    assert "ferry.txt" not in new.documents()
+    assert new.of("bolt").settings.chunking == chunking
+    assert "ferry" not in str([exhibit.title for exhibit in run.exhibits()])
+
+
 @pytest.mark.parametrize("broken", ["put", "drop"])
 def test_a_change_that_was_broken_off_is_finished(
     model: DocumentsModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str

@@ -60,7 +60,7 @@ def test_days_tell_what_was_answered(tmp_path: Path) -> None:
     ]
     written(url, told)
 
-    first, second = days("toy", NOON - 3 * DAY, url)
+    first, second = days("toy", NOON - 3 * DAY, url=url)
 
     assert second.day == datetime.fromtimestamp(NOON, UTC).date()
     assert (first.answers, first.not_found, first.up, first.down) == (2, None, 1, 1)
@@ -72,8 +72,8 @@ def test_days_tell_what_was_answered(tmp_path: Path) -> None:
     assert (second.input_tokens, second.output_tokens) == (150, 15)
     assert (second.cost, second.unpriced) == (0.5, 1)
 
-    assert [day.answers for day in days("toy", NOON - 60, url)] == [4]
-    assert days("other", 0, url) == []
+    assert [day.answers for day in days("toy", NOON - 60, url=url)] == [4]
+    assert days("other", 0, url=url) == []
     assert len(feedback("toy", url)) == 3, "a verdict is no truth that a run could learn from"
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from gradio.context import LocalContext
+from gradio.context import Context, LocalContext
 
 from mlfolio.app import form, words
 from mlfolio.core.errors import InputError, MlfolioError
@@ -17,10 +17,11 @@ from mlfolio.core.model import Conversation, Model, Output, Reason
 from mlfolio.core.page import Given
 from mlfolio.serve.fleet import Served
 from mlfolio.serve.journal import Entry
+from mlfolio.serve.keys import Caller
 from mlfolio.serve.problems import as_problem
 from mlfolio.serve.service import Service
 
-NOBODY = "page"  # who asks, in the prediction log, where the server knows no names
+NOBODY = Caller("page")  # who asks while a page is made, for whoever will see it
 CLEAR = "() => ['', '', '']"
 
 
@@ -33,8 +34,8 @@ class Asking:
 
     @property
     def model(self) -> Model:
-        """The champion at this moment."""
-        return self._served.model
+        """The champion at this moment, as the visitor may see it."""
+        return self._served.of(caller().tenant)
 
     @property
     def run(self) -> Path:
@@ -96,50 +97,53 @@ class Asking:
         service, served = self._service, self._served
         async with asyncio.timeout(service.settings.timeout_s):
             inputs = await service.read(served.model, [row])
-            (entry,) = await service.predict(served, inputs, _client(), logged)
+            (entry,) = await service.predict(served, inputs, caller(), logged)
             explains = reasons and served.reasons is not None
-            why = (await service.explain(served, inputs))[0] if explains else []
+            why = (await service.explain(served, inputs, caller()))[0] if explains else []
         return entry, why
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Given]:
         """The pieces of an answer as they come, the whole last."""
-        return self._talk(conversation, _client())
+        return self._talk(conversation, caller())
 
-    async def _talk(self, conversation: Conversation, client: str) -> AsyncIterator[str | Given]:
+    async def _talk(self, conversation: Conversation, asking: Caller) -> AsyncIterator[str | Given]:
         with _in_words():
-            async for piece in self._service.talk(self._served, conversation, client):
+            async for piece in self._service.talk(self._served, conversation, asking):
                 yield piece if isinstance(piece, str) else Given(piece.id, piece.output)
 
     async def judge(self, prediction: str, good: bool) -> None:
         """Keeps whether an answer was good: what the API does under `/feedback`."""
         with _in_words():
-            await self._service.judge(self._served, prediction, _client(), good=good)
+            await self._service.judge(self._served, prediction, caller(), good=good)
 
     async def documents(self) -> list[str]:
         """The names of the documents, now."""
         with _in_words():
-            return await self._service.documents(self._served)
+            return await self._service.documents(self._served, caller())
 
     async def add_document(self, name: str, content: bytes) -> int:
         """Adds or replaces a document; returns its number of passages."""
         with _in_words():
-            return await self._service.add_document(self._served, name, content)
+            return await self._service.add_document(self._served, name, content, caller())
 
     async def delete_document(self, name: str) -> bool:
         """Erases a document; False if there was none."""
         with _in_words():
-            return await self._service.delete_document(self._served, name)
+            return await self._service.delete_document(self._served, name, caller())
 
     @property
     def _served(self) -> Served:
         return self._service.fleet.get(self._name)
 
 
-def _client() -> str:
-    """Who asks: the name that the server gave to the sender of the event that is answered."""
+def caller() -> Caller:
+    """Who asks: what the server knows of the sender of the event that is answered."""
     request = LocalContext.request.get(None)
+    if request is None and Context.root_block is None:  # no page is being made: then whose is it?
+        raise RuntimeError("a page asks, and nobody has sent it an event")
     scope = getattr(getattr(request, "request", None), "scope", {})
-    return str(scope.get("client_name", NOBODY))
+    caller: Caller = scope.get("caller", NOBODY)
+    return caller
 
 
 @contextmanager

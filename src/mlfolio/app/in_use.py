@@ -12,6 +12,7 @@ from itertools import pairwise
 import gradio as gr
 
 from mlfolio.app import words
+from mlfolio.app.asking import caller
 from mlfolio.core.errors import MlfolioError
 from mlfolio.serve.service import Service
 from mlfolio.track.quality import MOST, Day, days
@@ -30,7 +31,8 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
         n = SPANS.get(chosen, 30)
         since = time.time() - n * 86_400
         try:
-            found = await asyncio.to_thread(days, name, since, service.settings.database_url)
+            whose, url = caller().tenant, service.settings.database_url
+            found = await asyncio.to_thread(days, name, since, whose, url)
         except MlfolioError as error:
             return words.error([error.message, error.fix])
         return charts(found, n, datetime.now(UTC).date())

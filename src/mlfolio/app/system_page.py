@@ -46,7 +46,7 @@ def build(card: Card, served: Served | None, service: Service) -> None:
     with gr.Tab("In use") as tab:
         in_use.build(card.slug, service, tab)
     with gr.Tab("Call it"):
-        _calls(served, service)
+        _calls(served, ask, service)
 
 
 def _own_page(name: str) -> Page | None:
@@ -64,19 +64,18 @@ def _install(card: Card, service: Service) -> str:
     return f"pip install 'mlfolio[{card.extra}]'"
 
 
-def _calls(served: Served, service: Service) -> None:
+def _calls(served: Served, ask: Asking, service: Service) -> None:
     """How a program asks the same, at the address that the page was opened at."""
     name, address = served.card.slug, f"http://127.0.0.1:{service.settings.port}"
     codes = [
-        gr.Code(call.text, language=call.language, label=call.label, interactive=False)
+        gr.Code(language=call.language, label=call.label, interactive=False)
         for call in calls(name, served.model, address, key=False)
     ]
 
     def here(request: gr.Request) -> list[str]:
-        model = service.fleet.get(name).model
         # Browsers say where they are; behind a proxy, nothing else knows it.
         origin = request.headers.get("origin") or address
         key = "authorization" in request.headers
-        return [call.text for call in calls(name, model, origin.rstrip("/"), key)]
+        return [call.text for call in calls(name, ask.model, origin.rstrip("/"), key)]
 
     gr.on(None, here, None, codes, show_progress="hidden")

@@ -21,6 +21,7 @@ from mlfolio.cli import (
     report,
     run,
     serve,
+    tenant,
 )
 from mlfolio.cli import list as list_
 from mlfolio.cli.common import print_json
@@ -35,7 +36,8 @@ app = typer.Typer(
 )
 ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, eject, new,
+    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, eject,
+    new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

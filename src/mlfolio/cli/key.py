@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 KeyName = Annotated[str, typer.Argument(help="Whose key it is.")]
+Tenant = Annotated[
+    str | None, typer.Option(help="Whom it belongs to: it sees this tenant's documents alone.")
+]
 
 
 def add_to(app: typer.Typer) -> None:
@@ -18,12 +22,12 @@ def add_to(app: typer.Typer) -> None:
     app.add_typer(group, name="key")
 
 
-def add(name: KeyName) -> None:
+def add(name: KeyName, tenant: Tenant = None) -> None:
     """Make a key and show it, this once."""
     from mlfolio.serve import keys
     from mlfolio.serve.settings import Settings
 
-    typer.echo(keys.make(name, Settings().keys_file))
+    typer.echo(keys.make(name, Settings().keys_file, tenant))
     typer.echo(
         "keep it now, it is not shown again; from now on every server over these runs asks for a "
         "key, also on this machine", err=True,
@@ -31,12 +35,12 @@ def add(name: KeyName) -> None:
 
 
 def list_() -> None:
-    """Name the keys."""
+    """Name the keys, each with its tenant if it has one."""
     from mlfolio.serve import keys
     from mlfolio.serve.settings import Settings
 
-    for name in sorted(keys.read(Settings().keys_file).values()):
-        typer.echo(name)
+    for one in sorted(keys.read(Settings().keys_file).values(), key=lambda each: each.name):
+        typer.echo(f"{one.name}\t{one.tenant}" if one.tenant else one.name)
 
 
 def remove(name: KeyName) -> None:
@@ -46,6 +50,13 @@ def remove(name: KeyName) -> None:
 
     file = Settings().keys_file
     keys.remove(name, file)
+    warn_of_the_last(file)
+
+
+def warn_of_the_last(file: Path) -> None:
+    """Says what it means that no key is left."""
+    from mlfolio.serve import keys
+
     if not keys.read(file):
         typer.echo(
             f"that was the last key: a server now refuses everybody; delete {file} and start it "

@@ -232,3 +232,29 @@ class Indexes(Protocol):
         and by several processes at once.
         """
         ...
+
+
+@runtime_checkable
+class Tenants(Protocol):
+    """A model that holds for each tenant what nobody else may see.
+
+    Every model may be asked by tenants; one without this answers them as it answers everybody.
+    """
+
+    def of(self, tenant: str) -> Model:
+        """The model of a tenant: it answers from what is the tenant's own, and from that alone.
+
+        It can do what this model can. Files may be opened for it, so it takes a moment, and it is
+        to be asked for again at the next question.
+        """
+        ...
+
+    @classmethod
+    def tenants_of(cls, runs: Path) -> set[str]:
+        """The tenants of which any model in a folder of runs holds something."""
+        ...
+
+    @classmethod
+    def erase_tenant(cls, runs: Path, tenant: str) -> bool:
+        """Erases what any model in a folder of runs holds of a tenant; False if that is nothing."""
+        ...

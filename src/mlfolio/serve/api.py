@@ -6,7 +6,7 @@ import asyncio
 import gc
 import re
 from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext, suppress
 from typing import Any
 
 import orjson
@@ -122,6 +122,8 @@ async def ready(request: Request) -> Response:
 @router.get("/metrics", response_class=PlainTextResponse)
 async def prometheus(request: Request) -> Response:
     """The metrics of all workers, for Prometheus."""
+    if request.scope["caller"].tenant is not None:
+        raise ProblemError(403, "the metrics are not of one tenant", "use a key without a tenant")
     content, media_type = await asyncio.to_thread(metrics.exposition)
     return Response(content, media_type=media_type)
 
@@ -136,12 +138,14 @@ async def systems(request: Request) -> list[dict[str, Any]]:
 async def system(name: str, request: Request) -> dict[str, Any]:
     """One system: card, scores, schema of its inputs and outputs, examples, version."""
     served: Served = request.app.state.service.fleet.get(name)
-    model = served.model
+    tenant = request.scope["caller"].tenant
+    model = await asyncio.to_thread(served.of, tenant)
+    examples = await asyncio.to_thread(model.examples)
     folder = served.version.folder.parent
-    try:
-        scores = await asyncio.to_thread(scores_of, folder)
-    except (OSError, ValueError):  # the run's folder was deleted; the model goes on
-        scores = {}
+    scores: dict[str, Any] = {}
+    with suppress(OSError, ValueError):  # the run's folder was deleted; the model goes on
+        if not served.has_own(tenant):  # they are of documents that a tenant does not see
+            scores = await asyncio.to_thread(scores_of, folder)
     return {
         **_summary(served),
         "card": served.card.model_dump(mode="json"),
@@ -150,21 +154,21 @@ async def system(name: str, request: Request) -> dict[str, Any]:
         "cost": scores.get("cost"),
         "input": model.input_type.model_json_schema(by_alias=True),
         "output": model.output_type.model_json_schema(),
-        "examples": [row.model_dump(mode="json", by_alias=True) for row in model.examples()[:3]],
+        "examples": [row.model_dump(mode="json", by_alias=True) for row in examples[:3]],
     }
 
 
 @router.get("/v1/systems/{name}/report", response_class=HTMLResponse)
 async def report(name: str, request: Request) -> Response:
     """The report of the run that made the champion: one page, without scripts."""
-    return _file_of(request.app.state.service.fleet.get(name), "report.html", "text/html")
+    return _file_of(request, name, "report.html", "text/html")
 
 
 @router.get("/v1/systems/{name}/picture", response_class=Response)
 async def picture(name: str, request: Request) -> Response:
     """The first figure of that report, for cards."""
     served: Served = request.app.state.service.fleet.get(name)
-    return _file_of(served, served.picture or "picture", "image/png")
+    return _file_of(request, name, served.picture or "picture", "image/png")
 
 
 @router.post("/v1/systems/{name}/predict")
@@ -175,7 +179,7 @@ async def predict(name: str, request: Request) -> Response:
     async with asyncio.timeout(service.settings.timeout_s):
         served = service.fleet.get(name)
         inputs = await read_inputs(request, served, service.settings.max_rows)
-        entries = await service.predict(served, inputs, request.scope["client_name"])
+        entries = await service.predict(served, inputs, request.scope["caller"])
     found = [{"id": entry.id, **entry.output.model_dump(mode="json")} for entry in entries]
     return _json({"system": name, "version": served.version.number, "predictions": found})
 
@@ -188,7 +192,7 @@ async def explain(name: str, request: Request) -> Response:
     async with asyncio.timeout(service.settings.timeout_s):
         served = service.fleet.get(name)
         inputs = await read_inputs(request, served, MAX_EXPLAINED)
-        reasons = await service.explain(served, inputs)
+        reasons = await service.explain(served, inputs, request.scope["caller"])
     found = [[reason.model_dump() for reason in row] for row in reasons]
     return _json({"system": name, "version": served.version.number, "explanations": found})
 
@@ -209,12 +213,12 @@ async def feedback(name: str, request: Request) -> dict[str, str]:
             'send {"id": "...", "answer": ...} or {"id": "...", "good": true}',
             errors=[{"field": "id", "rule": "the 32 letters and digits that came with the answer"}],
         )  # fmt: skip
-    client = request.scope["client_name"]
+    caller: keys.Caller = request.scope["caller"]
     if "answer" in body:
         answer = _truth(served, body["answer"])
-        await service.judge(served, body["id"], client, answer=answer)
+        await service.judge(served, body["id"], caller, answer=answer)
     elif isinstance(body["good"], bool):
-        await service.judge(served, body["id"], client, good=body["good"])
+        await service.judge(served, body["id"], caller, good=body["good"])
     else:
         rules = [{"field": "good", "rule": "true or false"}]
         raise ProblemError(422, "good is neither true nor false", errors=rules)
@@ -240,8 +244,11 @@ def _truth(served: Served, said: Any) -> str:
     return answer.decode()
 
 
-def _file_of(served: Served, name: str, media_type: str) -> Response:
+def _file_of(request: Request, system: str, name: str, media_type: str) -> Response:
     """A file of the champion's run; it runs nothing, and is shown in our own pages only."""
+    served: Served = request.app.state.service.fleet.get(system)
+    if served.has_own(request.scope["caller"].tenant):
+        raise ProblemError(404, f"the run of {system} is not about documents of yours")
     path = served.version.folder.parent / name
     if not path.is_file():
         raise ProblemError(404, f"the run {served.version.run} has no {name}")

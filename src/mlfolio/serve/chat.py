@@ -84,7 +84,7 @@ async def complete(body: ChatRequest, request: Request) -> Response:
     if not conversation.messages[-1].content.strip():
         raise ProblemError(422, "the last message is empty", "ask something")
     head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": body.model}
-    pieces = service.talk(served, conversation, request.scope["client_name"])
+    pieces = service.talk(served, conversation, request.scope["caller"])
     if body.stream:
         # The first piece is waited for, so that what goes wrong before it has a status of its own.
         first = await anext(pieces)

@@ -21,7 +21,7 @@ MAX_FILES = 50  # of one upload
 async def listed(name: str, request: Request) -> list[str]:
     """The names of all documents."""
     service: Service = request.app.state.service
-    return await service.documents(service.fleet.get(name))
+    return await service.documents(service.fleet.get(name), request.scope["caller"])
 
 
 @router.post("")
@@ -31,7 +31,7 @@ async def uploaded(name: str, request: Request) -> Response:
     Those that cannot be read are named in `errors`; the others are in, and named in `added`.
     """
     service: Service = request.app.state.service
-    served = service.fleet.get(name)
+    served, caller = service.fleet.get(name), request.scope["caller"]
     added: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     async with read_form(request, max_files=MAX_FILES, max_fields=0) as form:
@@ -41,7 +41,8 @@ async def uploaded(name: str, request: Request) -> Response:
         for file in files:
             document = re.split(r"[/\\]", file.filename or "")[-1]  # no path of the sender's
             try:
-                chunks = await service.add_document(served, document, await file.read())
+                content = await file.read()
+                chunks = await service.add_document(served, document, content, caller)
             except Exception as error:
                 problem = as_problem(error)
                 if len(files) == 1 or problem.status >= 500:
@@ -65,8 +66,8 @@ async def replaced(name: str, document: str, request: Request) -> Response:
             "curl -T FILE; a form goes to POST",
         )  # fmt: skip
     service: Service = request.app.state.service
-    served = service.fleet.get(name)
-    chunks = await service.add_document(served, document, await request.body())
+    served, caller = service.fleet.get(name), request.scope["caller"]
+    chunks = await service.add_document(served, document, await request.body(), caller)
     return JSONResponse({"name": document, "chunks": chunks})
 
 
@@ -74,5 +75,6 @@ async def replaced(name: str, document: str, request: Request) -> Response:
 async def deleted(name: str, document: str, request: Request) -> None:
     """Erases a document: it is in no later answer, and not on the disk."""
     service: Service = request.app.state.service
-    if not await service.delete_document(service.fleet.get(name), document):
+    served, caller = service.fleet.get(name), request.scope["caller"]
+    if not await service.delete_document(served, document, caller):
         raise ProblemError(404, f"there is no document {document!r}")

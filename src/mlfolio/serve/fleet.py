@@ -6,14 +6,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from mlfolio.core.card import Card
 from mlfolio.core.catalog import catalog, get_card, get_system
 from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
-from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Warms
+from mlfolio.core.model import Explains, Indexes, Input, Model, Output, Reason, Tenants, Warms
 from mlfolio.core.run import read_exhibits
 from mlfolio.core.trace import stage
 from mlfolio.serve import metrics
@@ -25,6 +25,14 @@ from mlfolio.track.loader import load_model
 WATCH_S = 2.0  # how often the registry is looked at
 RETRY_S = 60.0  # before a champion that could not be loaded is tried again
 LOG = logging.getLogger(__name__)
+A = TypeVar("A")
+
+
+class Asked(NamedTuple):
+    """A question, and the tenant that it is answered for; None for everybody."""
+
+    tenant: str | None
+    question: Input
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,7 @@ class Served:
 
     Attributes:
         card: Of its system.
-        model: The model.
+        model: The model; that of everybody, where there are tenants.
         version: Its entry in the registry.
         picture: The first figure of the run's report, relative to the run's folder, if any.
         answers: Its queue for predictions.
@@ -44,8 +52,21 @@ class Served:
     model: Model
     version: registry.Version
     picture: str | None
-    answers: Batcher[Input, Output]
-    reasons: Batcher[Input, list[Reason]] | None
+    answers: Batcher[Asked, Output]
+    reasons: Batcher[Asked, list[Reason]] | None
+
+    def has_own(self, tenant: str | None) -> bool:
+        """Whether somebody sees what is a tenant's own here, and not what is everybody's."""
+        return tenant is not None and isinstance(self.model, Tenants)
+
+    def of(self, tenant: str | None) -> Model:
+        """The model as somebody may ask it; it may take a moment, so off the event loop."""
+        return _of(self.model, tenant)
+
+    def asked(self, inputs: Sequence[Input], tenant: str | None) -> list[Asked]:
+        """Questions for the queues."""
+        whose = tenant if self.has_own(tenant) else None
+        return [Asked(whose, question) for question in inputs]
 
     async def close(self) -> None:
         """Answers what waits, then ends."""
@@ -185,16 +206,48 @@ class Fleet:
         self, card: Card, model: Model, version: registry.Version, picture: str | None
     ) -> Served:
         name = card.slug
-        answers = Batcher[Input, Output](
-            watched(name, "predict", model.predict), max_waiting=self._queue_rows,
+        answers = Batcher[Asked, Output](
+            watched(name, "predict", _apart(model, lambda own, inputs: own.predict(inputs))),
             # Over documents many questions take as long as each alone, and so each is traced alone.
-            max_batch=1 if isinstance(model, Indexes) else MAX_BATCH, told=metrics.OfModel(name),
+            max_batch=1 if isinstance(model, Indexes) else MAX_BATCH,
+            max_waiting=self._queue_rows, told=metrics.OfModel(name),
         )  # fmt: skip
         reasons = None
         if isinstance(model, Explains):
-            explain = watched(name, "explain", model.explain)
-            reasons = Batcher[Input, list[Reason]](explain, max_batch=20, max_waiting=100)
+            reasons = Batcher[Asked, list[Reason]](
+                watched(name, "explain", _apart(model, lambda own, inputs: own.explain(inputs))),
+                max_batch=20, max_waiting=100,
+            )  # fmt: skip
         return Served(card, model, version, picture, answers, reasons)
+
+
+def _of(model: Model, tenant: str | None) -> Model:
+    if tenant is None or not isinstance(model, Tenants):
+        return model
+    return model.of(tenant)
+
+
+def _apart(
+    model: Model, ask: Callable[[Any, list[Input]], Sequence[A]]
+) -> Callable[[list[Asked]], list[A]]:
+    """Answers a batch: the questions of each tenant by the tenant's model, and nobody else's.
+
+    Args:
+        model: That of everybody.
+        ask: What is asked of a model.
+    """
+
+    def answer(batch: list[Asked]) -> list[A]:
+        places: dict[str | None, list[int]] = {}
+        for at, asked in enumerate(batch):
+            places.setdefault(asked.tenant, []).append(at)
+        answers: dict[int, A] = {}
+        for tenant, mine in places.items():
+            given = ask(_of(model, tenant), [batch[at].question for at in mine])
+            answers.update(zip(mine, given, strict=True))
+        return [answers[at] for at in range(len(batch))]
+
+    return answer
 
 
 class _Broken(NamedTuple):

@@ -81,7 +81,7 @@ class Guard:
         """Answers a request, also where something goes wrong."""
         try:
             headers: Headers = dict(scope["headers"])
-            scope["client_name"] = self._admit(scope, headers)
+            scope["caller"] = self._admit(scope, headers)
             await self._app(scope, self._measured(headers, receive), send)
         except Exception as error:
             if not state["begun"]:
@@ -89,8 +89,8 @@ class Guard:
             elif not state["ended"]:  # what is answered in full was told to the log already
                 raise
 
-    def _admit(self, scope: Scope, headers: Headers) -> str:
-        """The client's name, if it may ask at all.
+    def _admit(self, scope: Scope, headers: Headers) -> keys.Caller:
+        """Who asks, if it may ask at all.
 
         Raises:
             ProblemError: It may not.
@@ -110,7 +110,7 @@ class Guard:
         origin = headers.get(b"origin", b"").decode("latin-1").lower()
         if scope["method"] not in _SAFE and origin and origin.partition("://")[2] != netloc:
             raise ProblemError(403, f"requests from pages of {origin} are refused")
-        name = address
+        caller = keys.Caller(address)
         if self._keyring.needed and scope["path"] not in OPEN:
             holder = keys.holder(headers, valid)
             if holder is None:
@@ -118,10 +118,10 @@ class Guard:
                     401, "this needs a valid API key", "send Authorization: Bearer KEY",
                     {"WWW-Authenticate": 'Basic realm="mlfolio: any name, your key as password"'},
                 )  # fmt: skip
-            name = holder
+            caller = holder
         if self._rate and scope["path"] not in OPEN:
-            self._count(name)
-        return name
+            self._count(caller.name)
+        return caller
 
     def _count(self, client: str) -> None:
         """A bucket of tokens a client: each request takes one, time fills it.

@@ -56,6 +56,7 @@ class Entry(NamedTuple):
     latency_ms: float
     client: str
     whole: bool = True  # else the output loses what would tell of the input
+    tenant: str | None = None
 
     def row(self) -> dict[str, Any]:
         """The table's row."""
@@ -134,7 +135,9 @@ class Journal:
             thread.shutdown(wait=False)
         self._engine.dispose()
 
-    async def judge(self, prediction: str, system: str, answer: str, client: str) -> bool:
+    async def judge(
+        self, prediction: str, system: str, answer: str, client: str, tenant: str | None = None
+    ) -> bool:
         """Keeps the true answer to a prediction, in place of an earlier one.
 
         Args:
@@ -142,24 +145,32 @@ class Journal:
             system: The system that made it.
             answer: The truth, as JSON.
             client: Who says so.
+            tenant: Whose key says so.
 
         Returns:
-            Whether there is such a prediction.
+            Whether there is such a prediction: those of other tenants are unknown.
 
         Raises:
             JournalFullError: The database is away, or takes nothing.
         """
-        return await self._keep(FEEDBACK, prediction, system, answer=answer, client=client)
+        said = {"answer": answer, "client": client}
+        return await self._keep(FEEDBACK, prediction, system, tenant, said)
 
-    async def rate(self, prediction: str, system: str, good: bool, client: str) -> bool:
+    async def rate(
+        self, prediction: str, system: str, good: bool, client: str, tenant: str | None = None
+    ) -> bool:
         """Keeps whether an answer was good, in place of an earlier verdict; as `judge`."""
-        return await self._keep(VERDICTS, prediction, system, good=int(good), client=client)
+        said = {"good": int(good), "client": client}
+        return await self._keep(VERDICTS, prediction, system, tenant, said)
 
-    async def _keep(self, table: Table, prediction: str, system: str, **said: Any) -> bool:
+    async def _keep(
+        self, table: Table, prediction: str, system: str, tenant: str | None,
+        said: Mapping[str, Any],
+    ) -> bool:  # fmt: skip
         loop = asyncio.get_running_loop()
         for pause in (0, PAUSE_S, 2 * PAUSE_S, 5 * PAUSE_S):  # it may not be written yet
             await asyncio.sleep(pause)
-            work = partial(self._replace, table, prediction, system, said)
+            work = partial(self._replace, table, prediction, system, tenant, said)
             try:
                 if await loop.run_in_executor(self._reading, work):
                     return True
@@ -193,10 +204,13 @@ class Journal:
                 connection.execute(delete(table).where(table.c.prediction.in_(theirs)))
             return connection.execute(delete(PREDICTIONS).where(old)).rowcount
 
-    def _replace(self, table: Table, prediction: str, system: str, said: Mapping[str, Any]) -> bool:
+    def _replace(
+        self, table: Table, prediction: str, system: str, tenant: str | None,
+        said: Mapping[str, Any],
+    ) -> bool:  # fmt: skip
         """Puts what was said of a prediction in the place of what was; False if there is none."""
         known = select(PREDICTIONS.c.id).where(
-            PREDICTIONS.c.id == prediction, PREDICTIONS.c.system == system
+            PREDICTIONS.c.id == prediction, PREDICTIONS.c.system == system, log.of(tenant)
         )
         row = {"prediction": prediction, "time": time.time(), **said}
         for _ in range(2):  # of two who say it at once one finds the other's row

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from mlfolio.core.inputs import file_fields
-from mlfolio.core.model import Indexes
+from mlfolio.core.model import Indexes, Tenants
 from mlfolio.serve.fleet import Fleet, Served
 from mlfolio.serve.requests import most_inputs
 from mlfolio.serve.settings import MAX_EXPLAINED, Settings
@@ -123,8 +123,9 @@ def _inputs(served: Served, schemas: dict[str, Any], max_rows: int) -> dict[str,
         file = {"type": "string", "format": "binary"}
         form = {name: file if name in files else facts for name, facts in fields.items()}
         body["content"]["multipart/form-data"] = {"schema": {"type": "object", "properties": form}}
-    given = [r.model_dump(mode="json", by_alias=True) for r in served.model.examples()[:1]]
-    body["content"]["application/json"]["example"] = {"inputs": given}
+    if not isinstance(served.model, Tenants):  # else they may be of documents that not all see
+        given = [r.model_dump(mode="json", by_alias=True) for r in served.model.examples()[:1]]
+        body["content"]["application/json"]["example"] = {"inputs": given}
     return body
 
 

@@ -19,6 +19,7 @@ from mlfolio.serve import metrics
 from mlfolio.serve.batcher import QueueFullError
 from mlfolio.serve.fleet import Fleet, Served
 from mlfolio.serve.journal import Entry, Journal
+from mlfolio.serve.keys import Caller
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.settings import Settings
 from mlfolio.serve.threads import Threads
@@ -78,14 +79,14 @@ class Service:
         return inputs
 
     async def predict(
-        self, served: Served, inputs: Sequence[Input], client: str, logged: bool = True
+        self, served: Served, inputs: Sequence[Input], caller: Caller, logged: bool = True
     ) -> list[Entry]:
         """Answers inputs; each entry of the log has the answer and its id.
 
         Args:
             served: Who answers.
             inputs: What is asked.
-            client: Who asks.
+            caller: Who asks; it is answered from what it may see.
             logged: Whether the entries go into the log.
 
         Raises:
@@ -93,14 +94,16 @@ class Service:
             JournalFullError: The answers could not be logged, so they are not given.
         """
         started = time.perf_counter()
-        outputs = await served.answers.ask(inputs)
-        entries = self._entries(served, inputs, outputs, started, client)
+        outputs = await served.answers.ask(served.asked(inputs, caller.tenant))
+        entries = self._entries(served, inputs, outputs, started, caller)
         if logged:
             await self.journal.add(entries)
         metrics.observe(served.card.slug, served.version.number, outputs)
         return entries
 
-    async def explain(self, served: Served, inputs: Sequence[Input]) -> list[list[Reason]]:
+    async def explain(
+        self, served: Served, inputs: Sequence[Input], caller: Caller
+    ) -> list[list[Reason]]:
         """Why each input gets its answer.
 
         Raises:
@@ -109,10 +112,10 @@ class Service:
         """
         if served.reasons is None:
             raise ProblemError(404, f"{served.card.slug} cannot explain its answers")
-        return await served.reasons.ask(inputs)
+        return await served.reasons.ask(served.asked(inputs, caller.tenant))
 
     async def talk(
-        self, served: Served, conversation: Conversation, client: str
+        self, served: Served, conversation: Conversation, caller: Caller
     ) -> AsyncIterator[str | Entry]:
         """The pieces of an answer as they come; the last is the log's entry of the whole.
 
@@ -129,7 +132,8 @@ class Service:
             raise QueueFullError(1.0)
         self._talking += 1
         started, said, whole = time.perf_counter(), "", None
-        pieces = own_context(watched_pieces(served.card.slug, served.model.talk(conversation)))
+        own = _pieces(served, conversation, caller.tenant)
+        pieces = own_context(watched_pieces(served.card.slug, own))
         # Submitted, not run: when the client goes, a thread may still be within the generator.
         work = self._talkers.submit(_next, pieces)
         try:
@@ -150,14 +154,14 @@ class Service:
             work.add_done_callback(lambda _: _end(pieces))
             if whole is None and said:
                 cut = Output(answer=said, warnings=["cut off"])
-                self.journal.offer(self._entries(served, [conversation], [cut], started, client))
-        (entry,) = self._entries(served, [conversation], [whole], started, client)
+                self.journal.offer(self._entries(served, [conversation], [cut], started, caller))
+        (entry,) = self._entries(served, [conversation], [whole], started, caller)
         await self.journal.add([entry])
         metrics.observe(served.card.slug, served.version.number, [whole])
         yield entry
 
     async def judge(
-        self, served: Served, prediction: str, client: str, *,
+        self, served: Served, prediction: str, caller: Caller, *,
         answer: str | None = None, good: bool | None = None,
     ) -> None:  # fmt: skip
         """Keeps what somebody says of an answer.
@@ -165,7 +169,7 @@ class Service:
         Args:
             served: Who gave it.
             prediction: Its id.
-            client: Who says so.
+            caller: Who says so; of another tenant's predictions nobody may.
             answer: What would have been right, as JSON.
             good: Whether it was good.
 
@@ -175,23 +179,24 @@ class Service:
         """
         name, known = served.card.slug, True
         if answer is not None:
-            known = await self.journal.judge(prediction, name, answer, client)
+            known = await self.journal.judge(prediction, name, answer, *caller)
         if good is not None:
-            known = await self.journal.rate(prediction, name, good, client)
+            known = await self.journal.rate(prediction, name, good, *caller)
         if not known:
             raise ProblemError(404, f"there is no prediction {prediction[:40]} of {name}")
 
-    async def documents(self, served: Served) -> list[str]:
-        """The names of all documents that a model holds.
+    async def documents(self, served: Served, caller: Caller) -> list[str]:
+        """The names of all documents that somebody may see.
 
         Raises:
             ProblemError: It holds none.
             TimeoutError: It takes too long.
         """
+        _require_index(served)
         async with asyncio.timeout(self.settings.timeout_s):  # not behind what is being indexed
-            return await self._readers.run(_index(served).documents)
+            return await self._readers.run(lambda: _index(served, caller).documents())
 
-    async def add_document(self, served: Served, name: str, content: bytes) -> int:
+    async def add_document(self, served: Served, name: str, content: bytes, caller: Caller) -> int:
         """Adds a document in the place of one of its name; returns its number of passages.
 
         It lies in a file of our own naming for as long as that takes.
@@ -201,7 +206,7 @@ class Service:
             MlfolioError: It cannot be read.
             TimeoutError: It takes too long.
         """
-        index = _index(served)
+        _require_index(served)
         if not _NAME.fullmatch(name) or {"", ".", ".."} & set(name.split("/")):
             raise ProblemError(
                 422, f"{name[:80]!r} cannot name a document", "a file name, or a relative path"
@@ -212,20 +217,21 @@ class Service:
             with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
                 path = Path(folder) / f"upload{Path(name).suffix.lower()[:20]}"
                 path.write_bytes(content)
-                return index.add(path, name)
+                return _index(served, caller).add(path, name)
 
         async with asyncio.timeout(self.settings.timeout_s):
             return await self._indexers.run(work)
 
-    async def delete_document(self, served: Served, name: str) -> bool:
+    async def delete_document(self, served: Served, name: str, caller: Caller) -> bool:
         """Erases a document; False if there was none.
 
         Raises:
             ProblemError: The model holds no documents.
         """
+        _require_index(served)
         _require_text(name)
         async with asyncio.timeout(self.settings.timeout_s):
-            return await self._indexers.run(_index(served).delete, name)
+            return await self._indexers.run(lambda: _index(served, caller).delete(name))
 
     def _entries(
         self,
@@ -233,7 +239,7 @@ class Service:
         inputs: Sequence[Input],
         outputs: Sequence[Output],
         started: float,
-        client: str,
+        caller: Caller,
     ) -> list[Entry]:
         """What is logged; `started` is when the computing began (`perf_counter`)."""
         latency = (time.perf_counter() - started) * 1000
@@ -241,7 +247,7 @@ class Service:
         return [
             Entry(
                 uuid4().hex, time.time(), served.card.slug, served.version.number,
-                given if keeps else None, output, latency, client, keeps,
+                given if keeps else None, output, latency, caller.name, keeps, caller.tenant,
             )
             for given, output in zip(inputs, outputs, strict=True)
         ]  # fmt: skip
@@ -254,10 +260,14 @@ class Service:
         return name not in self.settings.forget_inputs
 
 
-def _index(served: Served) -> Indexes:
+def _require_index(served: Served) -> None:
     if not isinstance(served.model, Indexes):
         raise ProblemError(404, f"{served.card.slug} holds no documents")
-    return cast("Indexes", served.model)
+
+
+def _index(served: Served, caller: Caller) -> Indexes:
+    """The documents that somebody may see; on a thread, for they may have to be opened."""
+    return cast("Indexes", served.of(caller.tenant))
 
 
 def _require_text(name: str) -> None:
@@ -266,6 +276,13 @@ def _require_text(name: str) -> None:
         name.encode()
     except UnicodeEncodeError:
         raise ProblemError(422, f"{name[:80]!r} is no text", "send it as UTF-8") from None
+
+
+def _pieces(
+    served: Served, conversation: Conversation, tenant: str | None
+) -> Iterator[str | Output]:
+    """An answer, by the model that somebody may ask: nothing is opened before the first piece."""
+    yield from cast("Streams", served.of(tenant)).talk(conversation)
 
 
 def _next(pieces: Iterator[str | Output]) -> str | Output:

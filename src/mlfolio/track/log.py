@@ -9,12 +9,15 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
     Column,
+    ColumnElement,
+    Connection,
     Engine,
     Float,
     Index,
@@ -26,10 +29,12 @@ from sqlalchemy import (
     Table,
     Text,
     create_engine,
+    delete,
     event,
     inspect,
     make_url,
     select,
+    text,
 )
 from sqlalchemy.exc import DatabaseError, SQLAlchemyError
 from sqlalchemy.pool import ConnectionPoolEntry
@@ -50,6 +55,7 @@ PREDICTIONS = Table(
     Column("output", Text, nullable=False),  # JSON
     Column("latency_ms", Float, nullable=False),
     Column("client", String(200), nullable=False),
+    Column("tenant", String(64)),  # whom the client's key belongs to; null for nobody
     Index("predictions_by_system", "system", "time"),
     Index("predictions_by_time", "time"),
 )
@@ -97,6 +103,8 @@ def database_url() -> str:
 def feedback(system: str, url: str | None = None) -> list[Judged]:
     """The judged predictions of a system, in the order they were judged; none without a log.
 
+    Those of tenants are left out: what is learned from them would be in everybody's answers.
+
     Args:
         system: Its name.
         url: SQLAlchemy URL of the log; None for the usual one.
@@ -107,7 +115,7 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
     query = (
         select(PREDICTIONS.c.input, PREDICTIONS.c.output, FEEDBACK)
         .join(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
-        .where(PREDICTIONS.c.system == system)
+        .where(PREDICTIONS.c.system == system, of(None))
         .order_by(FEEDBACK.c.time, FEEDBACK.c.prediction)
     )
     return [
@@ -127,6 +135,8 @@ def asked(
 ) -> list[tuple[dict[str, Any] | None, dict[str, Any]]]:
     """What a system was asked last, the latest first, each with its output; none without a log.
 
+    What tenants asked is left out.
+
     Args:
         system: Its name.
         url: SQLAlchemy URL of the log; None for the usual one.
@@ -140,7 +150,7 @@ def asked(
     """
     query = (
         select(PREDICTIONS.c.input, PREDICTIONS.c.output)
-        .where(PREDICTIONS.c.system == system)
+        .where(PREDICTIONS.c.system == system, of(None))
         .order_by(PREDICTIONS.c.time.desc(), PREDICTIONS.c.id)
         .limit(most)
     )
@@ -150,13 +160,16 @@ def asked(
     ]
 
 
-def told(system: str, since: float, most: int, url: str | None = None) -> Sequence[RowMapping]:
+def told(
+    system: str, since: float, most: int, tenant: str | None = None, url: str | None = None
+) -> Sequence[RowMapping]:
     """What is known of a system's answers, the latest first; none without a log.
 
     Args:
         system: Its name.
         since: Seconds since 1970.
         most: Number of answers that are read.
+        tenant: To whom they were given; None for those that no tenant got.
         url: SQLAlchemy URL of the log; None for the usual one.
 
     Returns:
@@ -174,26 +187,61 @@ def told(system: str, since: float, most: int, url: str | None = None) -> Sequen
         )
         .outerjoin(VERDICTS, VERDICTS.c.prediction == about.id)
         .outerjoin(FEEDBACK, FEEDBACK.c.prediction == about.id)
-        .where(about.system == system, about.time >= since)
+        .where(about.system == system, about.time >= since, of(tenant))
         .order_by(about.time.desc())
         .limit(most)
     )  # fmt: skip
     return _rows(query, VERDICTS.name, url)
 
 
+def of(tenant: str | None) -> ColumnElement[bool]:
+    """Which predictions are a tenant's; for None, which are no tenant's."""
+    return PREDICTIONS.c.tenant.is_(None) if tenant is None else PREDICTIONS.c.tenant == tenant
+
+
+def erase_tenant(tenant: str, url: str | None = None) -> int:
+    """Erases what a tenant has asked, and what it said of the answers; returns how many rows.
+
+    Raises:
+        UserError: There is a log that cannot be written.
+    """
+    theirs = select(PREDICTIONS.c.id).where(of(tenant))
+    with _opened(PREDICTIONS.name, url) as connection:
+        if connection is None:
+            return 0
+        for table in (FEEDBACK, VERDICTS):
+            if inspect(connection).has_table(table.name):
+                connection.execute(delete(table).where(table.c.prediction.in_(theirs)))
+        return connection.execute(delete(PREDICTIONS).where(of(tenant))).rowcount
+
+
 def _rows(query: Select[Any], table: str, url: str | None) -> Sequence[RowMapping]:
     """What a query finds in a log; nothing where there is none."""
+    with _opened(table, url) as connection:
+        return [] if connection is None else connection.execute(query).mappings().all()
+
+
+@contextmanager
+def _opened(table: str, url: str | None) -> Iterator[Connection | None]:
+    """A transaction in a log that has a table; None where there is no such log.
+
+    Raises:
+        UserError: There is one that cannot be used.
+    """
     address = url or database_url()
     if make_url(address).get_backend_name() == "sqlite":
         path = make_url(address).database
         if not path or not Path(path).is_file():  # connecting would make it
-            return []
+            yield None
+            return
     engine = connect(address)
     try:
         if not inspect(engine).has_table(table):
-            return []
-        with engine.connect() as connection:
-            return connection.execute(query).mappings().all()
+            yield None
+            return
+        add_columns(engine)
+        with engine.begin() as connection:
+            yield connection
     except SQLAlchemyError as error:
         raise unusable(address, error) from None
     finally:
@@ -223,11 +271,23 @@ def make_tables(engine: Engine, tables: MetaData) -> None:
         try:
             with engine.begin() as connection:
                 tables.create_all(connection)
+            add_columns(engine)
             return
         except DatabaseError:
             if patience is None:
                 raise
             time.sleep(patience)
+
+
+def add_columns(engine: Engine) -> None:
+    """Adds to a log that was made before there were tenants what it lacks."""
+    known = inspect(engine)
+    name, column = PREDICTIONS.name, PREDICTIONS.c.tenant
+    if not known.has_table(name) or column.name in {c["name"] for c in known.get_columns(name)}:
+        return
+    kind = column.type.compile(engine.dialect)
+    with engine.begin() as connection:
+        connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}"))
 
 
 def unusable(url: str, error: Exception) -> UserError:

@@ -51,20 +51,21 @@ class Day:
     remembered: int
 
 
-def days(system: str, since: float, url: str | None = None) -> list[Day]:
+def days(system: str, since: float, tenant: str | None = None, url: str | None = None) -> list[Day]:
     """The days on which a system answered, the first one first.
 
     Args:
         system: Its name.
         since: Seconds since 1970; before that nothing is looked at, and of more than `MOST` answers
             only the last ones.
+        tenant: To whom; None for the answers that no tenant got.
         url: SQLAlchemy URL of the log; None for the usual one.
 
     Raises:
         UserError: There is a log that cannot be read.
     """
     rows = defaultdict[date, list[Mapping[Any, Any]]](list)
-    for row in log.told(system, since, MOST, url):
+    for row in log.told(system, since, MOST, tenant, url):
         rows[datetime.fromtimestamp(row["time"], UTC).date()].append(row)
     return [_day(day, rows[day]) for day in sorted(rows)]
 

@@ -6,7 +6,6 @@ and at times says nothing that can be read: how often is part of what it is aske
 
 from __future__ import annotations
 
-import html
 import math
 from collections.abc import Sequence
 from typing import Final
@@ -15,6 +14,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from mlfolio.parts.llm.chat import Chat
+from mlfolio.parts.llm.marked import marked
 from mlfolio.parts.llm.structured import ask_for
 from mlfolio.parts.text.vectors import Encodes
 
@@ -72,7 +72,7 @@ class Judge:
 
     def relevancy(self, question: str, answer: str) -> float:
         """Mean cosine of the question to questions that the answer would be to."""
-        reply = ask_for(self.chat, ASKED_FOR, _tagged("answer", answer), _Questions)
+        reply = ask_for(self.chat, ASKED_FOR, marked("answer", answer), _Questions)
         if reply is None:
             return math.nan
         near = self.encoder.encode(reply.questions) @ self.encoder.encode_query(question)
@@ -95,11 +95,7 @@ class Judge:
     def _verdicts(
         self, system: str, question: str, answer: str, passages: Sequence[str]
     ) -> list[bool]:
-        parts = [_tagged("passage", each) for each in passages]
-        parts += [_tagged("question", question), _tagged("answer", answer)]
+        parts = [marked("passage", each) for each in passages]
+        parts += [marked("question", question), marked("answer", answer)]
         reply = ask_for(self.chat, system, "\n\n".join(parts), _Verdicts)
         return reply.verdicts if reply else []
-
-
-def _tagged(tag: str, text: str) -> str:
-    return f"<{tag}>\n{html.escape(text, quote=False)}\n</{tag}>"

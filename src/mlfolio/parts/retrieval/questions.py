@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from mlfolio.core.errors import FileError
 from mlfolio.parts.llm.chat import Chat
+from mlfolio.parts.llm.marked import marked
 from mlfolio.parts.llm.structured import ask_for
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.extract import terms
@@ -145,17 +145,13 @@ def made_questions(index: Index, n: int, chat: Chat | None) -> Iterator[dict[str
             if telling:
                 text = _few_words(max(telling, key=lambda s: len(terms(s))), draw)
                 yield {"question": text, "document": passage.document}
-        elif made := ask_for(chat, WRITE, _tagged(passage.text), _Made):
+        elif made := ask_for(chat, WRITE, marked("passage", passage.text), _Made):
             yield {**made.model_dump(), "document": passage.document}
 
 
 class _Made(BaseModel):
     question: str = Field(min_length=1)
     answer: str = Field(min_length=1)
-
-
-def _tagged(text: str) -> str:
-    return f"<passage>\n{html.escape(text, quote=False)}\n</passage>"
 
 
 def _few_words(sentence: str, draw: random.Random) -> str:

@@ -213,8 +213,8 @@ def put(
     cut = cut_up(document, encoder, chunking)
     vectors = encoder.encode([chunk.search_text for chunk in cut])
     with index.writing():
+        known = document.name in index.documents()  # fails where the index was erased meanwhile
         before()
-        known = document.name in index.documents()
         with index.erasing() if known or index.is_erasing else nullcontext():
             index.replace({document.name: (document.digest, cut)}, vectors)
         if not known:

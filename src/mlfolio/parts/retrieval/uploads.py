@@ -92,11 +92,20 @@ class Uploads:
             other: Those of another index.
             since: Nanoseconds since 1970; deletions before do not count.
         """
+        for path in self._later(other, since):
+            _copy(path, self.folder / path.name)
+
+    def lacks(self, other: Uploads, since: int) -> bool:
+        """Whether `take_over` would take something over."""
+        return any(True for _ in self._later(other, since))
+
+    def _later(self, other: Uploads, since: int) -> Iterator[Path]:
+        """The files of others that were changed there later than here."""
         for path in other._files():
             here, there = self.folder / path.name, path.stat()
             is_old = there.st_size == 0 and there.st_mtime_ns <= since
             if not is_old and (not here.exists() or here.stat().st_mtime_ns < there.st_mtime_ns):
-                _copy(path, here)
+                yield path
 
     def _files(self) -> list[Path]:
         if not self.folder.is_dir():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-SPECIAL = r"[\\`*_{}\[\]<>#!|~$&:@]"  # what Markdown, HTML, links and formulas are made of
+SPECIAL = r"[\\`*_{}\[\]<>#!|~$&:@.]"  # what Markdown, HTML, links (www.) and formulas are made of
 
 
 def plain(text: str) -> str:

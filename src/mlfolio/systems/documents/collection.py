@@ -70,13 +70,13 @@ class Collection:
             drop(self.index, name)
         return known
 
-    def take_over(self, former: Collection, since: int) -> None:
+    def take_over(self, former: Uploads, since: int) -> None:
         """What was uploaded to, or deleted from, a former collection from a time in ns since 1970.
 
         Of changes to one document in both the later one counts.
         """
         with self.index.writing():
-            self.uploads.take_over(former.uploads, since)
+            self.uploads.take_over(former, since)
         self.catch_up()
 
     def catch_up(self) -> None:

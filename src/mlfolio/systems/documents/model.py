@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,7 +18,13 @@ from mlfolio.parts.llm.usage import Usage, prices, usage
 from mlfolio.parts.retrieval.expand import Expansion, expanded
 from mlfolio.parts.retrieval.extract import Confidence, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
-from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, may_be_nothing, prompt
+from mlfolio.parts.retrieval.generate import (
+    REWRITE,
+    SYSTEM,
+    conversation,
+    may_be_nothing,
+    prompt,
+)
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
@@ -43,6 +50,7 @@ from .answers import (
 from .collection import INDEX, Collection
 from .measure import measure
 from .settings import NEED_AN_INDEX, SETTINGS, TRAINED, Settings
+from .tenants import TENANTS, TenantCollections, empty_index, erase
 
 ENCODER, RERANKER = "encoder", "reranker"  # folders of what a run has trained
 EXAMPLES = 5
@@ -55,10 +63,14 @@ class DocumentsModel:
     Attributes:
         index: The chunks.
         collection: The documents that they are of.
+        tenants: Those of the tenants, each with a model of its own.
         settings: How they were made and how they are asked.
         reranker: Who reads the first passages again, if anybody does.
         generates: Whether the language model of `MLFOLIO_LLM` may write the answers. A model that
             was just fitted does not let it, so that a run costs no tokens; a loaded one does.
+
+    Args:
+        make: Where there is nothing yet, makes the model that documents are added to.
     """
 
     input_type: ClassVar[type[Input]] = DocumentQuestion
@@ -71,6 +83,7 @@ class DocumentsModel:
         encoder: Encodes | None = None,
         generates: bool = False,
         reranker: Reranker | None = None,
+        make: Callable[[], DocumentsModel] | None = None,
     ) -> None:
         self.index = index
         self.settings = settings
@@ -78,6 +91,10 @@ class DocumentsModel:
         self.collection = Collection(index, self.encoder, settings.cutting)
         self.generates = generates
         self.reranker = reranker
+        self._make = make
+        # No method: a model in a circle lives on until Python looks for circles.
+        over = partial(_over, self.settings, self.encoder, generates, reranker)
+        self.tenants = TenantCollections(index.folder.parent / TENANTS, over)
         self._given = Remembered[DocumentAnswer](settings.remembered)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
@@ -183,6 +200,8 @@ class DocumentsModel:
         Raises:
             FileError: It cannot be read; the index is as it was.
         """
+        if self._make is not None:
+            return self._make().add(path, name)
         return self.collection.add(path, name or path.name)
 
     def delete(self, name: str) -> bool:
@@ -192,7 +211,31 @@ class DocumentsModel:
     def adopt(self, former: Any) -> None:
         """Takes over what was uploaded to, or deleted from, a former model while this was made."""
         if isinstance(former, DocumentsModel):
-            self.collection.take_over(former.collection, self.settings.begun)
+            self.collection.take_over(former.collection.uploads, self.settings.begun)
+            self.tenants.take_over(former.tenants, self.settings.begun)
+
+    def of(self, tenant: str) -> DocumentsModel:
+        """The model over the documents of a tenant; the first one that is added makes its place."""
+        found = self.tenants.get(tenant)
+        if found is not None:
+            return found
+        nothing = empty_index(self.encoder.dimension)
+        # Nobody remembers here: all tenants without documents share that index.
+        settings = self.settings.model_copy(update={"examples": [], "remembered": 0})
+        make = partial(self.tenants.make, tenant)
+        return DocumentsModel(
+            nothing, settings, self.encoder, self.generates, self.reranker, make=make
+        )
+
+    @classmethod
+    def tenants_of(cls, runs: Path) -> set[str]:
+        """The tenants that have documents in the model of any run."""
+        return {tenant for each in runs.rglob(TENANTS) for tenant in TenantCollections(each)}
+
+    @classmethod
+    def erase_tenant(cls, runs: Path, tenant: str) -> bool:
+        """Erases the documents of a tenant from the model of every run."""
+        return erase(runs, tenant)
 
     def documents(self) -> list[str]:
         """The names of all documents."""
@@ -205,7 +248,8 @@ class DocumentsModel:
     def save(self, folder: Path) -> None:
         """Writes `model.json`, the index and the uploads (by hard links: no file is changed).
 
-        And the encoder and the reranker, if they were trained here.
+        So it does with those of the tenants. And the encoder and the reranker, if they were trained
+        here.
         """
         if self.settings.tuned and isinstance(self.encoder, Encoder):
             self.encoder.copy_to(folder / ENCODER)
@@ -213,6 +257,7 @@ class DocumentsModel:
             (folder / RERANKER).mkdir()
             self.reranker.save(folder / RERANKER)
         self.collection.copy_to(folder)
+        self.tenants.copy_to(folder / TENANTS, self.encoder.dimension)
         write_json(folder / SETTINGS, self.settings)
 
     @classmethod
@@ -329,10 +374,9 @@ class DocumentsModel:
         chat = from_environment() if self.generates else None
         if chat is None or by_rule == messages[-1].content:
             return by_rule[:MAX_QUESTION]
-        said = "\n".join(f"{message.role}: {message.content}" for message in messages)
         try:
             with stage("rewrite"):
-                return chat.ask(REWRITE, said)[:MAX_QUESTION]
+                return chat.ask(REWRITE, conversation(messages))[:MAX_QUESTION]
         except LanguageModelError:
             return by_rule[:MAX_QUESTION]
 
@@ -355,6 +399,17 @@ def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:
             yield held
             held = ""
     return said
+
+
+def _over(
+    settings: Settings, encoder: Encodes, generates: bool, reranker: Reranker | None, folder: Path
+) -> DocumentsModel:
+    """The model over the documents in a tenant's folder; examples of others are none of its."""
+    index = Index(folder / INDEX, encoder.dimension)
+    own = settings.model_copy(update={"examples": []})
+    model = DocumentsModel(index, own, encoder, generates, reranker)
+    model.collection.catch_up()
+    return model
 
 
 def named_reranker(name: str, fetch: bool = False) -> Reranker | None:

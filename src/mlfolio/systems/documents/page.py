@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from mlfolio.core.errors import MlfolioError
-from mlfolio.core.model import Conversation, Message, Model
+from mlfolio.core.model import Conversation, Message
 from mlfolio.core.page import Ask
 from mlfolio.parts.text.markdown import as_said, plain
 
@@ -21,6 +21,7 @@ from .model import DocumentsModel
 
 Turns = list[dict[str, Any]]
 CITED = r"\\\[(\d+)\\\]"  # [n], as `plain` leaves it
+QUOTED = re.compile(rf"“.*” ?(?={CITED}$)")  # what documents say, before its citation: no link
 # A citation in the conversation opens its source below it.
 OPEN = """
 document.addEventListener("click", (event) => {
@@ -55,8 +56,8 @@ def build(ask: Ask) -> None:
                 elem_id="question",
                 max_length=MAX_QUESTION,
             )
-            if asked := [[row.question] for row in ask.model.examples()]:
-                gr.Examples(asked, question, label="for example")
+            # Filled for each visitor: tenants have other documents, and so other examples.
+            examples = gr.Dataset(components=[question], samples=[], label="for example")
             with gr.Row():
                 send = gr.Button("Ask", variant="primary")
                 clear = gr.Button("New conversation")
@@ -86,7 +87,7 @@ def build(ask: Ask) -> None:
                     shown, known = _linked(whole, turn), {"id": piece.id}
                     turns[-1] = {"role": "assistant", "content": shown, "metadata": known}
                     # Earlier answers keep their sources: their citations lead there.
-                    found = await asyncio.to_thread(_sources, ask.model, whole, turn)
+                    found = await asyncio.to_thread(_sources, ask, whole, turn)
                     below = found + below.replace("<details open ", "<details ")
                 yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
@@ -102,6 +103,10 @@ def build(ask: Ask) -> None:
         except MlfolioError as error:
             return f"That could not be kept: {plain(error.message)}"
         return "Kept: thank you."
+
+    async def exemplary() -> Any:
+        rows = await asyncio.to_thread(lambda: ask.model.examples())
+        return gr.Dataset(samples=[[row.question] for row in rows])
 
     async def listed() -> Any:
         return gr.Dropdown(choices=await ask.documents(), value=None)
@@ -135,6 +140,8 @@ def build(ask: Ask) -> None:
     deleted = [told, names, sources]
     delete.click(remove, [names, sources], deleted, js=CONFIRM, preprocess=False)
     gr.on(None, listed, None, names, show_progress="hidden")
+    gr.on(None, exemplary, None, examples, show_progress="hidden")
+    examples.click(lambda row: row[0], examples, question, show_progress="hidden")
 
 
 async def _added(ask: Ask, path: str) -> str:
@@ -187,8 +194,18 @@ def _prediction(turns: Turns, index: Any) -> str:
 
 
 def _linked(answer: DocumentAnswer, turn: int) -> str:
-    """The answer with each [n] a link to its source below."""
-    return re.sub(CITED, rf"[\\[\1\\]](#source-{turn}-\1)", plain(answer.answer))
+    """The answer with each [n] a link to its source below, but for those in quoted sentences."""
+
+    def link(cited: re.Match[str]) -> str:
+        there = 1 <= int(cited[1][:9]) <= len(answer.sources)
+        return rf"[\[{cited[1]}\]](#source-{turn}-{cited[1]})" if there else cited[0]
+
+    lines = []
+    for line in plain(answer.answer).split("\n"):
+        quote = QUOTED.match(line)
+        said = quote[0] if quote else ""
+        lines.append(said + re.sub(CITED, link, line[len(said) :]))
+    return "\n".join(lines)
 
 
 def _as_said(shown: str) -> str:
@@ -196,8 +213,9 @@ def _as_said(shown: str) -> str:
     return as_said(re.sub(r"\[(\\\[\d+\\\])\]\(#source-[\d-]+\)", r"\1", shown))
 
 
-def _sources(model: Model, answer: DocumentAnswer, turn: int) -> str:
+def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
     """Each citation, to be opened: file, page and headings, then the passage in its page."""
+    model = ask.model
     if not answer.sources or not isinstance(model, DocumentsModel):
         return ""
     shown = "".join(

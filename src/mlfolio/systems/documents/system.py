@@ -43,6 +43,7 @@ from .collection import INDEX, UPLOADS
 from .data import ENOUGH, Corpus, load_corpus
 from .model import ENCODER, EXAMPLES, DocumentsModel, named_reranker
 from .settings import TRAINED, Settings, stored_settings
+from .tenants import TENANTS, TenantCollections
 
 K = 10
 _MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
@@ -123,6 +124,7 @@ class Documents(System):
             model = self._tuned(encoder, asked, data, run)
         else:
             model = self._weighed(self._indexed(encoder, _working(run), data, run), asked, run)
+        _keep_tenants(run, model)
         return _with_reranker(model, self.reranker, asked, run)
 
     def _tuned(
@@ -317,6 +319,22 @@ def _keep_uploads(run: Run, folder: Path) -> None:
             f"{count:,} uploaded documents are kept: they will be in the answers, but are not in "
             "these scores."
         )
+
+
+def _keep_tenants(run: Run, model: DocumentsModel) -> None:
+    """Copies what the champion's tenants have uploaded.
+
+    Unlike the other uploads it is indexed here: it is in no score, and `load` opens no tenant's.
+    """
+    if run.previous is None:
+        return
+    stored = stored_settings(run.previous)
+    same = stored is not None and stored.recipe == model.settings.recipe
+    dimension = model.encoder.dimension if same else None
+    TenantCollections(run.previous / TENANTS).copy_to(model.tenants.folder, dimension)
+    tenants = list(model.tenants)
+    for tenant in run.progress(tenants, "tenants", len(tenants)):
+        model.of(tenant)
 
 
 def _ndcgs(
