@@ -323,6 +323,8 @@ def test_metrics_count_over_all_workers(own_runs: Path) -> None:
     for count in counts:
         assert count['mlfolio_predictions_total{answer="setosa",system="iris",version="1"}'] == 80
         assert count['mlfolio_batch_size_sum{system="iris"}'] == 80
+        batches = count['mlfolio_batch_size_count{system="iris"}']
+        assert count['mlfolio_stage_seconds_count{stage="predict",system="iris"}'] == batches
         path = "/v1/systems/{name}/predict"
         assert count[f'mlfolio_requests_total{{method="POST",route="{path}",status="200"}}'] == 40
     assert len(rows(own_runs, "select id from predictions")) == 80

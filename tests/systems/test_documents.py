@@ -112,6 +112,20 @@ def test_every_format_answers(
     assert (answer.sources[0].document, answer.sources[0].heading) == (document, heading)
 
 
+def test_what_an_answer_took_is_no_part_of_what_it_says(model: DocumentsModel) -> None:
+    first, second = model.predict([DocumentQuestion(question=PUMPS)] * 2)
+    third = ask(model, PUMPS)
+
+    assert first == second == third
+    assert first.usage is not None
+    assert {"search", "encode", "extract"} <= set(first.usage.seconds)
+    assert (first.usage.input_tokens, first.usage.cost) == (0, 0.0), "nobody was asked"
+    assert [each.usage.remembered for each in (first, second, third) if each.usage] == [
+        False, True, True,
+    ]  # fmt: skip
+    assert first.redacted().usage == first.usage
+
+
 def test_what_is_not_there_is_not_answered(model: DocumentsModel) -> None:
     answer = ask(model, "Who composed the opera The Magic Flute?")
 
