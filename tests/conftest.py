@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import hypothesis
 import pytest
 from filelock import FileLock
 
@@ -17,6 +18,8 @@ ALONE = ("docs", "test_scaffold.py")  # tests of minutes that share nothing: the
 TOGETHER = ("serve", "systems")  # a file's tests share its models and servers
 REPEATED = ("folds", "inner_folds", "repeats", "resamples", "epochs")
 
+hypothesis.settings.register_profile("untimed", deadline=None)  # a busy machine is no failure
+hypothesis.settings.load_profile("untimed")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as the command line does; see there

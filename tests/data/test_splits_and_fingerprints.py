@@ -13,7 +13,7 @@ from mlfolio.data.splits import copies, folds, holdout
 
 
 @given(values=st.lists(st.integers(0, 6), min_size=40, max_size=80), seed=st.integers(0, 1000))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_folds_cover_everything_once_and_keep_copies_together(values: list[int], seed: int) -> None:
     features = pd.DataFrame({"a": values})
     target = pd.Series([value % 2 for value in values])

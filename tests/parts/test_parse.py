@@ -469,7 +469,7 @@ def test_a_long_word_document_takes_no_time() -> None:
     assert texts(blocks)[::3000] == [("item", "x"), ("table", "merged")]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(st.sampled_from(sorted(SUFFIXES)), st.binary(max_size=300))
 def test_any_bytes_are_read_or_refused(suffix: str, data: bytes) -> None:
     try:
@@ -480,7 +480,7 @@ def test_any_bytes_are_read_or_refused(suffix: str, data: bytes) -> None:
         assert any(block.text for block in blocks)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     st.sampled_from([".md", ".rst", ".html", ".txt"]),
     st.text(alphabet="=-#*`|[]<>&:._~ \n\tabcÄ東", max_size=300),

@@ -95,7 +95,7 @@ def test_what_stands_for_no_picture_is_refused(gallery: Server, image: object) -
     assert reply.json()["errors"][0]["field"] == "image"
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_no_damage_kills_it(gallery: Server, data: st.DataObject) -> None:
     content = bytearray(picture(data.draw(st.sampled_from(["PNG", "JPEG"]))))

@@ -60,7 +60,7 @@ def read(text: str, name: str = "my.csv") -> tuple[Bars, str]:
 # Indicators
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(day=st.integers(1, 399), factor=st.floats(0.2, 5), seed=st.integers(0, 5))
 def test_no_indicator_looks_ahead(day: int, factor: float, seed: int) -> None:
     """Whatever comes after a day changes nothing of it."""
