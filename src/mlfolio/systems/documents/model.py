@@ -22,6 +22,7 @@ from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
 from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
+from mlfolio.parts.retrieval.stores.opening import open_index
 from mlfolio.parts.text.embed import get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -211,6 +212,7 @@ class DocumentsModel:
 
         Raises:
             FileError: There is none, or it was made with an encoder that is not here.
+            StoreError: Its index is in a server that cannot be reached.
             UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
         from_environment()  # a wrong name is said now, not at the first question
@@ -219,7 +221,7 @@ class DocumentsModel:
         except (OSError, ValueError) as error:
             raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
         encoder = get_encoder(settings.encoder)
-        index = Index(folder / INDEX, encoder.dimension)
+        index = open_index(folder / INDEX, encoder.dimension)
         trained = settings.reranker == TRAINED
         reranker = named_reranker(str(folder / RERANKER) if trained else settings.reranker)
         model = cls(index, settings, encoder, generates=True, reranker=reranker)
