@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -15,6 +16,8 @@ import numpy as np
 import pytest
 
 from mlfolio.core.errors import UserError
+from mlfolio.core.run import Run
+from mlfolio.core.source import Source
 from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.ranking import Ranking
@@ -22,6 +25,9 @@ from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
 from mlfolio.parts.retrieval.stores.place import STORE, StoreError
 from mlfolio.parts.retrieval.sync import Document, drop, put, sync
+from mlfolio.systems.documents.answers import DocumentQuestion
+from mlfolio.systems.documents.model import DocumentsModel
+from mlfolio.systems.documents.system import Documents
 from tests.postgres import running_postgres
 
 from .retrieval_tools import Words
@@ -309,3 +315,42 @@ def test_a_password_is_in_no_message_and_no_file(
 
 def holds_plain(folder: Path, secret: bytes) -> bool:
     return any(secret in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_documents_in_postgresql(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the system's own doors: fitted, stored, opened, changed, and fitted again."""
+    monkeypatch.setenv(STORE, vectors_in_postgres)
+    monkeypatch.delenv("MLFOLIO_LLM", raising=False)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "pumps.txt").write_text("The blue pump starts at nine bars.")
+    (folder / "trams.txt").write_text("The tram is free on Sundays.")
+    system = Documents()
+    data = system.load(Source.own(folder))
+    model = system.fit(data, Run("documents", tmp_path))
+    (stored := tmp_path / "one").mkdir()
+    model.save(stored)
+    fitted = model.index.name  # type: ignore[attr-defined]
+    del model
+    gc.collect()
+    assert fitted not in schemas(vectors_in_postgres), "what a fit worked with is dropped"
+
+    served = DocumentsModel.load(stored)
+    (ask,) = served.predict([DocumentQuestion(question="At how many bars starts the blue pump?")])
+    assert "nine bars" in ask.answer
+    assert served.delete("trams.txt")
+
+    attempt = Run("documents", tmp_path)
+    attempt.previous = stored
+    again_ = system.fit(data, attempt)
+    assert set(again_.index.documents()) == {"pumps.txt", "trams.txt"}
+    assert served.documents() == ["pumps.txt"]
+
+
+def schemas(url: str) -> set[str]:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        return {name for (name,) in connection.execute("SELECT nspname FROM pg_namespace")}
