@@ -328,7 +328,7 @@ SYNCER = textwrap.dedent("""
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
-    root = str(Path(__file__).parents[2])
+    root = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
