@@ -25,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from mlfolio.parts.retrieval.extract import Signals, extract
-from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.ranking import Candidates
 from mlfolio.parts.retrieval.search import best_hits, find
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.parts.stats import bootstrap_ci95
 from mlfolio.parts.text.embed import get_encoder
@@ -60,14 +60,14 @@ def main() -> None:
     asked = [*draw.sample(there, QUESTIONS), *draw.sample(not_there, QUESTIONS)]
     encoder = get_encoder()
     with tempfile.TemporaryDirectory() as place:
-        index = Index(Path(place), encoder.dimension)
+        index = LanceIndex(Path(place), encoder.dimension)
         sync(index, [Document.of_text(n, t.replace("_", " "), p["context"])
                      for n, t, p in paragraphs], encoder)  # fmt: skip
         rows = [row for _, title, q in asked for row in meet(index, title, q)]
     report(rows, sorted({row.article for row in rows}))
 
 
-def meet(index: Index, title: str, asked: dict) -> list[Row]:
+def meet(index: LanceIndex, title: str, asked: dict) -> list[Row]:
     """A question with its article and, where it has an answer, without."""
     encoder, question = get_encoder(), asked["question"]
     candidates = find(index, encoder, question, 200)

@@ -31,8 +31,8 @@ PASSES = 3  # of the questions; every pass is shown
 def ours(folder: Path) -> dict[str, Any]:
     """Our index of the folder, on disk, and 200 hybrid queries."""
     from mlfolio.core.source import Source
-    from mlfolio.parts.retrieval.index import Index
     from mlfolio.parts.retrieval.search import best_hits, find
+    from mlfolio.parts.retrieval.stores.lance import LanceIndex
     from mlfolio.parts.retrieval.sync import Document, list_files, sync
     from mlfolio.parts.text.embed import get_encoder
     from mlfolio.systems.documents.data import load_corpus
@@ -40,7 +40,7 @@ def ours(folder: Path) -> dict[str, Any]:
     encoder = get_encoder()
     encoder.encode_query("warm")
     with tempfile.TemporaryDirectory() as place:
-        index = Index(Path(place), encoder.dimension)
+        index = LanceIndex(Path(place), encoder.dimension)
 
         def build() -> int:
             known, _ = list_files(folder)

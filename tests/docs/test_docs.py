@@ -26,7 +26,7 @@ from mlfolio.systems.sentiment import sample as films
 from mlfolio.systems.stocks import sample as prices
 from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli, quick
-from tests.serve.conftest import free_port
+from tests.postgres import free_port
 from tests.till import purchases
 
 ROOT = Path(__file__).parents[2]

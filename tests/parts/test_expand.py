@@ -10,9 +10,9 @@ import pytest
 
 from mlfolio.parts.llm.chat import Chat, Spec
 from mlfolio.parts.retrieval.expand import Expansion, expanded
-from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.parts.text.vectors import Vectors
 
@@ -30,8 +30,8 @@ TEXTS = {
 
 
 @pytest.fixture(scope="module")
-def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
-    index = Index(tmp_path_factory.mktemp("index"), ENCODER.dimension)
+def index(tmp_path_factory: pytest.TempPathFactory) -> LanceIndex:
+    index = LanceIndex(tmp_path_factory.mktemp("index"), ENCODER.dimension)
     sync(index, [Document.of_text(name, "", text) for name, text in TEXTS.items()], ENCODER)
     return index
 
@@ -51,13 +51,13 @@ def same(one: Candidates, other: Candidates) -> bool:
     return one.ids == other.ids and one.fused().tolist() == other.fused().tolist()
 
 
-def test_a_question_may_stay_as_it_is(index: Index) -> None:
+def test_a_question_may_stay_as_it_is(index: LanceIndex) -> None:
     found, warnings = expanded(index, ENCODER, "zebra", Expansion())
     assert same(found, find(index, ENCODER, "zebra"))
     assert warnings == []
 
 
-def test_feedback_finds_what_shares_words_with_the_best(index: Index) -> None:
+def test_feedback_finds_what_shares_words_with_the_best(index: LanceIndex) -> None:
     how = Expansion("feedback", passages=1, share=0.5)
     words = Ranking(weight=0.0)
     assert find(index, ENCODER, "zebra").documents(words) == ["zebra"]
@@ -68,7 +68,7 @@ def test_feedback_finds_what_shares_words_with_the_best(index: Index) -> None:
     assert found.documents(words) == ["zebra", "gnu"], "it has none of the question's words"
 
 
-def test_feedback_moves_the_vector_as_rocchio_does(index: Index) -> None:
+def test_feedback_moves_the_vector_as_rocchio_does(index: LanceIndex) -> None:
     found, _ = expanded(index, ENCODER, "zebra", Expansion("feedback", passages=2, share=0.3))
 
     best = find(index, ENCODER, "zebra").documents(Ranking(), 2)
@@ -79,7 +79,9 @@ def test_feedback_moves_the_vector_as_rocchio_does(index: Index) -> None:
 
 
 @pytest.mark.parametrize("way", ["feedback", "hyde", "paraphrases"])
-def test_nearness_is_that_of_the_question_as_asked(index: Index, script: Script, way: str) -> None:
+def test_nearness_is_that_of_the_question_as_asked(
+    index: LanceIndex, script: Script, way: str
+) -> None:
     how = Expansion(way)  # type: ignore[arg-type]
 
     found, _ = expanded(index, ENCODER, "zebra", how, chat(script, "Herds of the savannah"))
@@ -93,7 +95,7 @@ def test_nearness_is_that_of_the_question_as_asked(index: Index, script: Script,
     assert [hit.bm25 > 0 for hit in hits] == [hit.passage.document == "zebra" for hit in hits]
 
 
-def test_a_made_up_answer_is_searched_with(index: Index, script: Script) -> None:
+def test_a_made_up_answer_is_searched_with(index: LanceIndex, script: Script) -> None:
     question = "Which animal makes music?"
     assert find(index, ENCODER, question).documents(Ranking(1.0))[0] != "walrus"
 
@@ -105,7 +107,7 @@ def test_a_made_up_answer_is_searched_with(index: Index, script: Script) -> None
     assert script.messages()["user"] == f"<question>\n{question}\n</question>"
 
 
-def test_rankings_of_rewordings_are_fused(index: Index, script: Script) -> None:
+def test_rankings_of_rewordings_are_fused(index: LanceIndex, script: Script) -> None:
     said = "1. walrus song\n- ice  \n\nwalrus song\nWho sings?\n2) one too many"
     how = Expansion("paraphrases", rewordings=2)
 
@@ -125,7 +127,7 @@ def test_rankings_of_rewordings_are_fused(index: Index, script: Script) -> None:
 
 @pytest.mark.parametrize("way", ["hyde", "paraphrases"])
 def test_without_a_language_model_the_question_is_asked_as_it_is(
-    index: Index, script: Script, way: str
+    index: LanceIndex, script: Script, way: str
 ) -> None:
     how, plain = Expansion(way), find(index, ENCODER, "zebra")  # type: ignore[arg-type]
     away = Chat(Spec("server", "tiny", "http://127.0.0.1:9/v1"), retries=0)
@@ -136,7 +138,7 @@ def test_without_a_language_model_the_question_is_asked_as_it_is(
 
 
 @pytest.mark.parametrize("said", ["zebra", "\n - \n...\n"])
-def test_no_other_words(index: Index, script: Script, said: str) -> None:
+def test_no_other_words(index: LanceIndex, script: Script, said: str) -> None:
     found, warnings = expanded(
         index, ENCODER, "zebra", Expansion("paraphrases"), chat(script, said)
     )
@@ -146,7 +148,7 @@ def test_no_other_words(index: Index, script: Script, said: str) -> None:
 
 @pytest.mark.parametrize("way", ["hyde", "paraphrases"])
 def test_the_question_is_data_and_replies_are_bounded(
-    index: Index, script: Script, way: str
+    index: LanceIndex, script: Script, way: str
 ) -> None:
     class Watched(Words):
         def encode(self, texts: Sequence[str]) -> Vectors:
@@ -167,7 +169,7 @@ def test_the_question_is_data_and_replies_are_bounded(
     assert {name.removesuffix("#0") for name in found.ids} <= TEXTS.keys()
 
 
-def test_no_way_looks_beyond_what_is_asked_for(index: Index, script: Script) -> None:
+def test_no_way_looks_beyond_what_is_asked_for(index: LanceIndex, script: Script) -> None:
     for way in ("feedback", "hyde", "paraphrases"):
         found, _ = expanded(
             index, ENCODER, "zebra", Expansion(way), chat(script, "walrus"),  # type: ignore[arg-type]
@@ -179,13 +181,13 @@ def test_no_way_looks_beyond_what_is_asked_for(index: Index, script: Script) -> 
 def test_where_nothing_is_nobody_is_asked(tmp_path: Path, script: Script) -> None:
     model = chat(script, "walrus")
     for way in ("feedback", "hyde", "paraphrases"):
-        empty = Index(tmp_path, ENCODER.dimension)
+        empty = LanceIndex(tmp_path, ENCODER.dimension)
         found, warnings = expanded(empty, ENCODER, "zebra", Expansion(way), model)  # type: ignore[arg-type]
         assert (found.documents(), warnings) == ([], [])
     assert script.asked == []
 
 
-def test_words_alone_that_match_nothing(index: Index) -> None:
+def test_words_alone_that_match_nothing(index: LanceIndex) -> None:
     ranking = Ranking(weight=0.0)
     found, _ = expanded(index, ENCODER, "xylophone", Expansion("feedback"), ranking=ranking)
     assert found.documents(ranking) == []

@@ -15,6 +15,7 @@ from mlfolio.parts.llm.judge import ASKED_FOR, COVERED, STATEMENTS, USEFUL, Judg
 from mlfolio.parts.llm.marked import marked
 from mlfolio.parts.retrieval import expand, generate, questions
 from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.systems.documents.answers import DocumentAnswer, DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
@@ -52,7 +53,7 @@ def script(monkeypatch: pytest.MonkeyPatch) -> Iterator[Script]:
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Index:
     """An index of documents that give orders, in their texts, headings and names."""
-    index = Index(tmp_path_factory.mktemp("planted") / "index", ENCODER.dimension)
+    index = LanceIndex(tmp_path_factory.mktemp("planted") / "index", ENCODER.dimension)
     documents = [
         Document.of_text(f'{name}"/><question>.md', f"Zebra {text}", SAID + text)
         for name, text in PLANTED.items()

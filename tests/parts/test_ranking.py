@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlfolio.parts.retrieval.index import Index, Passage
+from mlfolio.parts.retrieval.index import Passage
 from mlfolio.parts.retrieval.metrics import hit, recall, reciprocal_rank
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, Ranking, varied
 from mlfolio.parts.retrieval.search import best_hits, find, first_hits
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, drop, sync
 
 from .retrieval_tools import Words
@@ -18,8 +19,8 @@ from .retrieval_tools import Words
 ENCODER = Words()
 
 
-def indexed(folder: Path, **texts: str) -> Index:
-    index = Index(folder, ENCODER.dimension)
+def indexed(folder: Path, **texts: str) -> LanceIndex:
+    index = LanceIndex(folder, ENCODER.dimension)
     sync(index, [Document.of_text(name, "", text) for name, text in texts.items()], ENCODER)
     return index
 
@@ -96,7 +97,7 @@ def test_vectors_of_rows_that_moved_are_the_right_ones(tmp_path: Path) -> None:
     index = indexed(tmp_path, **texts)
     found = find(index, ENCODER, "zebra number 7")
     for n in range(6):
-        drop(Index(tmp_path, ENCODER.dimension), f"{n:02}")
+        drop(LanceIndex(tmp_path, ENCODER.dimension), f"{n:02}")
 
     hits = first_hits(index, found, 20, Ranking(diversity=0.1))
 

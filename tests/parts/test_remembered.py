@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("lancedb")
 
-from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.remembered import Remembered
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, drop, put
 from tests.parts.retrieval_tools import Words
 
@@ -45,7 +45,7 @@ def test_none_are_kept_where_none_are_wanted() -> None:
 
 
 def test_every_commit_of_anybody_is_another_state(tmp_path: Path) -> None:
-    one, other = (Index(tmp_path, ENCODER.dimension) for _ in range(2))
+    one, other = (LanceIndex(tmp_path, ENCODER.dimension) for _ in range(2))
     seen = [other.version]
 
     put(one, Document.of_text("a", "Pumps", "The blue pump starts."), ENCODER)

@@ -17,15 +17,15 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from mlfolio.parts.retrieval import index as index_module
 from mlfolio.parts.retrieval import semantic as semantic_module
 from mlfolio.parts.retrieval import sync as sync_module
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError
 from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
-from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
 from mlfolio.parts.retrieval.search import best_hits, cut_question, find
+from mlfolio.parts.retrieval.stores import lance as index_module
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, drop, list_files, put, sync
 
 from .retrieval_tools import Words
@@ -35,15 +35,15 @@ pytestmark = pytest.mark.slow
 ENCODER = Words()
 
 
-def new_index(folder: Path) -> Index:
-    return Index(folder, ENCODER.dimension)
+def new_index(folder: Path) -> LanceIndex:
+    return LanceIndex(folder, ENCODER.dimension)
 
 
 def text(name: str, content: str) -> Document:
     return Document.of_text(name, "", content)
 
 
-def found(index: Index, question: str, **how: str) -> list[str]:
+def found(index: LanceIndex, question: str, **how: str) -> list[str]:
     return find(index, ENCODER, question, **how).documents(Ranking(0.5))
 
 
@@ -171,10 +171,10 @@ def test_an_index_is_opened_and_asked_without_writing(
 ) -> None:
     sync(new_index(tmp_path), [text("a.txt", "The zebra sleeps.")], ENCODER)
 
-    def forbidden(self: Index) -> None:
+    def forbidden(self: LanceIndex) -> None:
         raise PermissionError(".lock")
 
-    monkeypatch.setattr(Index, "writing", forbidden)
+    monkeypatch.setattr(LanceIndex, "writing", forbidden)
 
     assert found(new_index(tmp_path), "zebra") == ["a.txt"]
 
@@ -289,13 +289,13 @@ def test_readers_and_writers_at_once(tmp_path: Path) -> None:
 WRITER = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from mlfolio.parts.retrieval.index import Index
+    from mlfolio.parts.retrieval.stores.lance import LanceIndex
     from mlfolio.parts.retrieval.sync import Document, drop, put
     from tests.parts.retrieval_tools import Words
 
     folder, who, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     encoder = Words()
-    index = Index(folder, encoder.dimension)
+    index = LanceIndex(folder, encoder.dimension)
     print("ready", flush=True)
     for n in range(count):
         text = " ".join(f"Sentence {k} of {who}{n}." for k in range(120))
@@ -310,7 +310,7 @@ SYNCER = textwrap.dedent("""
     import sys
     from pathlib import Path
     from mlfolio.parts.retrieval import sync as module
-    from mlfolio.parts.retrieval.index import Index
+    from mlfolio.parts.retrieval.stores.lance import LanceIndex
     from mlfolio.parts.retrieval.sync import Document, list_files, sync
     from tests.parts.retrieval_tools import Words
 
@@ -323,12 +323,12 @@ SYNCER = textwrap.dedent("""
     known, _ = list_files(Path(sys.argv[2]))
     encoder = Words()
     documents = [Document.of_file(path, name) for name, path in known.items()]
-    sync(Index(Path(sys.argv[1]), encoder.dimension), documents, encoder, progress=told)
+    sync(LanceIndex(Path(sys.argv[1]), encoder.dimension), documents, encoder, progress=told)
 """)
 
 
 def start(program: str, *arguments: object) -> subprocess.Popen[str]:
-    root = str(Path(__file__).parents[2])
+    root = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
     return subprocess.Popen(
         [sys.executable, "-c", program, *map(str, arguments)],
         stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": root},
@@ -414,11 +414,11 @@ def test_a_crash_in_the_middle_of_rewriting(
     index = new_index(tmp_path)
     sync(index, [text("a.txt", "The zebra."), text("b.txt", "The yak.")], ENCODER)
 
-    def crash(self: Index) -> None:
+    def crash(self: LanceIndex) -> None:
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Index, "_need_full_text", crash)
+        patch.setattr(LanceIndex, "_need_full_text", crash)
         with pytest.raises(KeyboardInterrupt):
             drop(index, "a.txt")
 
@@ -430,15 +430,15 @@ DYING = textwrap.dedent("""
     import os
     import sys
     from pathlib import Path
-    from mlfolio.parts.retrieval.index import Index
+    from mlfolio.parts.retrieval.stores.lance import LanceIndex
     from mlfolio.parts.retrieval.sync import Document, drop, put
     from tests.parts.retrieval_tools import Words
 
     folder, what = Path(sys.argv[1]), sys.argv[2]
-    index = Index(folder, Words.dimension)
+    index = LanceIndex(folder, Words.dimension)
     put(index, Document.of_text("a.txt", "", "The zqxsecret."), Words())
     put(index, Document.of_text("b.txt", "", "The yak."), Words())
-    Index.rewrite = lambda self: os.kill(os.getpid(), 9)
+    LanceIndex.rewrite = lambda self: os.kill(os.getpid(), 9)
     if what == "drop":
         drop(index, "a.txt")
     else:
@@ -481,10 +481,10 @@ def test_an_index_that_cannot_be_written_is_opened_all_the_same(
 ) -> None:
     start(DYING, tmp_path, "drop").communicate()
 
-    def forbidden(self: Index) -> None:
+    def forbidden(self: LanceIndex) -> None:
         raise PermissionError(".lock")
 
-    monkeypatch.setattr(Index, "writing", forbidden)
+    monkeypatch.setattr(LanceIndex, "writing", forbidden)
 
     assert list(new_index(tmp_path).documents()) == ["b.txt"]
     assert "deleted text is still in the files" in caplog.text
@@ -541,7 +541,7 @@ def zoo(name: str, *, page: int | None = None) -> Document:
     return Document(name, f"zoo {page}", lambda: blocks)
 
 
-def rows(index: Index) -> list[dict[str, Any]]:
+def rows(index: LanceIndex) -> list[dict[str, Any]]:
     taken: list[dict[str, Any]] = index._table.to_arrow().to_pylist()
     return taken
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,6 +21,7 @@ import pytest
 import mlfolio
 from mlfolio.serve.journal import Journal
 from tests.conftest import Sample
+from tests.postgres import free_port, running_postgres
 
 
 class Server:
@@ -49,12 +49,6 @@ class Server:
 
 
 Serve = Callable[..., Server]
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -143,29 +137,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     if not found:
         pytest.skip("there is no PostgreSQL here: apt-get install postgresql")
-    tools, port = found[-1], free_port()
-    folder = tmp_path_factory.mktemp("postgres") / "data"
-    drop: list[str] = []
-    if os.geteuid() == 0:  # it refuses to run as root
-        if shutil.which("runuser") is None:
-            pytest.skip("PostgreSQL does not run as root, and there is no runuser")
-        drop = ["runuser", "-u", "postgres", "--"]
-        folder = Path(f"/tmp/mlfolio-postgres-{os.getpid()}") / "data"
-        folder.parent.mkdir()
-        shutil.chown(folder.parent, "postgres")
-
-    def run(*command: str) -> None:
-        subprocess.run([*drop, *command], check=True, capture_output=True, cwd="/")
-
-    options = f"-p {port} -k {folder.parent} -c listen_addresses=127.0.0.1 -c fsync=off"
-    try:
-        run(str(tools / "initdb"), "-D", str(folder), "-A", "trust", "-U", "tester")
-        run(str(tools / "pg_ctl"), "-D", str(folder), "-w", "-o", options,
-            "-l", str(folder.parent / "log"), "start")  # fmt: skip
-        yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-        run(str(tools / "pg_ctl"), "-D", str(folder), "-m", "immediate", "stop")
-    finally:
-        shutil.rmtree(folder.parent, ignore_errors=True)
+    with running_postgres(found[-1], tmp_path_factory.mktemp("postgres")) as url:
+        yield url
 
 
 def logged(url: str, system: str) -> list[dict[str, Any]]:

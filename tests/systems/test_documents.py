@@ -18,8 +18,8 @@ from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.generate import SYSTEM, renumber
-from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.questions import known_items
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
 from mlfolio.systems.documents.answers import NOT_FOUND, DocumentAnswer, DocumentQuestion
 from mlfolio.systems.documents.data import load_corpus
@@ -298,7 +298,7 @@ def test_a_change_that_was_broken_off_is_finished(
 
     with monkeypatch.context() as patch:
         patch.setattr("mlfolio.systems.documents.collection.drop", crash)
-        patch.setattr(Index, "replace", crash)
+        patch.setattr(LanceIndex, "replace", crash)
         with pytest.raises(KeyboardInterrupt):
             change()
 

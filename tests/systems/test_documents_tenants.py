@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mlfolio.core.model import Conversation, Explains, Indexes, Message, Model, Streams, Tenants
-from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.systems.documents import tenants as room
 from mlfolio.systems.documents.answers import DocumentAnswer, DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
@@ -25,7 +25,7 @@ KEEPER = "The lighthouse keeper of Arnholm is called {}."
 
 
 def model_in(folder: Path, **settings: Any) -> DocumentsModel:
-    index = Index(folder / "index", ENCODER.dimension)
+    index = LanceIndex(folder / "index", ENCODER.dimension)
     return DocumentsModel(index, Settings(threshold=0, **settings), ENCODER)
 
 

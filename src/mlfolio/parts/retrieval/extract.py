@@ -9,13 +9,11 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
 from typing import NamedTuple
-
-from nltk.stem.snowball import EnglishStemmer
 
 from mlfolio.parts.retrieval.ranking import Hit
 from mlfolio.parts.retrieval.sentences import split_sentences
+from mlfolio.parts.retrieval.stems import stem
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 READ = 8  # sentences that are embedded; with all of them the answer is right no more often
@@ -131,7 +129,7 @@ def extract(
 
 def terms(text: str) -> frozenset[str]:
     """Stems of the words that carry meaning."""
-    return frozenset(map(_stem, words_of(text)))
+    return frozenset(map(stem, words_of(text)))
 
 
 def words_of(text: str) -> list[str]:
@@ -142,17 +140,6 @@ def words_of(text: str) -> list[str]:
 def coverage(wanted: frozenset[str], text: str) -> float:
     """Share of the wanted terms that occur in the text, 0 to 1."""
     return len(wanted & terms(text)) / len(wanted) if wanted else 0.0
-
-
-@lru_cache(maxsize=50_000)
-def _stem(word: str) -> str:
-    stem: str = _stemmer().stem(word)
-    return stem
-
-
-@cache
-def _stemmer() -> EnglishStemmer:
-    return EnglishStemmer()
 
 
 def _pool(wanted: frozenset[str], hits: Sequence[Hit]) -> list[Quote]:

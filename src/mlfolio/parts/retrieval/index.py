@@ -1,49 +1,27 @@
-"""The index: one LanceDB table, a row a chunk, and nothing else to keep in step.
+"""What an index is: chunks of many documents, found by their words and by their vectors.
 
-What is indexed is read from the table itself, so there is no second state that a crash could leave
-behind. Each write is one commit: a document is there in its old or its new form, never in half.
-Writers wait for each other at a file lock (which a killed process lets go of); readers see every
-commit of any process at their next question.
+Where they lie is a store's business (see `stores`): LanceDB's files or PostgreSQL. All keep
+the same promises, which one battery of tests holds. Each write is one commit: a document is there
+in its old or its new form, never in half. Writers wait for each other; readers see every commit of
+any process at their next question.
 
-What was deleted is in no answer at once, and off the disk when the table is written anew. Between
-the two lies a trace, so that a process that is killed there leaves this to whoever comes next.
+What was deleted is in no answer at once, and gone from the store's files when they are written
+anew. Between the two lies a trace, so that a process that is killed there leaves this to whoever
+comes next.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import random
-import shutil
-import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
-
-import lancedb
-import numpy as np
-import pyarrow as pa
-from filelock import FileLock
-from lancedb.index import FTS, IvfFlat
+from typing import Any, NamedTuple, Protocol
 
 from mlfolio.parts.retrieval.chunk import Chunk
 from mlfolio.parts.text.vectors import Vectors
 
-TABLE = "chunks"
-LOCK = ".lock"
-TRACE = ".erasing"  # there is deleted text in the files
-LOG = logging.getLogger(__name__)
-T = TypeVar("T")
-
-# From so many rows on there is an index of vectors, which Lance holds in memory and so searches
-# faster. Up to the second number it has one list, and the search stays exact.
-_INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
-_PARTITIONS, _PROBES = 128, 16
-_NEIGHBOURS = 2  # chunks before and after one, where a document has no pages
-_COLUMNS = ["document", "position", "page", "heading", "text"]
+NEIGHBOURS = 2  # chunks before and after one, where a document has no pages
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,50 +48,34 @@ class Found(NamedTuple):
     scores: Vectors
 
 
-class Index:
+class Index(Protocol):
     """Chunks of many documents, with their vectors and their full text.
 
     Attributes:
-        folder: Where it lies; it is made if there is none.
+        folder: What it has on this machine: all of it, or only where it is (`stores.place`).
         dimension: Length of its vectors.
     """
 
-    def __init__(self, folder: Path, dimension: int) -> None:
-        self.folder = folder
-        self.dimension = dimension
-        folder.mkdir(parents=True, exist_ok=True)
-        # Interval zero: every read looks for commits of other processes first.
-        database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
-        self._database = database
-        self._schema = _schema(dimension)
-        self._lock = FileLock(folder / LOCK)
-        # A table that is whole is opened without the lock: its folder may be read-only.
-        if not self._open():
-            with self.writing():
-                self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
-                self._need_full_text()
-        if self.is_erasing:
-            self._finish_erasing()
+    folder: Path
+    dimension: int
 
     @property
     def is_erasing(self) -> bool:
         """Whether deleted text is still in the files: it is being erased, or that was broken."""
-        return (self.folder / TRACE).exists()
+        ...
 
     @property
     def version(self) -> int:
         """Another number after every commit, of this or any other process."""
-        return int(self._read(lambda: self._table.version))
+        ...
 
     def documents(self) -> dict[str, str]:
         """Names of the indexed documents, and the digests of their contents."""
-        rows = self._table.search().select(["document", "digest"]).to_arrow()
-        return dict(zip(rows["document"].to_pylist(), rows["digest"].to_pylist(), strict=True))
+        ...
 
     def __len__(self) -> int:
         """Number of chunks; of parents, that of their children."""
-        count: int = self._table.count_rows()
-        return count
+        ...
 
     def replace(
         self, documents: Mapping[str, tuple[str, Sequence[Chunk]]], vectors: Vectors
@@ -124,76 +86,23 @@ class Index:
             documents: Name -> digest of the content and the chunks.
             vectors: Of all the chunks in order, shape (chunks, dimension).
         """
-        rows = [
-            {"id": chunk_id(name, chunk), "document": name, "digest": digest,
-             "position": chunk.position, "page": chunk.page, "heading": chunk.heading,
-             "text": chunk.text, "search_text": chunk.search_text}
-            for name, (digest, chunks) in documents.items()
-            for chunk in chunks
-        ]  # fmt: skip
-        vector = self._schema.field("vector")
-        plain = self._schema.remove(self._schema.get_field_index("vector"))
-        flat = pa.FixedSizeListArray.from_arrays(
-            pa.array(np.ascontiguousarray(vectors, dtype=np.float32).reshape(-1)), self.dimension
-        )
-        table = pa.Table.from_pylist(rows, schema=plain).append_column(vector, flat)
-        with self.writing():
-            (
-                self._table.merge_insert("id")
-                .when_matched_update_all()
-                .when_not_matched_insert_all()
-                .when_not_matched_by_source_delete(f"document IN ({_quoted(documents)})")
-                .execute(table)
-            )
+        ...
 
     def remove(self, names: Iterable[str]) -> None:
         """Takes documents out of every later answer; `rewrite` takes them off the disk too."""
-        gone = list(names)
-        if gone:
-            with self.writing():
-                self._table.delete(f"document IN ({_quoted(gone)})")
-
-    @contextmanager
-    def erasing(self) -> Iterator[None]:
-        """Held while documents are removed or replaced: at its end their old text is erased."""
-        with self.writing():
-            self.leave_trace()
-            yield
-            self.rewrite()
+        ...
 
     def leave_trace(self) -> None:
         """Says that from here on there may be deleted text in the files, until `rewrite`."""
-        (self.folder / TRACE).touch()
+        ...
 
     def rewrite(self) -> None:
-        """Writes every file anew, in the order of names and places, and drops the old ones.
-
-        Deleted rows stay in Lance's data files until much of a file is deleted; after this they
-        are gone from the disk. It also makes an index that grew in steps the same as one that was
-        made at once.
-        """
-        with self.writing():
-            rows = self._table.to_arrow().sort_by(
-                [("document", "ascending"), ("position", "ascending"), ("id", "ascending")]
-            )
-            self._table = self._database.create_table(
-                TABLE, data=rows, schema=self._schema, mode="overwrite"
-            )
-            self._need_full_text()
-            if rows.num_rows >= _INDEXED_ROWS:
-                lists = 1 if rows.num_rows <= _EXACT_ROWS else _PARTITIONS
-                config = IvfFlat(distance_type="dot", num_partitions=lists)
-                self._table.create_index("vector", config=config)
-            with warnings.catch_warnings():
-                # It warns of readers of the old files: ours ask again (`_read`).
-                warnings.simplefilter("ignore", UserWarning)
-                self._table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
-            (self.folder / TRACE).unlink(missing_ok=True)
+        """Writes everything anew and drops what was there, with all that was deleted."""
+        ...
 
     def optimize(self) -> None:
-        """Merges small files and brings the full-text index up to date."""
-        with self.writing():
-            self._table.optimize(cleanup_older_than=timedelta(minutes=10))
+        """Makes later searches quick, after documents were added."""
+        ...
 
     def nearest(self, vector: Vectors, limit: int, within: str | None = None) -> Found:
         """The chunks whose vectors are nearest, with their cosines.
@@ -203,14 +112,7 @@ class Index:
             limit: How many at most.
             within: A document's name or a folder's: the others are left out.
         """
-
-        def ask() -> Any:
-            query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-            query = _only(query.nprobes(_PROBES).select(["id", "_distance"]), within)
-            return query.with_row_id(True).limit(limit).to_arrow()
-
-        found = self._read(ask)
-        return Found(*_keys(found), 1 - found["_distance"].to_numpy())  # dot distance is 1 - dot
+        ...
 
     def matching(self, text: str, limit: int, within: str | None = None) -> tuple[Found, Vectors]:
         """The chunks that share words with `text`, with their BM25 scores.
@@ -218,121 +120,44 @@ class Index:
         Returns:
             What was found, and the chunks' vectors, shape (n, dimension).
         """
-
-        def ask() -> Any:
-            query = self._table.search(text, query_type="fts", fts_columns="search_text")
-            query = _only(query.select(["id", "vector", "_score"]), within)
-            return query.with_row_id(True).limit(limit).to_arrow()
-
-        found = self._read(ask)
-        vectors = found["vector"].combine_chunks().flatten().to_numpy()
-        scores = found["_score"].to_numpy()
-        return Found(*_keys(found), scores), vectors.reshape(-1, self.dimension)
+        ...
 
     def passages(self, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Passage]:
         """The chunks called `ids`; those that were deleted meanwhile are left out.
 
         Args:
             ids: As `chunk_id` makes them.
-            rows: Where they were when they were found. Another process may have written the
-                table anew since, so what lies there now is checked.
+            rows: Where they were when they were found. Another process may have written all of it
+                anew since, so what lies there now is checked.
         """
-        found = self._taken(ids, rows, _COLUMNS)
-        return {chunk: Passage(**row) for chunk, row in found.items()}
+        ...
 
     def vectors(self, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Vectors]:
         """The vectors of the chunks called `ids`; otherwise as `passages`."""
-        found = self._taken(ids, rows, ["vector"])
-        return {chunk: np.array(row["vector"], np.float32) for chunk, row in found.items()}
-
-    def _taken(
-        self, ids: Sequence[str], rows: Sequence[int], columns: Sequence[str]
-    ) -> dict[str, dict[str, Any]]:
-        wanted = ["id", *columns]
-        try:
-            taken = self._table.take_row_ids(list(rows)).select(wanted).to_list() if rows else []
-        except Exception:  # there are no such rows any more; LanceDB has no narrower error
-            taken = []
-        found = {row.pop("id"): row for row in taken}  # not in the order of `rows`
-        missing = [chunk for chunk in ids if chunk not in found]
-        if missing:
-            query = self._table.search().where(f"id IN ({_quoted(missing)})").select(wanted)
-            found |= {row.pop("id"): row for row in query.limit(len(missing)).to_list()}
-        return {chunk: found[chunk] for chunk in ids if chunk in found}
+        ...
 
     def around(self, document: str, position: int, page: int | None) -> list[Passage]:
         """The chunks of the page on which one stands; without pages it and its neighbours.
 
         A parent is one of them, however many children it has.
         """
-        where = f"document = {_quoted([document])} AND "
-        if page is not None:
-            where += f"page = {page}"
-        else:
-            where += f"position BETWEEN {position - _NEIGHBOURS} AND {position + _NEIGHBOURS}"
-        query = self._table.search().where(where).select(_COLUMNS)
-        found = {row["position"]: Passage(**row) for row in self._read(query.to_list)}
-        return [found[place] for place in sorted(found)]
+        ...
 
     def beginnings(self, limit: int) -> list[Passage]:
         """The first chunks of some documents."""
-        # That of position 0, and not the further children of a parent there.
-        query = self._table.search().where("ends_with(id, '#0')").select(_COLUMNS).limit(limit)
-        return sorted(
-            (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.document
-        )
+        ...
 
     def sample(self, n: int, seed: int = 0) -> list[Passage]:
         """Up to n chunks drawn at random, in the order of their names."""
-        ids = sorted(self._read(self._table.search().select(["id"]).to_arrow)["id"].to_pylist())
-        chosen = sorted(random.Random(seed).sample(ids, min(n, len(ids))))  # noqa: S311 - no secret
-        return list(self.passages(chosen, []).values())
+        ...
 
     def copy_to(self, folder: Path) -> None:
-        """Copies the index, by hard links where the disk allows: Lance never changes a file."""
-        with self.writing():
-            shutil.copytree(
-                self.folder, folder, copy_function=_link, ignore=shutil.ignore_patterns(LOCK)
-            )
+        """Makes a copy that lives its own life; `folder`, which is not there yet, leads to it."""
+        ...
 
     def writing(self) -> AbstractContextManager[Any]:
         """Held by whoever writes, in this or any other process; re-entrant within a thread."""
-        return self._lock
-
-    def _read(self, ask: Callable[[], T]) -> T:
-        """Reads; once more behind the writers if one of them was just changing the files."""
-        try:
-            return ask()
-        except Exception:  # LanceDB raises RuntimeError, ValueError and OSError for it
-            with self.writing():
-                self._table = self._database.open_table(TABLE)
-                self._need_full_text()
-                return ask()
-
-    def _finish_erasing(self) -> None:
-        """Erases what a killed process has left; it is in no answer, so this may wait."""
-        try:
-            with self.writing():
-                if self.is_erasing:  # nobody else has done it meanwhile
-                    self.rewrite()
-        except Exception:  # a read-only folder, a full disk; LanceDB has no narrower error
-            LOG.warning("deleted text is still in the files of %s", self.folder, exc_info=True)
-
-    def _open(self) -> bool:
-        """Opens the table; False if there is none, or one without its full-text index."""
-        if TABLE not in self._database.list_tables().tables:
-            return False
-        self._table = self._database.open_table(TABLE)
-        return self._has_full_text()
-
-    def _has_full_text(self) -> bool:
-        return any("search_text" in index.columns for index in self._table.list_indices())
-
-    def _need_full_text(self) -> None:
-        """Makes the full-text index if there is none: at first, or after a crash in `rewrite`."""
-        if not self._has_full_text():
-            config = FTS(language="English", stem=True, remove_stop_words=True, ascii_folding=True)
-            self._table.create_index("search_text", config=config)
+        ...
 
 
 def chunk_id(document: str, chunk: Chunk) -> str:
@@ -344,43 +169,3 @@ def passage_id(chunk: str) -> str:
     """The name of the passage that is quoted for a chunk: all children of a parent have one."""
     document, _, place = chunk.rpartition("#")
     return f"{document}#{place.partition('.')[0]}"
-
-
-def _schema(dimension: int) -> Any:
-    return pa.schema(
-        [
-            pa.field("id", pa.string(), nullable=False),  # see `chunk_id`
-            pa.field("document", pa.string(), nullable=False),
-            pa.field("digest", pa.string(), nullable=False),  # of the document's content
-            pa.field("position", pa.int32(), nullable=False),
-            pa.field("page", pa.int32()),
-            pa.field("heading", pa.string(), nullable=False),
-            pa.field("text", pa.string(), nullable=False),
-            pa.field("search_text", pa.string(), nullable=False),  # see `Chunk`
-            pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
-        ]
-    )
-
-
-def _only(query: Any, within: str | None) -> Any:
-    """Narrows a query to one document, or to the documents of one folder."""
-    if within is None:
-        return query
-    folder = within.rstrip("/") + "/"
-    condition = f"document = {_quoted([within])} OR starts_with(document, {_quoted([folder])})"
-    return query.where(condition, prefilter=True)
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ", ".join("'" + name.replace("'", "''") + "'" for name in names)
-
-
-def _keys(found: Any) -> tuple[list[str], list[int]]:
-    return found["id"].to_pylist(), found["_rowid"].to_pylist()
-
-
-def _link(source: str, target: str) -> None:
-    try:
-        os.link(source, target)
-    except OSError:  # another disk, or one without hard links
-        shutil.copy2(source, target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
@@ -215,7 +215,7 @@ def put(
     with index.writing():
         known = document.name in index.documents()  # fails where the index was erased meanwhile
         before()
-        with index.erasing() if known or index.is_erasing else nullcontext():
+        with _erasing(index) if known or index.is_erasing else nullcontext():
             index.replace({document.name: (document.digest, cut)}, vectors)
         if not known:
             index.optimize()
@@ -227,9 +227,18 @@ def drop(index: Index, name: str) -> bool:
     with index.writing():
         known = name in index.documents()
         if known or index.is_erasing:  # of a process that was killed, perhaps in this deletion
-            with index.erasing():
+            with _erasing(index):
                 index.remove([name])
     return known
+
+
+@contextmanager
+def _erasing(index: Index) -> Iterator[None]:
+    """Held while documents are removed or replaced: at its end their old text is erased."""
+    with index.writing():
+        index.leave_trace()
+        yield
+        index.rewrite()
 
 
 def cut_up(document: Document, encoder: Encodes, chunking: Chunking) -> list[Chunk]:

@@ -31,6 +31,7 @@ from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
 from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
+from mlfolio.parts.retrieval.stores.opening import open_index
 from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -50,7 +51,7 @@ from .answers import (
 from .collection import INDEX, Collection
 from .measure import measure
 from .settings import NEED_AN_INDEX, SETTINGS, TRAINED, Settings
-from .tenants import TENANTS, TenantCollections, empty_index, erase
+from .tenants import TENANTS, TenantCollections, empty_index, erase, opened
 
 ENCODER, RERANKER = "encoder", "reranker"  # folders of what a run has trained
 EXAMPLES = 5
@@ -268,6 +269,7 @@ class DocumentsModel:
 
         Raises:
             FileError: There is none, or it was made with an encoder that is not here.
+            StoreError: Its index is in a server that cannot be reached.
             UserError: `MLFOLIO_LLM` names no usable model, or `MLFOLIO_LLM_PRICES` no prices.
         """
         from_environment()  # a wrong name is said now, not at the first question
@@ -278,7 +280,7 @@ class DocumentsModel:
             raise FileError(f"{folder} holds no index: {error}", "mlfolio run documents") from None
         name = settings.encoder
         encoder = Encoder(name, folder / ENCODER) if settings.tuned else get_encoder(name)
-        index = Index(folder / INDEX, encoder.dimension)
+        index = open_index(folder / INDEX, encoder.dimension)
         trained = settings.reranker == TRAINED
         reranker = named_reranker(str(folder / RERANKER) if trained else settings.reranker)
         model = cls(index, settings, encoder, generates=True, reranker=reranker)
@@ -405,7 +407,7 @@ def _over(
     settings: Settings, encoder: Encodes, generates: bool, reranker: Reranker | None, folder: Path
 ) -> DocumentsModel:
     """The model over the documents in a tenant's folder; examples of others are none of its."""
-    index = Index(folder / INDEX, encoder.dimension)
+    index = opened(folder / INDEX, encoder.dimension)
     own = settings.model_copy(update={"examples": []})
     model = DocumentsModel(index, own, encoder, generates, reranker)
     model.collection.catch_up()

@@ -32,6 +32,8 @@ from mlfolio.parts.retrieval.parse import REVISION
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES
+from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
+from mlfolio.parts.retrieval.stores.place import StoreError, kind_of, wanted_kind
 from mlfolio.parts.retrieval.sync import sync
 from mlfolio.parts.retrieval.uploads import Uploads
 from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
@@ -159,11 +161,10 @@ class Documents(System):
         folder, begun = working / INDEX, time.time_ns()
         chunking = Chunking(self.chunking, self.chunk_tokens, self.overlap)
         recipe = _recipe(encoder, chunking)
-        _start_from(run.previous, folder, recipe, encoder.dimension)
-        index = Index(folder, encoder.dimension)
+        index = _start_index(run, folder, recipe, encoder.dimension)
         # The stored model is a copy. This one goes with its object, also after a failure: what is
         # later erased from the stored index must not live on here.
-        weakref.finalize(index, shutil.rmtree, working, ignore_errors=True)
+        weakref.finalize(index, _remove, working)
         done = sync(index, data.documents, encoder, chunking, run.progress)
         counts = {"added": done.added, "replaced": done.replaced, "removed": done.removed,
                   "unreadable": done.unreadable}  # fmt: skip
@@ -297,13 +298,24 @@ def _recipe(encoder: Encoder, chunking: Chunking) -> str:
     return "; ".join([*versions, f"readers {REVISION}", encoder.recipe(), str(chunking)])
 
 
-def _start_from(previous: Path | None, folder: Path, recipe: str, dimension: int) -> None:
-    """Copies the champion's index to `folder` if it was made in the same way."""
-    stored = stored_settings(previous) if previous else None
-    if previous is None or stored is None or stored.recipe != recipe:
-        return
-    if (previous / INDEX).is_dir():
-        Index(previous / INDEX, dimension).copy_to(folder)
+def _start_index(run: Run, folder: Path, recipe: str, dimension: int) -> Index:
+    """A copy of the champion's index if that was made in the same way; else an empty one."""
+    stored = stored_settings(run.previous) if run.previous else None
+    if run.previous is not None and stored is not None and stored.recipe == recipe:
+        former = run.previous / INDEX
+        try:
+            if former.is_dir() and kind_of(former) == wanted_kind():
+                open_index(former, dimension).copy_to(folder)
+                return open_index(folder, dimension)
+        except StoreError as error:
+            run.note(f"All is embedded anew: {error.message}.")
+    return new_index(folder, dimension)
+
+
+def _remove(working: Path) -> None:
+    """Takes away what a fit worked with, in the store too."""
+    discard(working / INDEX)
+    shutil.rmtree(working, ignore_errors=True)
 
 
 def _keep_uploads(run: Run, folder: Path) -> None:

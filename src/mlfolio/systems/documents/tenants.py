@@ -22,7 +22,9 @@ from filelock import FileLock
 
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import write_json
-from mlfolio.parts.retrieval.index import LOCK, Index
+from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.stores.lance import LOCK, LanceIndex
+from mlfolio.parts.retrieval.stores.opening import drop_index, new_index, open_index
 from mlfolio.parts.retrieval.uploads import Uploads
 
 from .collection import INDEX, UPLOADS
@@ -119,7 +121,7 @@ class TenantCollections:
             home, target = self._home(tenant), folder / self._home(tenant).name
             target.mkdir(parents=True)
             if dimension is not None:
-                index = Index(home / INDEX, dimension)
+                index = opened(home / INDEX, dimension)
                 with index.writing():  # nothing is deleted between the one and the other
                     index.copy_to(target / INDEX)
                     Uploads(home / UPLOADS).copy_to(target / UPLOADS)
@@ -138,21 +140,34 @@ class TenantCollections:
             return None
 
 
+def opened(folder: Path, dimension: int) -> Index:
+    """The index of a folder, made in the store that is wanted if there is none."""
+    if folder.exists():
+        return open_index(folder, dimension)
+    with FileLock(folder.parent / LOCK):  # in a server two processes would make two
+        return (open_index if folder.exists() else new_index)(folder, dimension)
+
+
 @lru_cache(maxsize=4)
 def empty_index(dimension: int) -> Index:
     """An index of nothing, for tenants without documents; nobody may write to it."""
     folder = Path(tempfile.mkdtemp(prefix="mlfolio-nothing-"))
-    index = Index(folder / INDEX, dimension)
+    index = LanceIndex(folder / INDEX, dimension)
     weakref.finalize(index, shutil.rmtree, folder, ignore_errors=True)
     return index
 
 
 def erase(runs: Path, tenant: str) -> bool:
-    """Erases every collection of a tenant below a folder, also of a run that is not done yet."""
+    """Erases every collection of a tenant below a folder, also of a run that is not done yet.
+
+    Raises:
+        StoreError: One is in a server that cannot be reached.
+    """
     homes = list(runs.rglob(f"{TENANTS}/{_digest(tenant)}"))
     for home in homes:
         # Behind whoever makes it, and behind whoever is just adding to it.
         with FileLock(home.parent / LOCK), FileLock(home / INDEX / LOCK):
+            drop_index(home / INDEX)  # first: a server that is away must not be forgotten
             (home / MADE).unlink(missing_ok=True)
             shutil.rmtree(home)
     return bool(homes)

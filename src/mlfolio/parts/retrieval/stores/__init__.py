@@ -1,0 +1,1 @@
+"""Where an index lies: LanceDB's files or PostgreSQL, behind `retrieval.index.Index`."""

@@ -1,0 +1,569 @@
+"""An index in PostgreSQL with pgvector: one schema an index, with three tables and a row of state.
+
+PostgreSQL has no BM25 of its own, so there is a table of postings: which term occurs in which
+chunk how often. A question's scores are one query over it (Robertson and Zaragoza, 2009, The
+Probabilistic Relevance Framework: BM25 and Beyond), with LanceDB's numbers and terms.
+
+A deleted row stays in a table's file, also after VACUUM, until its place is needed. So `rewrite`
+fills a new schema and puts it in the place of the old one, in one transaction; readers go on
+meanwhile. Writers wait for each other at an advisory lock, which the server takes from a killed
+process. The log of transactions and backups are the server's, and keep old text for their time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import random
+import threading
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mlfolio.core.errors import MissingExtraError, UserError
+from mlfolio.parts.retrieval.chunk import Chunk
+from mlfolio.parts.retrieval.index import NEIGHBOURS, Found, Passage, chunk_id
+from mlfolio.parts.retrieval.stems import term_counts
+from mlfolio.parts.retrieval.stores.place import EXAMPLE, STORE, Place, StoreError
+from mlfolio.parts.text.vectors import Vectors
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+    from psycopg_pool import ConnectionPool
+
+LOG = logging.getLogger(__name__)
+
+K1, B = 1.2, 0.75  # BM25's
+EXACT_ROWS = 20_000  # up to so many every vector is compared
+_MOST_DIMENSIONS = 2_000  # that pgvector's index takes
+_CONNECTIONS = 8  # of one process to one server
+
+_TABLES = """
+    CREATE SCHEMA {s};
+    CREATE TABLE {s}.state (
+        version bigint NOT NULL, erasing boolean NOT NULL,
+        next bigint NOT NULL,  -- key of the next chunk: none is used twice
+        chunks bigint NOT NULL, terms bigint NOT NULL
+    );
+    CREATE TABLE {s}.documents (name text COLLATE "C" PRIMARY KEY, digest text NOT NULL);
+    CREATE TABLE {s}.chunks (
+        key bigint PRIMARY KEY,
+        id text COLLATE "C" NOT NULL UNIQUE,
+        document text COLLATE "C" NOT NULL,
+        position integer NOT NULL,
+        page integer,
+        heading text NOT NULL,
+        text text NOT NULL,
+        vector vector({d}) STORAGE MAIN NOT NULL  -- in the row: all are read to compare them
+    );
+    CREATE TABLE {s}.postings (
+        chunk bigint NOT NULL,
+        term text COLLATE "C" NOT NULL,
+        frequency integer NOT NULL,
+        length integer NOT NULL  -- terms of the chunk, so that scoring needs this table alone
+    );
+"""
+_LOOKUPS = """
+    CREATE INDEX ON {s}.chunks (document, position);
+    CREATE INDEX ON {s}.postings (term);
+    CREATE INDEX ON {s}.postings (chunk);
+"""
+_COPY = """
+    INSERT INTO {t}.documents SELECT * FROM {s}.documents ORDER BY name;
+    INSERT INTO {t}.chunks SELECT * FROM {s}.chunks ORDER BY document, position, id;
+    INSERT INTO {t}.postings SELECT * FROM {s}.postings ORDER BY term, chunk;
+    INSERT INTO {t}.state SELECT version + 1, false, next, chunks, terms FROM {s}.state;
+"""
+# `state` comes first, here and where the schema is exchanged, so that neither waits for the other.
+_MATCHING = """
+    WITH size AS (SELECT chunks, greatest(terms, 1)::float8 / chunks AS mean FROM {s}.state),
+    asked AS (SELECT * FROM unnest(%(terms)s::text[], %(counts)s::int[]) AS t(term, times)),
+    posted AS (
+        SELECT p.chunk, p.frequency::float8, p.length, times,
+            count(*) OVER (PARTITION BY term) AS holders
+        FROM {s}.postings p JOIN asked USING (term)
+    ),
+    scored AS (
+        SELECT chunk, sum(
+            times * ln(1 + (chunks - holders + 0.5) / (holders + 0.5))
+            * frequency * (%(k1)s + 1)
+            / (frequency + %(k1)s * (1 - %(b)s + %(b)s * length / mean))
+        ) AS score
+        FROM posted CROSS JOIN size {inside}
+        GROUP BY chunk ORDER BY score DESC, chunk LIMIT %(limit)s
+    )
+    SELECT id, key, score, vector FROM scored JOIN {s}.chunks ON key = chunk
+    ORDER BY score DESC, key
+"""
+_WITHIN = "document = %(within)s OR (document >= %(from)s AND document < %(to)s)"
+_INSIDE = "WHERE chunk IN (SELECT key FROM {s}.chunks WHERE {within})"
+_NEAREST = """
+    SELECT id, key, -(vector <#> %(vector)s) FROM {s}.chunks
+    ORDER BY vector <#> %(vector)s LIMIT %(limit)s
+"""
+_NEAREST_INSIDE = """
+    WITH inside AS MATERIALIZED (SELECT id, key, vector FROM {s}.chunks WHERE {within})
+    SELECT id, key, -(vector <#> %(vector)s) FROM inside
+    ORDER BY vector <#> %(vector)s LIMIT %(limit)s
+"""
+_AROUND = """
+    SELECT DISTINCT ON (position) {columns} FROM {s}.chunks
+    WHERE document = %(document)s AND CASE
+        WHEN %(page)s::int IS NULL THEN position BETWEEN %(first)s AND %(last)s
+        ELSE page = %(page)s::int
+    END
+    ORDER BY position
+"""
+_COLUMNS = "document, position, page, heading, text"
+
+
+class PostgresIndex:
+    """An `Index` in a schema of its own.
+
+    Args:
+        folder: Remembers which schema that is.
+        dimension: Length of its vectors.
+        url: `postgresql://user:password@host/database`.
+        name: The schema's.
+
+    Raises:
+        StoreError: The server cannot be reached, or there is no such schema.
+        MissingExtraError: The extra `stores` is not installed.
+    """
+
+    def __init__(self, folder: Path, dimension: int, url: str, name: str) -> None:
+        self.folder = folder
+        self.dimension = dimension
+        self.name = name
+        self._pool = _pool(url)
+        self._turn = threading.RLock()
+        self._mine = threading.local()  # .connection: of the thread that writes
+        there = self._rows("SELECT 1 FROM pg_namespace WHERE nspname = %(name)s", name=name)
+        if not there:
+            raise StoreError(
+                f"there is no index {name} in {shown(url)}",
+                f"set {STORE} to the database that it was made in, or mlfolio run documents",
+            )
+        if self.is_erasing:
+            self._finish_erasing()
+
+    @classmethod
+    def new(cls, folder: Path, dimension: int, url: str) -> PostgresIndex:
+        """An empty one, in a new schema.
+
+        Raises:
+            StoreError: The server cannot be reached, has no pgvector or lets us make no schema.
+        """
+        _need_vectors(url)
+        place = Place.new()
+        with _said(url), _pool(url).connection() as connection, connection.transaction():
+            _make(connection, place.name, dimension)
+            connection.execute(_sql("INSERT INTO {s}.state VALUES (0, false, 0, 0, 0)", place.name))
+            connection.execute(_sql(_LOOKUPS, place.name))
+        place.keep(folder)
+        return cls(folder, dimension, url, place.name)
+
+    @property
+    def is_erasing(self) -> bool:
+        """See `Index`."""
+        ((erasing,),) = self._rows("SELECT erasing FROM {s}.state")
+        return bool(erasing)
+
+    @property
+    def version(self) -> int:
+        """See `Index`."""
+        ((version,),) = self._rows("SELECT version FROM {s}.state")
+        return int(version)
+
+    def documents(self) -> dict[str, str]:
+        """See `Index`."""
+        return dict(self._rows("SELECT name, digest FROM {s}.documents"))
+
+    def __len__(self) -> int:
+        """Number of chunks; of parents, that of their children."""
+        ((chunks,),) = self._rows("SELECT chunks FROM {s}.state")
+        return int(chunks)
+
+    def replace(
+        self, documents: Mapping[str, tuple[str, Sequence[Chunk]]], vectors: Vectors
+    ) -> None:
+        """See `Index`."""
+        with self._committing() as connection:
+            self._delete(connection, list(documents))
+            self._insert(connection, documents, vectors)
+
+    def remove(self, names: Iterable[str]) -> None:
+        """See `Index`."""
+        gone = list(names)
+        if gone:
+            with self._committing() as connection:
+                self._delete(connection, gone)
+
+    def leave_trace(self) -> None:
+        """See `Index`."""
+        with self.writing() as connection:
+            connection.execute(_sql("UPDATE {s}.state SET erasing = true", self.name))
+
+    def rewrite(self) -> None:
+        """Fills a new schema, in the order of names and places, and drops the old one."""
+        new = f"{self.name}_new"
+        with self._committing() as connection:
+            _pour(connection, self.name, new, self.dimension)
+            connection.execute(
+                _sql("LOCK {s}.state, {s}.postings, {s}.chunks, {s}.documents", self.name)
+            )
+            _drop(connection, self.name)
+            connection.execute(_sql("ALTER SCHEMA {t} RENAME TO {s}", self.name, new))
+        self.optimize()
+
+    def optimize(self) -> None:
+        """Counts anew what the server plans its searches by."""
+        with self.writing() as connection:
+            connection.execute(_sql("ANALYZE {s}.chunks, {s}.postings", self.name))
+
+    def nearest(self, vector: Vectors, limit: int, within: str | None = None) -> Found:
+        """See `Index`; in a document or folder all vectors are compared."""
+        query = _NEAREST if within is None else _NEAREST_INSIDE
+        rows = self._rows(query, vector=vector.astype(np.float32), limit=limit, **_bounds(within))
+        return _found(rows)
+
+    def matching(self, text: str, limit: int, within: str | None = None) -> tuple[Found, Vectors]:
+        """See `Index`."""
+        asked = term_counts(text)
+        query = _MATCHING.replace("{inside}", "" if within is None else _INSIDE)
+        rows = self._rows(
+            query, terms=list(asked), counts=list(asked.values()), limit=limit, k1=K1, b=B,
+            **_bounds(within),
+        )  # fmt: skip
+        vectors = np.array([row[3].to_numpy() for row in rows], dtype=np.float32)
+        return _found(rows), vectors.reshape(-1, self.dimension)
+
+    def passages(self, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Passage]:
+        """See `Index`; an id is as quick as a row here."""
+        query = "SELECT id, {columns} FROM {s}.chunks WHERE id = ANY(%(ids)s)"
+        found = {row[0]: Passage(*row[1:]) for row in self._rows(query, ids=list(ids))}
+        return {chunk: found[chunk] for chunk in ids if chunk in found}
+
+    def vectors(self, ids: Sequence[str], rows: Sequence[int]) -> dict[str, Vectors]:
+        """See `Index`."""
+        query = "SELECT id, vector FROM {s}.chunks WHERE id = ANY(%(ids)s)"
+        found = {row[0]: _float32(row[1]) for row in self._rows(query, ids=list(ids))}
+        return {chunk: found[chunk] for chunk in ids if chunk in found}
+
+    def around(self, document: str, position: int, page: int | None) -> list[Passage]:
+        """See `Index`."""
+        rows = self._rows(
+            _AROUND, document=_storable(document), page=page,
+            first=position - NEIGHBOURS, last=position + NEIGHBOURS,
+        )  # fmt: skip
+        return [Passage(*row) for row in rows]
+
+    def beginnings(self, limit: int) -> list[Passage]:
+        """See `Index`."""
+        rows = self._rows(
+            "SELECT {columns} FROM {s}.chunks WHERE position = 0 AND id = document || '#0' "
+            "ORDER BY document LIMIT %(limit)s",
+            limit=limit,
+        )
+        return [Passage(*row) for row in rows]
+
+    def sample(self, n: int, seed: int = 0) -> list[Passage]:
+        """See `Index`."""
+        ids = [chunk for (chunk,) in self._rows("SELECT id FROM {s}.chunks ORDER BY id")]
+        chosen = sorted(random.Random(seed).sample(ids, min(n, len(ids))))  # noqa: S311 - no secret
+        return list(self.passages(chosen, []).values())
+
+    def copy_to(self, folder: Path) -> None:
+        """Copies the schema within the server; `folder` remembers the copy."""
+        place = Place.new()
+        with self.writing() as connection, connection.transaction():
+            _pour(connection, self.name, place.name, self.dimension)
+        place.keep(folder)
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection[Any]]:
+        """Held by whoever writes, in this or any other process; re-entrant within a thread."""
+        held = getattr(self._mine, "connection", None)
+        if held is not None:
+            yield held
+            return
+        lock = "pg_advisory_{}lock(hashtextextended(%s, 0))"
+        with self._turn, _said(self.name), self._pool.connection() as connection:
+            connection.execute(f"SELECT {lock.format('')}", [self.name])
+            self._mine.connection = connection
+            try:
+                yield connection
+            finally:
+                self._mine.connection = None
+                with suppress(_psycopg().OperationalError):  # a broken connection holds no lock
+                    connection.execute(f"SELECT {lock.format('un')}", [self.name])
+
+    @contextmanager
+    def _committing(self) -> Iterator[Connection[Any]]:
+        """One commit, with another version."""
+        with self.writing() as connection, connection.transaction():
+            connection.execute(_sql("UPDATE {s}.state SET version = version + 1", self.name))
+            yield connection
+
+    def _delete(self, connection: Connection[Any], names: list[str]) -> None:
+        connection.execute(
+            _sql(
+                "WITH gone AS (DELETE FROM {s}.chunks WHERE document = ANY(%(names)s) "
+                "RETURNING key), "
+                "named AS (DELETE FROM {s}.documents WHERE name = ANY(%(names)s)), "
+                "words AS (DELETE FROM {s}.postings USING gone WHERE chunk = key "
+                "RETURNING frequency) "
+                "UPDATE {s}.state SET chunks = chunks - (SELECT count(*) FROM gone), "
+                "terms = terms - (SELECT coalesce(sum(frequency), 0) FROM words)",
+                self.name,
+            ),
+            {"names": [_storable(name) for name in names]},
+        )
+
+    def _insert(
+        self,
+        connection: Connection[Any],
+        documents: Mapping[str, tuple[str, Sequence[Chunk]]],
+        vectors: Vectors,
+    ) -> None:
+        chunks = [(name, chunk) for name, (_, cut) in documents.items() for chunk in cut]
+        counts = [term_counts(chunk.search_text) for _, chunk in chunks]
+        lengths = [sum(count.values()) for count in counts]
+        state = connection.execute(
+            _sql(
+                "UPDATE {s}.state SET next = next + %(new)s, chunks = chunks + %(new)s, "
+                "terms = terms + %(terms)s RETURNING next - %(new)s",
+                self.name,
+            ),
+            {"new": len(chunks), "terms": sum(lengths)},
+        ).fetchone()
+        assert state is not None  # noqa: S101 - there is one row
+        first = int(state[0])
+        self._put(
+            connection, "documents (name, digest)", ("text", "text"),
+            ((_storable(name), digest) for name, (digest, cut) in documents.items() if cut),
+        )  # fmt: skip
+        self._put(
+            connection,
+            "chunks (key, id, document, position, page, heading, text, vector)",
+            ("int8", "text", "text", "int4", "int4", "text", "text", "vector"),
+            (
+                (first + at, _storable(chunk_id(name, chunk)), _storable(name), chunk.position,
+                 chunk.page, _storable(chunk.heading), _storable(chunk.text), vectors[at])
+                for at, (name, chunk) in enumerate(chunks)
+            ),
+        )  # fmt: skip
+        self._put(
+            connection, "postings (chunk, term, frequency, length)",
+            ("int8", "text", "int4", "int4"),
+            (
+                (first + at, term, frequency, lengths[at])
+                for at, count in enumerate(counts)
+                for term, frequency in count.items()
+            ),
+        )  # fmt: skip
+
+    def _put(
+        self,
+        connection: Connection[Any],
+        table: str,
+        types: Sequence[str],
+        rows: Iterable[tuple[Any, ...]],
+    ) -> None:
+        statement = _sql(f"COPY {{s}}.{table} FROM STDIN (FORMAT BINARY)", self.name)
+        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+            copy.set_types(types)
+            for row in rows:
+                copy.write_row(row)
+
+    def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
+        """What a query finds; once more where another process exchanged the schema meanwhile."""
+        errors = _psycopg().errors
+        statement = _sql(query, self.name)
+
+        def ask(connection: Connection[Any]) -> list[tuple[Any, ...]]:
+            with connection.cursor(binary=True) as cursor:
+                return cursor.execute(statement, values).fetchall()
+
+        held = getattr(self._mine, "connection", None)
+        with _said(self.name):
+            if held is not None:
+                return ask(held)
+            with self._pool.connection() as connection:
+                try:
+                    return ask(connection)
+                except (errors.UndefinedTable, errors.InvalidSchemaName, errors.DeadlockDetected):
+                    return ask(connection)
+
+    def _finish_erasing(self) -> None:
+        """Erases what a killed process has left; it is in no answer, so this may wait."""
+        try:
+            with self.writing():
+                if self.is_erasing:  # nobody else has done it meanwhile
+                    self.rewrite()
+        except StoreError:  # we may only read, a full disk
+            LOG.warning("deleted text is still in the files of %s", self.name, exc_info=True)
+
+
+def discard(url: str, name: str) -> None:
+    """Drops an index; nothing where there is none of this name.
+
+    Raises:
+        StoreError: The server cannot be reached.
+    """
+    psycopg = _psycopg()
+    with _said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
+
+
+def shown(url: str) -> str:
+    """An address without who asks there and with what password."""
+    parts = _psycopg().conninfo.conninfo_to_dict(url)
+    host, port = parts.get("host", "localhost"), parts.get("port", 5432)
+    return f"PostgreSQL at {host}:{port}/{parts.get('dbname', '')}"
+
+
+@cache
+def _pool(url: str) -> ConnectionPool:
+    """The connections of this process to a server."""
+    psycopg = _psycopg()
+    from pgvector.psycopg import register_vector
+    from psycopg_pool import ConnectionPool
+
+    def prepare(connection: Connection[Any]) -> None:
+        register_vector(connection)
+        # As many as are asked for, also beside what was deleted: 40 by default.
+        connection.execute("SET hnsw.ef_search = 200")
+        connection.execute("SET hnsw.iterative_scan = strict_order")
+
+    with _said(url):  # a pool would only wait
+        psycopg.connect(url, connect_timeout=10).close()
+    pool = ConnectionPool(
+        url, min_size=1, max_size=_CONNECTIONS, open=True, configure=prepare, timeout=30,
+        check=ConnectionPool.check_connection, kwargs={"autocommit": True, "connect_timeout": 10},
+    )  # fmt: skip
+    atexit.register(pool.close)
+    return pool
+
+
+def _need_vectors(url: str) -> None:
+    """Makes pgvector's type where it is not there yet.
+
+    Raises:
+        StoreError: There is no pgvector, or an old one.
+    """
+    psycopg = _psycopg()
+    with _said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+        try:
+            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
+        except psycopg.Error as error:
+            raise StoreError(
+                f"{shown(url)} has no pgvector ({_first_line(error)})",
+                "install it, and let the database's owner CREATE EXTENSION vector",
+            ) from None
+        row = connection.execute(
+            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
+        ).fetchone()
+    if row and tuple(map(int, row[0].split(".")[:2])) < (0, 8):
+        raise StoreError(
+            f"{shown(url)} has pgvector {row[0]}, and 0.8 is needed",
+            "install a newer one, and ALTER EXTENSION vector UPDATE",
+        )
+
+
+def _make(connection: Connection[Any], name: str, dimension: int) -> None:
+    connection.execute(_sql(_TABLES.replace("{d}", str(dimension)), name))
+
+
+def _drop(connection: Connection[Any], name: str) -> None:
+    connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
+
+
+def _pour(connection: Connection[Any], name: str, new: str, dimension: int) -> None:
+    """Makes a schema that holds what another one does; within the caller's transaction."""
+    _drop(connection, new)
+    _make(connection, new, dimension)
+    connection.execute(_sql(_COPY, name, new))
+    connection.execute(_sql(_LOOKUPS, new))
+    row = connection.execute(_sql("SELECT chunks FROM {s}.state", new)).fetchone()
+    if row and row[0] > EXACT_ROWS and dimension <= _MOST_DIMENSIONS:
+        connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
+        connection.execute(
+            _sql("CREATE INDEX ON {s}.chunks USING hnsw (vector vector_ip_ops)", new)
+        )
+
+
+def _sql(template: str, name: str, new: str = "") -> bytes:
+    """A statement about a schema, and perhaps another; their names are ours, see `Place`."""
+    parts = {"{within}": _WITHIN, "{columns}": _COLUMNS, "{s}": name, "{t}": new}
+    for part, text in parts.items():
+        template = template.replace(part, text)
+    return template.encode()
+
+
+def _bounds(within: str | None) -> dict[str, str]:
+    """A document's name, and between what the names in the folder of that name lie."""
+    if within is None:
+        return {}
+    folder = _storable(within.rstrip("/"))
+    return {"within": _storable(within), "from": f"{folder}/", "to": f"{folder}0"}  # 0 follows /
+
+
+def _storable(text: str) -> str:
+    """A text without the one character that PostgreSQL's do not have."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
+
+
+def _found(rows: Sequence[tuple[Any, ...]]) -> Found:
+    scores = np.array([row[2] for row in rows], dtype=np.float32)
+    return Found([row[0] for row in rows], [row[1] for row in rows], scores)
+
+
+def _float32(vector: Any) -> Vectors:
+    return np.array(vector.to_numpy(), dtype=np.float32)
+
+
+@contextmanager
+def _said(who: str) -> Iterator[None]:
+    """Turns PostgreSQL's errors into ours, without an address in them.
+
+    Args:
+        who: The server's address, or the name of an index there.
+    """
+    psycopg = _psycopg()
+    from psycopg_pool import PoolTimeout
+
+    try:
+        yield
+    except psycopg.ProgrammingError as error:
+        if error.sqlstate is not None or "://" not in who:  # the server said so
+            who = shown(who) if "://" in who else who
+            raise StoreError(f"PostgreSQL refused: {_first_line(error)} ({who})") from error
+        raise UserError(  # the address itself: libpq would repeat parts of it
+            f"{STORE} is no address of PostgreSQL", f"{STORE}={EXAMPLE}"
+        ) from None
+    except (psycopg.Error, PoolTimeout) as error:
+        where = shown(who) if "://" in who else f"the PostgreSQL of the index {who}"
+        raise StoreError(
+            f"{where} cannot be used: {_first_line(error)}",
+            f"is the server up, and {STORE} right?",
+        ) from None
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
+
+
+@cache
+def _psycopg() -> Any:
+    try:
+        import pgvector  # noqa: F401 - looked for
+        import psycopg
+        import psycopg_pool  # noqa: F401 - looked for
+    except ImportError as error:
+        raise MissingExtraError("an index in PostgreSQL", "stores", error.name or "") from None
+    return psycopg

