@@ -27,6 +27,7 @@ from mlfolio.parts.retrieval.stores.place import STORE, StoreError
 from mlfolio.parts.retrieval.sync import Document, drop, put, sync
 from mlfolio.systems.documents.answers import DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
+from mlfolio.systems.documents.settings import Settings
 from mlfolio.systems.documents.system import Documents
 from tests.postgres import running_postgres
 
@@ -347,6 +348,31 @@ def test_documents_in_postgresql(
     again_ = system.fit(data, attempt)
     assert set(again_.index.documents()) == {"pumps.txt", "trams.txt"}
     assert served.documents() == ["pumps.txt"]
+
+
+def test_tenants_in_postgresql(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORE, vectors_in_postgres)
+    folder = tmp_path / "runs" / "documents" / "one" / "model"
+    model = DocumentsModel(
+        new_index(folder / "index", ENCODER.dimension), Settings(threshold=0), ENCODER
+    )
+    path = tmp_path / "pumps.txt"
+    path.write_text("The zebra pump of Acme is blue.")
+    before = schemas(vectors_in_postgres)
+
+    model.of("acme").add(path)
+
+    assert len(schemas(vectors_in_postgres) - before) == 1, "its own place in the server"
+    assert (model.of("acme").documents(), model.documents()) == (["pumps.txt"], [])
+    other = DocumentsModel(model.index, Settings(threshold=0), ENCODER)  # of another process
+    (answer,) = other.of("acme").predict([DocumentQuestion(question="Which pump is blue?")])
+    assert "zebra" in answer.answer
+    assert other.of("bolt").documents() == []
+    assert DocumentsModel.erase_tenant(tmp_path / "runs", "acme")
+    assert schemas(vectors_in_postgres) == before
+    assert other.of("acme").documents() == []
 
 
 def schemas(url: str) -> set[str]:
