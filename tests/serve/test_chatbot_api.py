@@ -83,6 +83,7 @@ def test_a_stream_says_the_same(bot: Server) -> None:
     events = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
     text = "".join(event["choices"][0]["delta"].get("content", "") for event in events)
     assert text == whole["choices"][0]["message"]["content"]
+    assert events[-1]["mlfolio"].pop("id") != whole["mlfolio"].pop("id"), "each is an answer"
     assert events[-1]["mlfolio"] == whole["mlfolio"]
 
 

@@ -178,7 +178,6 @@ def test_what_is_uploaded_together_is_judged_apart(library: Server) -> None:
 
 
 def test_a_language_model_writes_piece_by_piece(library: Server) -> None:
-    question = [{"role": "user", "content": CHARTER}]
     script = Script("The bishop did, in the presence of his council [1].", NOTHING)
     with (
         serve(script),
@@ -187,16 +186,17 @@ def test_a_language_model_writes_piece_by_piece(library: Server) -> None:
         assert script.asked == [], "getting ready must not ask a model that may cost something"
         client = openai.OpenAI(base_url=f"{server.url}/v1", api_key="none")
 
-        def said() -> list[str]:
+        def said(question: str) -> list[str]:
             stream = client.chat.completions.create(
-                model="documents", messages=question, stream=True
+                model="documents", messages=[{"role": "user", "content": question}], stream=True
             )
             return [text for piece in stream if (text := piece.choices[0].delta.content)]
 
-        told, nothing = said(), said()
+        told, again, nothing = said(CHARTER), said(CHARTER), said(CHARTER.lower())
 
     assert "".join(told) == "The bishop did, in the presence of his council [1]."
     assert len(told) > 1, "it comes as it is written"
+    assert again == ["".join(told)], "what was given is given again, and costs nothing"
     assert "".join(nothing) == NOT_FOUND
 
 
