@@ -12,35 +12,37 @@ process. The log of transactions and backups are the server's, and keep old text
 
 from __future__ import annotations
 
-import atexit
 import logging
 import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlfolio.core.errors import MissingExtraError, UserError
 from mlfolio.parts.retrieval.chunk import Chunk
 from mlfolio.parts.retrieval.index import NEIGHBOURS, Found, Passage, chunk_id
 from mlfolio.parts.retrieval.stems import term_counts
-from mlfolio.parts.retrieval.stores.place import EXAMPLE, STORE, Place, StoreError
+from mlfolio.parts.retrieval.stores.place import STORE, Place, StoreError
+from mlfolio.parts.retrieval.stores.server import (
+    need_vectors,
+    pool_of,
+    psycopg_module,
+    said,
+    shown,
+)
 from mlfolio.parts.text.vectors import Vectors
 
 if TYPE_CHECKING:
     from psycopg import Connection
-    from psycopg_pool import ConnectionPool
 
 LOG = logging.getLogger(__name__)
 
 K1, B = 1.2, 0.75  # BM25's
 EXACT_ROWS = 20_000  # up to so many every vector is compared
 _MOST_DIMENSIONS = 2_000  # that pgvector's index takes
-_CONNECTIONS = 8  # of one process to one server
 
 _TABLES = """
     CREATE SCHEMA {s};
@@ -139,7 +141,7 @@ class PostgresIndex:
         self.folder = folder
         self.dimension = dimension
         self.name = name
-        self._pool = _pool(url)
+        self._pool = pool_of(url)
         self._turn = threading.RLock()
         self._mine = threading.local()  # .connection: of the thread that writes
         there = self._rows("SELECT 1 FROM pg_namespace WHERE nspname = %(name)s", name=name)
@@ -158,9 +160,9 @@ class PostgresIndex:
         Raises:
             StoreError: The server cannot be reached, has no pgvector or lets us make no schema.
         """
-        _need_vectors(url)
+        need_vectors(url)
         place = Place.new()
-        with _said(url), _pool(url).connection() as connection, connection.transaction():
+        with said(url), pool_of(url).connection() as connection, connection.transaction():
             _make(connection, place.name, dimension)
             connection.execute(_sql("INSERT INTO {s}.state VALUES (0, false, 0, 0, 0)", place.name))
             connection.execute(_sql(_LOOKUPS, place.name))
@@ -292,14 +294,16 @@ class PostgresIndex:
             yield held
             return
         lock = "pg_advisory_{}lock(hashtextextended(%s, 0))"
-        with self._turn, _said(self.name), self._pool.connection() as connection:
+        with self._turn, said(self.name), self._pool.connection() as connection:
             connection.execute(f"SELECT {lock.format('')}", [self.name])
             self._mine.connection = connection
             try:
                 yield connection
             finally:
                 self._mine.connection = None
-                with suppress(_psycopg().OperationalError):  # a broken connection holds no lock
+                with suppress(
+                    psycopg_module().OperationalError
+                ):  # a broken connection holds no lock
                     connection.execute(f"SELECT {lock.format('un')}", [self.name])
 
     @contextmanager
@@ -382,7 +386,7 @@ class PostgresIndex:
 
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """What a query finds; once more where another process exchanged the schema meanwhile."""
-        errors = _psycopg().errors
+        errors = psycopg_module().errors
         statement = _sql(query, self.name)
 
         def ask(connection: Connection[Any]) -> list[tuple[Any, ...]]:
@@ -390,7 +394,7 @@ class PostgresIndex:
                 return cursor.execute(statement, values).fetchall()
 
         held = getattr(self._mine, "connection", None)
-        with _said(self.name):
+        with said(self.name):
             if held is not None:
                 return ask(held)
             with self._pool.connection() as connection:
@@ -415,64 +419,9 @@ def discard(url: str, name: str) -> None:
     Raises:
         StoreError: The server cannot be reached.
     """
-    psycopg = _psycopg()
-    with _said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+    psycopg = psycopg_module()
+    with said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
         connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
-
-
-def shown(url: str) -> str:
-    """An address without who asks there and with what password."""
-    parts = _psycopg().conninfo.conninfo_to_dict(url)
-    host, port = parts.get("host", "localhost"), parts.get("port", 5432)
-    return f"PostgreSQL at {host}:{port}/{parts.get('dbname', '')}"
-
-
-@cache
-def _pool(url: str) -> ConnectionPool:
-    """The connections of this process to a server."""
-    psycopg = _psycopg()
-    from pgvector.psycopg import register_vector
-    from psycopg_pool import ConnectionPool
-
-    def prepare(connection: Connection[Any]) -> None:
-        register_vector(connection)
-        # As many as are asked for, also beside what was deleted: 40 by default.
-        connection.execute("SET hnsw.ef_search = 200")
-        connection.execute("SET hnsw.iterative_scan = strict_order")
-
-    with _said(url):  # a pool would only wait
-        psycopg.connect(url, connect_timeout=10).close()
-    pool = ConnectionPool(
-        url, min_size=1, max_size=_CONNECTIONS, open=True, configure=prepare, timeout=30,
-        check=ConnectionPool.check_connection, kwargs={"autocommit": True, "connect_timeout": 10},
-    )  # fmt: skip
-    atexit.register(pool.close)
-    return pool
-
-
-def _need_vectors(url: str) -> None:
-    """Makes pgvector's type where it is not there yet.
-
-    Raises:
-        StoreError: There is no pgvector, or an old one.
-    """
-    psycopg = _psycopg()
-    with _said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-        try:
-            connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
-        except psycopg.Error as error:
-            raise StoreError(
-                f"{shown(url)} has no pgvector ({_first_line(error)})",
-                "install it, and let the database's owner CREATE EXTENSION vector",
-            ) from None
-        row = connection.execute(
-            "SELECT extversion FROM pg_extension WHERE extname = 'vector'"
-        ).fetchone()
-    if row and tuple(map(int, row[0].split(".")[:2])) < (0, 8):
-        raise StoreError(
-            f"{shown(url)} has pgvector {row[0]}, and 0.8 is needed",
-            "install a newer one, and ALTER EXTENSION vector UPDATE",
-        )
 
 
 def _make(connection: Connection[Any], name: str, dimension: int) -> None:
@@ -525,45 +474,3 @@ def _found(rows: Sequence[tuple[Any, ...]]) -> Found:
 
 def _float32(vector: Any) -> Vectors:
     return np.array(vector.to_numpy(), dtype=np.float32)
-
-
-@contextmanager
-def _said(who: str) -> Iterator[None]:
-    """Turns PostgreSQL's errors into ours, without an address in them.
-
-    Args:
-        who: The server's address, or the name of an index there.
-    """
-    psycopg = _psycopg()
-    from psycopg_pool import PoolTimeout
-
-    try:
-        yield
-    except psycopg.ProgrammingError as error:
-        if error.sqlstate is not None or "://" not in who:  # the server said so
-            who = shown(who) if "://" in who else who
-            raise StoreError(f"PostgreSQL refused: {_first_line(error)} ({who})") from error
-        raise UserError(  # the address itself: libpq would repeat parts of it
-            f"{STORE} is no address of PostgreSQL", f"{STORE}={EXAMPLE}"
-        ) from None
-    except (psycopg.Error, PoolTimeout) as error:
-        where = shown(who) if "://" in who else f"the PostgreSQL of the index {who}"
-        raise StoreError(
-            f"{where} cannot be used: {_first_line(error)}",
-            f"is the server up, and {STORE} right?",
-        ) from None
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().partition("\n")[0]
-
-
-@cache
-def _psycopg() -> Any:
-    try:
-        import pgvector  # noqa: F401 - looked for
-        import psycopg
-        import psycopg_pool  # noqa: F401 - looked for
-    except ImportError as error:
-        raise MissingExtraError("an index in PostgreSQL", "stores", error.name or "") from None
-    return psycopg
