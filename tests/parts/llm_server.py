@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
+
+from tests.loopback import listening
 
 READ, WROTE = 700, 30  # tokens, as it tells them
 Step = str | int  # a text to say, or an HTTP status to fail with
@@ -104,17 +105,8 @@ def serve(script: Script) -> Iterator[Script]:
             self.end_headers()
             self.wfile.write(data)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    script.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as script.url:
         yield script
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _openai(text: str) -> dict[str, Any]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from mlfolio.core.errors import FileError, UserError
 from mlfolio.core.run import Run
 from mlfolio.parts.retrieval.cross_training import Example
 from mlfolio.parts.retrieval.encoder_training import fit_encoder
-from mlfolio.parts.text.embed import BUNDLED, Encoder, find_encoder, get_encoder
+from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.torch.training import Recipe
+from tests.small_bert import small_bert
 
 THINGS = {"yak": "salt", "goat": "milk", "heron": "reeds", "mole": "tunnels", "bee": "wax",
           "otter": "fish", "camel": "sand", "lynx": "snow"}  # fmt: skip
@@ -28,15 +27,7 @@ EXAMPLES = [
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub has them: a small BERT, untrained, with the pieces of the bundled one."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(**sizes, intermediate_size=64)).save_pretrained(folder)
-    shutil.copy(find_encoder(BUNDLED) / "tokenizer.json", folder)
-    return folder
+    return small_bert(tmp_path_factory.mktemp("bert"), width=32)
 
 
 def right(encoder: Encoder) -> float:

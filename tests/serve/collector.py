@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import gzip
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, NamedTuple
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
 )
+
+from tests.loopback import listening
 
 
 class Span(NamedTuple):
@@ -103,17 +104,8 @@ def collecting() -> Iterator[Collected]:
             self.end_headers()
             self.wfile.write(data)
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    collected.url = f"http://127.0.0.1:{server.server_port}"
-    try:
+    with listening(Handler) as collected.url:
         yield collected
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _attributes(pairs: Any) -> dict[str, Any]:

@@ -25,7 +25,7 @@ from mlfolio.core.run import Run
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.data.datasets import DATASETS, DataFile
 from mlfolio.lifecycle import Predictor
-from mlfolio.parts.text.embed import BUNDLED, find_encoder
+from mlfolio.parts.text.embed import padded
 from mlfolio.systems.sentiment import CARD, words
 from mlfolio.systems.sentiment.behaviour import behave, with_typos
 from mlfolio.systems.sentiment.data import NONE, Reviews, ReviewSplit, load_reviews
@@ -37,14 +37,10 @@ from mlfolio.systems.sentiment.net import ReviewNet
 from mlfolio.systems.sentiment.readers import load_reader
 from mlfolio.systems.sentiment.sample import generate
 from mlfolio.systems.sentiment.system import Sentiment
-from mlfolio.systems.sentiment.transformer import (
-    TransformerReader,
-    get_transformer,
-    padded,
-    readings,
-)
+from mlfolio.systems.sentiment.transformer import TransformerReader, get_transformer, readings
 from mlfolio.systems.sentiment.words import MOST, Vocabulary, Word, to_batch, words_of
 from tests.conftest import Cli
+from tests.small_bert import small_bert
 
 VOCABULARY = Vocabulary(["good", "bad", "film", "not", "a", "!"])
 
@@ -344,15 +340,7 @@ def test_nb_svm_takes_words_of_one_letter_and_words_of_one_text(words: Sequence[
 
 @pytest.fixture(scope="module")
 def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as the hub has them: a small BERT, untrained, with the pieces of the bundled one."""
-    from transformers import BertConfig, BertModel
-
-    folder = tmp_path_factory.mktemp("bert")
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2}
-    BertModel(BertConfig(**sizes, intermediate_size=32)).save_pretrained(folder)
-    shutil.copy(find_encoder(BUNDLED) / "tokenizer.json", folder)
-    return folder
+    return small_bert(tmp_path_factory.mktemp("bert"))
 
 
 @pytest.fixture(scope="module")

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from mlfolio.core.errors import FileError, MissingExtraError
@@ -124,12 +125,14 @@ class Tokens:
         return torch.nn.functional.normalize(pooled, dim=1)
 
 
-def padded(tokens: Sequence[list[int]]) -> tuple[torch.Tensor, torch.Tensor]:
+def padded(
+    tokens: Sequence[Sequence[int] | NDArray[np.int64]],
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Numbers of tokens, shape (n, longest), and 1 where there is one."""
     ids = torch.zeros((len(tokens), max(map(len, tokens))), dtype=torch.int64)
     mask = torch.zeros_like(ids)
     for line, row in enumerate(tokens):
-        ids[line, : len(row)] = torch.tensor(row)
+        ids[line, : len(row)] = torch.as_tensor(row)
         mask[line, : len(row)] = 1
     return ids, mask
 

@@ -20,7 +20,7 @@ from torch import Generator, Tensor, nn
 from mlfolio.core.errors import FileError
 from mlfolio.core.run import DAMAGED, Run, write_json
 from mlfolio.parts.hub import fuse_attention, load_pretrained, places, untrained
-from mlfolio.parts.text.embed import find_encoder
+from mlfolio.parts.text.embed import find_encoder, padded
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.device import best_device
@@ -361,16 +361,6 @@ def log_odds(net: TransformerNet, texts: Sequence[Pieces]) -> Floats:
     counts = [len(each.readings) for each in texts]
     owner = np.repeat(np.arange(len(texts)), counts)
     return np.bincount(owner, found, len(texts)) / counts
-
-
-def padded(read: Sequence[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
-    """Numbers of pieces, shape (n, longest), and 1 where there is one."""
-    ids = torch.zeros(len(read), max(map(len, read)), dtype=torch.int64)
-    mask = torch.zeros_like(ids)
-    for row, each in enumerate(read):
-        ids[row, : len(each)] = torch.from_numpy(each)
-        mask[row, : len(each)] = 1
-    return ids, mask
 
 
 def _of_words(text: str, pieces: Pieces, effects: Sequence[float]) -> list[Share]:
