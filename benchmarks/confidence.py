@@ -16,31 +16,31 @@ import random
 import re
 import sys
 import tempfile
-from dataclasses import replace
+from dataclasses import asdict
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
-from mlfolio.parts.retrieval.extract import Signals, extract
-from mlfolio.parts.retrieval.ranking import Candidates
+from mlfolio.parts.retrieval.extract import Confidence, Signals, extract
 from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, sync
 from mlfolio.parts.stats import bootstrap_ci95
 from mlfolio.parts.text.embed import get_encoder
+from mlfolio.systems.documents.official import confidence_parts
 
 QUESTIONS = 1000  # of either kind
 PASSAGES = 5
+KINDS = ("there", "taken away", "adversarial")
 
 
 class Row(NamedTuple):
     """A question as it was met: its article, whether its answer was there, and what was seen."""
 
     article: str
-    kind: str  # "there", "taken away", "adversarial"
+    kind: str  # one of KINDS
     signals: Signals
     right: bool  # the best sentence holds the answer
 
@@ -64,17 +64,19 @@ def main() -> None:
         sync(index, [Document.of_text(n, t.replace("_", " "), p["context"])
                      for n, t, p in paragraphs], encoder)  # fmt: skip
         rows = [row for _, title, q in asked for row in meet(index, title, q)]
-    report(rows, sorted({row.article for row in rows}))
+    fitted, _ = confidence_parts(name for name, _, _ in paragraphs)
+    report(rows, {name.rpartition("/")[0] for name in fitted})
 
 
-def meet(index: LanceIndex, title: str, asked: dict) -> list[Row]:
+def meet(index: LanceIndex, title: str, asked: dict[str, Any]) -> list[Row]:
     """A question with its article and, where it has an answer, without."""
     encoder, question = get_encoder(), asked["question"]
     candidates = find(index, encoder, question, 200)
+    of_article = {name for name in index.documents() if name.startswith(f"{title}/")}
     kinds = ["adversarial"] if asked["is_impossible"] else ["there", "taken away"]
     rows = []
     for kind in kinds:
-        seen = without(candidates, title) if kind == "taken away" else candidates
+        seen = candidates.without(of_article) if kind == "taken away" else candidates
         hits = best_hits(index, seen, PASSAGES)
         quotes, signals = extract(encoder, question, seen.vector, hits, 1)
         gold = [plain(answer["text"]) for answer in asked["answers"]]
@@ -83,44 +85,28 @@ def meet(index: LanceIndex, title: str, asked: dict) -> list[Row]:
     return rows
 
 
-def without(candidates: Candidates, title: str) -> Candidates:
-    """The candidates of other articles."""
-    kept = [at for at, name in enumerate(candidates.ids) if not name.startswith(f"{title}/")]
-    return replace(
-        candidates,
-        ids=[candidates.ids[at] for at in kept],
-        rows=[candidates.rows[at] for at in kept],
-        bm25=candidates.bm25[kept],
-        cosine=candidates.cosine[kept],
-    )
-
-
 def plain(text: str) -> str:
     """Words alone, for comparing answers."""
     return re.sub(r"\W+", " ", text.lower()).strip()
 
 
-def report(rows: list[Row], articles: list[str]) -> None:
+def report(rows: list[Row], first: set[str]) -> None:
     """Fits on half of the articles and prints what the other half says."""
-    random.Random(0).shuffle(articles)
-    first = set(articles[: len(articles) // 2])
-    fitted = [row for row in rows if row.article in first and row.kind != "adversarial"]
-    truth = np.array([row.kind == "there" for row in fitted])
-    values = np.array([row.signals for row in fitted])
-    model = LogisticRegression(C=1e3, max_iter=1000).fit(values, truth)
-    threshold = float(np.quantile(model.predict_proba(values[truth])[:, 1], 0.1))
-    names = ("bias", *Signals._fields, "threshold")
-    for name, value in zip(names, (*model.intercept_, *model.coef_[0], threshold), strict=True):
+    fitted = [row for row in rows if row.article in first]
+    by_kind = {kind: [r.signals for r in fitted if r.kind == kind] for kind in KINDS}
+    model = Confidence.fit(by_kind["there"], by_kind["taken away"])
+    for name, value in asdict(model).items():
         print(f"{name} = {value:.3f}")
     for other in ("taken away", "adversarial"):
         tested = [r for r in rows if r.article not in first and r.kind in ("there", other)]
         truth = np.array([row.kind == "there" for row in tested])
-        chance = model.predict_proba(np.array([row.signals for row in tested]))[:, 1]
+        chance = np.array([model(row.signals) for row in tested])
         low, high = bootstrap_ci95(roc_auc_score, truth, chance)
+        said = chance >= model.threshold
         print(
             f"{other}: n {len(tested)}, AUROC {roc_auc_score(truth, chance):.3f} ({low:.3f} to "
-            f"{high:.3f}); answered: {(chance[truth] >= threshold).mean():.3f} of those there, "
-            f"{(chance[~truth] >= threshold).mean():.3f} of the others"
+            f"{high:.3f}); answered: {said[truth].mean():.3f} of those there, "
+            f"{said[~truth].mean():.3f} of the others"
         )
     right = [row.right for row in rows if row.kind == "there"]
     print(f"the first sentence quoted holds the answer: {np.mean(right):.3f} of {len(right)}")

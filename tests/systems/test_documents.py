@@ -417,7 +417,7 @@ def test_another_encoder_is_warned_of(tmp_path: Path) -> None:
     system = Documents(encoder=str(encoder))
     system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
 
-    assert "Confidence and threshold were fitted with" in run.exhibits()[0].title
+    assert "What is an answer was learned with" in run.exhibits()[0].title
 
 
 def test_uploads_are_cut_as_the_folder_was(stored: Path, tmp_path: Path) -> None:

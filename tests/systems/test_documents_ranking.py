@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -32,17 +31,17 @@ CODES = ("sunflower", "harbour", "violin", "glacier", "pepper", "comet", "saddle
          "window", "turnip")  # fmt: skip
 
 
-def fill(folder: Path, asked: int, called: Sequence[str] = THINGS) -> Path:
+def fill(folder: Path, asked: int, called: Sequence[str] = THINGS, halls: int = 12) -> Path:
     """A document for each thing, and questions about them; the first ones are to train on."""
     folder.mkdir()
     rows = []
     for number, thing in enumerate(THINGS):
         lines = [f"The {thing} of hall {hall} opens at {10 * number + hall} bars and is oiled."
-                 for hall in range(12)]  # fmt: skip
+                 for hall in range(halls)]  # fmt: skip
         (folder / f"{thing}.md").write_text(f"# The {thing}\n\n" + "\n\n".join(lines))
         rows += [
             {"question": f"When does the {called[number]} of hall {hall} open?",
-             "document": f"{thing}.md"} for hall in range(12)
+             "document": f"{thing}.md"} for hall in range(halls)
         ]  # fmt: skip
     for row in rows[:asked]:
         row["split"] = "train"
@@ -52,7 +51,7 @@ def fill(folder: Path, asked: int, called: Sequence[str] = THINGS) -> Path:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return fill(tmp_path_factory.mktemp("things") / "files", 105)
+    return fill(tmp_path_factory.mktemp("things") / "files", 150, halls=16)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +59,7 @@ def model(folder: Path) -> DocumentsModel:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFOLIO_RUNS", str(folder.parent / "runs"))
         patch.delenv("MLFOLIO_LLM", raising=False)
-        done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32)
+        done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32, tuned=False)
     return DocumentsModel.load(done.folder / "model")
 
 
@@ -122,7 +121,7 @@ def test_a_second_reader_is_trained_and_kept_if_it_helps(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
-    knobs = {"chunk_tokens": 32, "reranker": "trained", "reread": 8}
+    knobs = {"chunk_tokens": 32, "tuned": False, "reranker": "trained", "reread": 8}
 
     done = mlfolio.run("documents", data=folder, register=False, **knobs)
 
@@ -139,9 +138,9 @@ def test_an_encoder_learns_what_the_people_here_call_things(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
-    folder = fill(tmp_path / "files", 110, CODES)
+    folder = fill(tmp_path / "files", 160, CODES, halls=17)
 
-    done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32, tuned=True)
+    done = mlfolio.run("documents", data=folder, register=False, chunk_tokens=32)
 
     (table,) = [each for each in read_exhibits(done.folder) if each.title == "Encoder"]
     assert table.file is not None
@@ -160,14 +159,17 @@ def test_an_encoder_learns_what_the_people_here_call_things(
         model.changed({"tuned": False})
 
 
-@pytest.mark.parametrize("knobs", [{"reranker": "trained"}, {"tuned": True}], ids=str)
 def test_nothing_is_trained_on_few_questions(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, knobs: dict[str, Any]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+    folder = fill(tmp_path / "few", 10)
 
     with pytest.raises(UserError, match="learns from training questions"):
-        mlfolio.run("documents", data=fill(tmp_path / "few", 10), **knobs)
+        mlfolio.run("documents", data=folder, reranker="trained")
+
+    done = mlfolio.run("documents", data=folder, register=False)
+    assert not DocumentsModel.load(done.folder / "model").settings.tuned
 
 
 def test_knobs_are_bounded() -> None:

@@ -81,6 +81,7 @@ _BANKING = (
     "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/"
     "57ec275d8078af65b7731c2a98be812d844a6d6b/banking_data"
 )
+_SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
 DATASETS: dict[str, Dataset] = {
@@ -344,6 +345,52 @@ DATASETS: dict[str, Dataset] = {
                     download_hash="md5:5f7d1de60b170fc8027bb7898e2efca1",
                     # Made anew from the authors' claims and abstracts, in the same form.
                     sha256="26be022748f156807a7f79dbffbb98eca5a93d1796a871849ad65457c27f34d9",
+                ),
+            ),
+        ),
+        Dataset(
+            name="cranfield",
+            title="Cranfield 1400",
+            home="http://ir.dcs.gla.ac.uk/resources/test_collections/cran/",
+            licence="not stated",
+            citation="Cleverdon (1967), The Cranfield tests on index language devices",
+            files=(
+                DataFile(
+                    name="cran.all.1400",
+                    sha256="1ff6a3982db4ae6318262fd6b4ccaadaf79521e2a877204c350cf04ec9f1a6ad",
+                ),
+                DataFile(
+                    name="cran.qry",
+                    sha256="7071f9ccf6af1361f87b7c4d39e5fd647f22e1c43eca1e9f7eb862e000708c96",
+                ),
+                DataFile(
+                    name="cranqrel",
+                    sha256="e555db745e3f2af96d643d8a7c52c6c8e1ccc644c5a749c671e0c6a086af3c3f",
+                ),
+            ),
+        ),
+        Dataset(
+            name="squad",
+            title="SQuAD 1.1 and 2.0, development sets",
+            home="https://rajpurkar.github.io/SQuAD-explorer/",
+            licence="CC BY-SA 4.0",
+            citation="Rajpurkar et al. (2016), SQuAD; Rajpurkar, Jia and Liang (2018), Know what "
+            "you don't know",
+            files=(
+                DataFile(
+                    name="dev-v1.1.json",
+                    url=f"{_SQUAD}/dev-v1.1.json",
+                    download_hash="sha256:"
+                    "95aa6a52d5d6a735563366753ca50492a658031da74f301ac5238b03966972c9",
+                    # Made anew from the publisher's pages, with the same texts and answers.
+                    sha256="10576fa83623b953c4aa20f77b4cbbdcebed2d13361d84f227fd7a82f40f15d6",
+                ),
+                DataFile(
+                    name="dev-v2.0.json",
+                    url=f"{_SQUAD}/dev-v2.0.json",
+                    download_hash="sha256:"
+                    "80a5225e94905956a6446d296ca1093975c4d3b3260f1d6c8f68bc2ab77182d8",
+                    sha256="3d2a595c4906f76d719b84886e827773609ce342921d210cda540b98f0190355",
                 ),
             ),
         ),

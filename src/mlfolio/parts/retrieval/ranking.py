@@ -9,7 +9,7 @@ Condorcet and individual Rank Learning Methods, SIGIR.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -99,6 +99,20 @@ class Candidates:
         """The k best documents, each by its best chunk, best first; variety does not count."""
         names = (self.ids[at].rpartition("#")[0] for at in self.order(ranking))
         return list(dict.fromkeys(names))[:k]
+
+    def without(self, documents: Container[str]) -> Candidates:
+        """The candidates that are of none of some documents."""
+        kept = [
+            at for at, chunk in enumerate(self.ids) if chunk.rpartition("#")[0] not in documents
+        ]
+        return Candidates(
+            ids=[self.ids[at] for at in kept],
+            rows=[self.rows[at] for at in kept],
+            bm25=self.bm25[kept],
+            cosine=self.cosine[kept],
+            vector=self.vector,
+            searches=tuple(search.without(documents) for search in self.searches),
+        )
 
     def _of_searches(self, ranking: Ranking) -> Vectors:
         """Scores of the only search, or reciprocal ranks over all of them."""

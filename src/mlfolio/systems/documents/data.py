@@ -1,11 +1,8 @@
-"""The user's folder, SciFact's abstracts, or a small town's papers; and questions about them."""
+"""The user's folder, or a small town's papers; and questions about them."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
-import zipfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -15,7 +12,6 @@ from typing import Any, Self
 from mlfolio.core.errors import FileError
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
-from mlfolio.data.datasets import get_dataset, place
 from mlfolio.data.doctor import shared_finding
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.retrieval.blocks import UnreadableError
@@ -44,6 +40,8 @@ class Corpus:
         test: Questions that are measured on, some of them perhaps without an answer.
         protocol: Where the test questions come from, in words.
         other: Number of files of formats that are not read, by suffix.
+        beside: Collections that are measured beside this one, as they come: each in parts that
+            are learned from and asked on their own.
     """
 
     source: Source
@@ -54,6 +52,7 @@ class Corpus:
     test: tuple[Question, ...] = ()
     protocol: str = ""
     other: Mapping[str, int] = field(default_factory=dict)
+    beside: Mapping[str, Sequence[Corpus]] = field(default_factory=dict)
 
     @cached_property
     def info(self) -> DataInfo:
@@ -125,42 +124,11 @@ def load_corpus(source: Source) -> Corpus:
         DataUnavailableError: SciFact is neither here nor to be had.
         FileError: The user's folder holds no document, or its questions cannot be read.
     """
-    if source.kind == "official":
-        return load_scifact(source)
-    if source.kind == "sample":
+    if source.is_sample:
         return _folder(source, Path(__file__).parent / "sample", "Fennmouth (invented)")
     assert source.path is not None  # noqa: S101 - own data have a path
     path = source.path
     return _file(source, path) if path.is_file() else _folder(source, path, path.name)
-
-
-def load_scifact(source: Source) -> Corpus:
-    """SciFact: 5,183 abstracts and claims to train on, and 300 to test on (BEIR's split)."""
-    record = get_dataset("scifact")
-    with zipfile.ZipFile(place("scifact") / "scifact.zip") as archive:
-
-        def lines(name: str) -> Iterable[str]:
-            return io.TextIOWrapper(archive.open(f"scifact/{name}"), "utf-8")
-
-        rows = [json.loads(line) for line in lines("corpus.jsonl")]
-        asked = {row["_id"]: row["text"] for row in map(json.loads, lines("queries.jsonl"))}
-        parts: dict[str, tuple[Question, ...]] = {}
-        for part in ("train", "test"):
-            relevant: dict[str, dict[str, float]] = {}
-            for row in csv.DictReader(lines(f"qrels/{part}.tsv"), delimiter="\t"):
-                grades = relevant.setdefault(row["query-id"], {})
-                grades[row["corpus-id"]] = float(row["score"])
-            parts[part] = tuple(Question(asked[key], grades) for key, grades in relevant.items())
-    tested = {question.text for question in parts["test"]}  # two claims are in both parts
-    return Corpus(
-        source=source,
-        dataset=record.title,
-        licence=record.licence,
-        documents=tuple(Document.of_text(r["_id"], r["title"], r["text"]) for r in rows),
-        protocol="SciFact test claims in BEIR's form; documents ranked by their best passage",
-        train=tuple(question for question in parts["train"] if question.text not in tested),
-        test=parts["test"],
-    )
 
 
 def _folder(source: Source, folder: Path, name: str) -> Corpus:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -25,30 +25,13 @@ from mlfolio.parts.retrieval.search import first_hits
 from mlfolio.parts.text.embed import Encoder
 from mlfolio.parts.torch.training import Recipe
 
-if TYPE_CHECKING:
-    from .model import DocumentsModel
+from .choosing import FEWEST, parted
+from .measure import K
+from .model import DocumentsModel
 
-FEWEST: Final = 100  # training questions, below which nothing is learned that holds
-HELD_OUT: Final = 5  # every fifth question says what is kept
 WEIGHTS: Final = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
 ENCODER: Final = Recipe(epochs=3, learning_rate=3e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
 RERANKER: Final = Recipe(epochs=2, learning_rate=5e-5, weight_decay=0.01, warm_up=0.1, clip=1.0)
-K: Final = 10
-
-
-def parted(asked: Sequence[Question], knob: str) -> tuple[list[Question], list[Question]]:
-    """The questions that are learned from, and those held out.
-
-    Raises:
-        UserError: They are too few.
-    """
-    if len(asked) < FEWEST:
-        raise UserError(
-            f"{knob} learns from training questions, and there are {len(asked):,}",
-            f"bring {FEWEST} or more, or leave it out",
-        )
-    seen = [question for at, question in enumerate(asked) if at % HELD_OUT]
-    return seen, list(asked[::HELD_OUT])
 
 
 def tune_encoder(
@@ -79,7 +62,12 @@ def train_reranker(
     Raises:
         UserError: They are too few.
     """
-    seen, rest = parted(asked, "reranker=trained")
+    if len(asked) < FEWEST:
+        raise UserError(
+            f"reranker=trained learns from training questions, and there are {len(asked):,}",
+            f"bring {FEWEST} or more, or leave it out",
+        )
+    seen, rest = parted(asked)
     examples = [_example(model, each) for each in run.progress(seen, "looking", len(seen))]
     encoder = fit_cross_encoder(examples, RERANKER, run)
     found = [_found(model, question)[: model.settings.reread] for question in rest]

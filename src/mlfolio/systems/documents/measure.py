@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 K: Final = 10
 NEAR: Final = 5
+FOUND: Final = ("nDCG@10", "hit@5")  # what is measured of published collections
+SAID: Final = ("F1", "holds the answer")
 PROTOCOLS: Final = {
     "nDCG@10": "documents ranked by their best passage; linear gain",
     "recall@10": "share of the right documents among the first ten",
@@ -83,22 +85,35 @@ def _looked_at(
     right = question.relevant
     if not right:
         return {"refused": float(not answer.found)}
-    said = _CITED.sub("", answer.answer) if answer.found else ""
-    row = {
-        "nDCG@10": ndcg(ranking, right, K),
-        "recall@10": recall(ranking, right, K),
-        "hit@5": hit(ranking, right, NEAR),
-        "MRR@10": reciprocal_rank(ranking, right, K),
-        "answered": float(answer.found),
-    }
+    row = found_right(question, ranking) | {"answered": float(answer.found)}
     if question.answers:
-        row |= {"exact match": exact(said, question.answers), "F1": f1(said, question.answers)}
-        row["holds the answer"] = float(any(_holds(said, each) for each in question.answers))
+        row |= said_right(question, answer)
     if answer.found:
         cited = {source.document for source in answer.sources}
         row["citation precision"] = len(cited & set(right)) / len(cited)
         row["citation recall"] = len(cited & set(right)) / len(right)
     return row
+
+
+def found_right(question: Question, ranking: Sequence[str]) -> dict[str, float]:
+    """How good a ranking of documents is, for a question that some of them answer."""
+    right = question.relevant
+    return {
+        "nDCG@10": ndcg(ranking, right, K),
+        "recall@10": recall(ranking, right, K),
+        "hit@5": hit(ranking, right, NEAR),
+        "MRR@10": reciprocal_rank(ranking, right, K),
+    }
+
+
+def said_right(question: Question, answer: DocumentAnswer) -> dict[str, float]:
+    """How good an answer is, for a question with right answers written down."""
+    said = _CITED.sub("", answer.answer) if answer.found else ""
+    return {
+        "exact match": exact(said, question.answers),
+        "F1": f1(said, question.answers),
+        "holds the answer": float(any(_holds(said, each) for each in question.answers)),
+    }
 
 
 def _judged(
@@ -143,7 +158,7 @@ def _holds(text: str, answer: str) -> bool:
     return f" {' '.join(normalised(answer))} " in f" {' '.join(normalised(text))} "
 
 
-def _sure(answer: DocumentAnswer) -> float:
+def sure(answer: DocumentAnswer) -> float:
     """Probability that the documents answer; NaN where a language model says they do not."""
     if answer.confidence is None:
         return math.nan
@@ -153,11 +168,11 @@ def _sure(answer: DocumentAnswer) -> float:
 def _by_confidence(asked: Sequence[Question], answers: Sequence[DocumentAnswer]) -> pd.DataFrame:
     """What share would be answered with other thresholds."""
     there = np.array([bool(each.relevant) for each in asked])
-    sure = np.nan_to_num([_sure(each) for each in answers])
+    p_answered = np.nan_to_num([sure(each) for each in answers])
     index = pd.Index(np.round(np.arange(0.1, 1, 0.1), 1), name="threshold")
     parts = {"that the documents answer": there, "that they do not": ~there}
     return pd.DataFrame(
-        {name: [(sure[part] >= least).mean() for least in index]
+        {name: [(p_answered[part] >= least).mean() for least in index]
          for name, part in parts.items() if part.any()},
         index=index,
     ).round(3)  # fmt: skip
@@ -165,10 +180,10 @@ def _by_confidence(asked: Sequence[Question], answers: Sequence[DocumentAnswer])
 
 def _notes(asked: Sequence[Question], answers: Sequence[DocumentAnswer]) -> tuple[str, ...]:
     there = [bool(each.relevant) for each in asked]
-    sure = np.array([_sure(each) for each in answers])
-    if all(there) or not any(there) or np.isnan(sure).any():
+    p_answered = np.array([sure(each) for each in answers])
+    if all(there) or not any(there) or np.isnan(p_answered).any():
         return ()
-    area = roc_area(there, sure)
+    area = roc_area(there, p_answered)
     return (
         f"What the documents answer is told from what they do not with an AUROC of {area:.3f}.",
     )

@@ -16,7 +16,7 @@ from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment, p
 from mlfolio.parts.llm.judge import Judge
 from mlfolio.parts.llm.usage import Usage, prices, usage
 from mlfolio.parts.retrieval.expand import Expansion, expanded
-from mlfolio.parts.retrieval.extract import Confidence, extract
+from mlfolio.parts.retrieval.extract import Quote, Signals, extract
 from mlfolio.parts.retrieval.follow_up import stand_alone
 from mlfolio.parts.retrieval.generate import (
     REWRITE,
@@ -125,6 +125,14 @@ class DocumentsModel:
             with stage("rank"):
                 return best_hits(self.index, found, s.passages, s.ranking)
         return varied(self._reread(question, found), s.passages, s.ranking)
+
+    def extracted(self, question: str, found: Candidates) -> tuple[list[Quote], Signals, list[Hit]]:
+        """The sentences that answer, what tells whether they do, and the passages they are from."""
+        hits = self.hits(question, found)
+        with stage("extract"):
+            sentences = self.settings.sentences
+            quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
+        return quotes, signals, hits
 
     def search(self, question: str, within: str | None = None) -> tuple[Candidates, list[str]]:
         """What either side finds for a question, expanded or not; and warnings."""
@@ -334,14 +342,11 @@ class DocumentsModel:
         question, warnings = self._cut(asked.question)
         found, more = self.search(question, asked.document)
         warnings += more
-        hits = self.hits(question, found)
-        sentences = self.settings.sentences
-        with stage("extract"):
-            quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
-        p_answered = Confidence()(signals)
+        quotes, signals, hits = self.extracted(question, found)
+        p_answered = self.settings.confidence(signals)
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")
-        if p_answered < self.settings.threshold or not quotes:
+        if p_answered < self.settings.least or not quotes:
             yield not_found(hits, 1 - p_answered, warnings)
             return
         if chat is not None:

@@ -31,6 +31,8 @@ class Settings(BaseModel):
         recipe: What the chunks and vectors depend on beside the files: two indexes with equal
             recipes hold the same for the same file.
         begun: When its fit took over what was uploaded to the champion, in ns since 1970.
+        threshold: Below which there is no answer; None for that of `confidence`.
+        confidence: Tells from what was found whether it is an answer.
         examples: Training questions; empty where nobody asked any.
     """
 
@@ -52,7 +54,8 @@ class Settings(BaseModel):
     reranker_weight: float = 1.0
     passages: int = 5
     sentences: int = 3
-    threshold: float = Confidence().threshold
+    threshold: float | None = None
+    confidence: Confidence = Confidence()
     remembered: int = 256
     examples: list[str] = []
     recipe: str = ""
@@ -62,6 +65,11 @@ class Settings(BaseModel):
     def cutting(self) -> Chunking:
         """How documents are cut, those that are uploaded too."""
         return Chunking(self.chunking, self.chunk_tokens, self.overlap)
+
+    @property
+    def least(self) -> float:
+        """The probability below which the answer is "not in your documents"."""
+        return self.confidence.threshold if self.threshold is None else self.threshold
 
     @property
     def ranking(self) -> Ranking:

@@ -2,55 +2,37 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
-import time
-import weakref
-from collections.abc import Sequence
-from dataclasses import replace
-from importlib.metadata import version
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import ClassVar
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
 from mlfolio.core.run import Run
-from mlfolio.core.score import Baseline, Evaluation, Score
+from mlfolio.core.score import Evaluation
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
-from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
+from mlfolio.parts.retrieval.chunk import ChunkKind
 from mlfolio.parts.retrieval.expand import Way
-from mlfolio.parts.retrieval.extract import Confidence
-from mlfolio.parts.retrieval.index import Index
-from mlfolio.parts.retrieval.metrics import ndcg
-from mlfolio.parts.retrieval.parse import REVISION
+from mlfolio.parts.retrieval.extract import ANSWERED, Confidence
 from mlfolio.parts.retrieval.questions import Question
-from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Candidates, Fusion, Ranking
+from mlfolio.parts.retrieval.ranking import Fusion
 from mlfolio.parts.retrieval.search import CANDIDATES
-from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
-from mlfolio.parts.retrieval.stores.place import StoreError, kind_of, wanted_kind
-from mlfolio.parts.retrieval.sync import sync
-from mlfolio.parts.retrieval.uploads import Uploads
-from mlfolio.parts.stats import bootstrap_ci95, mean_score, roc_area
-from mlfolio.parts.text.embed import BUNDLED, Encoder, get_encoder
+from mlfolio.parts.text.embed import BUNDLED, get_encoder
 
-from .answers import DocumentQuestion
 from .card import CARD
-from .collection import INDEX, UPLOADS
+from .choosing import FEWEST, choose_search, parted, scale_confidence
 from .data import ENOUGH, Corpus, load_corpus
-from .model import ENCODER, EXAMPLES, DocumentsModel, named_reranker
-from .settings import TRAINED, Settings, stored_settings
-from .tenants import TENANTS, TenantCollections
-
-K = 10
-_MADE_WITH = ("mlfolio", "lxml", "markdown-it-py", "nltk", "pypdfium2", "python-docx", "tokenizers",
-              "torch", "transformers")  # fmt: skip
-WEIGHTS = np.round(np.arange(0.5, 1.001, 0.05), 2)  # tried on training questions
+from .indexing import index_documents, keep_tenants, new_working
+from .model import ENCODER, DocumentsModel, named_reranker
+from .official import load_official
+from .scoring import abstention_scores, look, scores_beside, search_scores
+from .settings import TRAINED, Settings
 
 
 class Documents(System):
@@ -61,8 +43,8 @@ class Documents(System):
 
     encoder: str = Field(BUNDLED, description="sentence encoder: the bundled one, or a folder's")
     tuned: bool = Field(
-        False, description="whether the encoder learns from the training questions first; kept "
-        "only if it then finds more for those held out",
+        True, description="whether the encoder learns from the training questions first, where "
+        f"there are {FEWEST} or more; kept only if it then finds more for those held out",
     )  # fmt: skip
     chunking: ChunkKind = Field(
         "sentences", description="where passages end; parents: small ones found, large ones quoted"
@@ -75,9 +57,10 @@ class Documents(System):
     fusion: Fusion = Field(
         "scores", description="whether scores of both are added, or reciprocals of their ranks"
     )
-    expansion: Way = Field(
-        "none", description="what makes a question say more: what it finds (feedback), or the "
-        "language model's made-up answer (hyde) or rewordings (paraphrases)",
+    expansion: Way | None = Field(
+        None, description="what makes a question say more: what it finds (feedback), or the "
+        "language model's made-up answer (hyde) or rewordings (paraphrases); if left, what helps "
+        f"on {ENOUGH} or more training questions: feedback or none",
     )  # fmt: skip
     diversity: float = Field(
         0.0, ge=0, le=1, description="what a passage loses by being like one that is chosen"
@@ -96,9 +79,11 @@ class Documents(System):
     )
     passages: int = Field(5, ge=1, le=20, description="passages that an answer is made from")
     sentences: int = Field(3, ge=1, le=10, description="sentences quoted at most")
-    threshold: float = Field(
-        Confidence().threshold, ge=0, le=1, description="confidence below which it finds nothing"
-    )
+    threshold: float | None = Field(
+        None, ge=0, le=1, description="confidence below which it finds nothing; "
+        f"{Confidence().threshold} if left, or what {ANSWERED:.0%} of the training questions pass "
+        "where the encoder is tuned or another",
+    )  # fmt: skip
 
     remembered: int = Field(
         256, ge=0, le=100_000, description="answers that are given again as they were, as long as "
@@ -107,177 +92,86 @@ class Documents(System):
 
     def load(self, source: Source) -> Corpus:
         """The documents, and questions about them in a training and a test part."""
-        return load_corpus(source)
+        return load_official(source) if source.kind == "official" else load_corpus(source)
 
     def fit(self, data: Corpus, run: Run) -> DocumentsModel:
         """Builds the index, from the champion's where that was made in the same way.
 
-        Documents that have not changed are not embedded again.
+        Documents that have not changed are not embedded again. Training questions decide how it is
+        searched, and what is an answer.
         """
-        encoder = get_encoder(self.encoder, fetch=True)
-        if self.encoder != BUNDLED or self.tuned or self.chunking != "sentences":
-            run.note(
-                f"Confidence and threshold were fitted with {BUNDLED} and passages of whole "
-                "sentences: otherwise they are no probability, and 'not in your documents' may "
-                "come too often or too seldom."
-            )
-        asked = [question for question in data.train if question.relevant]
-        if self.tuned:
-            model = self._tuned(encoder, asked, data, run)
-        else:
-            model = self._weighed(self._indexed(encoder, _working(run), data, run), asked, run)
-        _keep_tenants(run, model)
-        return _with_reranker(model, self.reranker, asked, run)
-
-    def _tuned(
-        self, encoder: Encoder, asked: list[Question], data: Corpus, run: Run
-    ) -> DocumentsModel:
-        """The model with a fine-tuned encoder, or with its own where that finds no less."""
-        from .learning import parted, tune_encoder
-
-        seen, rest = parted(asked, "tuned")
-        plain = self._weighed(self._indexed(encoder, _working(run), data, run), rest, run)
-        working = _working(run)
-        learned = tune_encoder(plain, seen, run, working / ENCODER)
-        tuned = self._weighed(self._indexed(learned, working, data, run, tuned=True), rest, run)
-        means = [
-            float(_of_rankings(rest, [model.ranking(q.text, K) for q in rest]).mean())
-            for model in (plain, tuned)
-        ]
-        run.table(
-            "Encoder",
-            pd.DataFrame({"nDCG@10": means}, index=["as it was", "fine-tuned"]).round(4),
-            f"{len(rest):,} training questions held out, with the weight that is best for them.",
-        )
-        if means[1] > means[0]:
-            return tuned
-        run.note("The fine-tuned encoder finds no more, so it is left off.")
-        return plain
-
-    def _indexed(
-        self, encoder: Encoder, working: Path, data: Corpus, run: Run, tuned: bool = False
-    ) -> DocumentsModel:
-        """The model over an index in a folder that goes with it."""
-        folder, begun = working / INDEX, time.time_ns()
-        chunking = Chunking(self.chunking, self.chunk_tokens, self.overlap)
-        recipe = _recipe(encoder, chunking)
-        index = _start_index(run, folder, recipe, encoder.dimension)
-        # The stored model is a copy. This one goes with its object, also after a failure: what is
-        # later erased from the stored index must not live on here.
-        weakref.finalize(index, _remove, working)
-        done = sync(index, data.documents, encoder, chunking, run.progress)
-        counts = {"added": done.added, "replaced": done.replaced, "removed": done.removed,
-                  "unreadable": done.unreadable}  # fmt: skip
-        run.note(
-            f"The index holds {len(index):,} passages of {len(index.documents()):,} documents ("
-            + ", ".join(f"{len(names):,} {word}" for word, names in counts.items())
-            + ")."
-        )
-        _keep_uploads(run, working / UPLOADS)
-        examples = [q.text for q in data.train if q.relevant][:EXAMPLES]
-        knobs = self.model_dump(exclude_none=True, exclude={"reranker", "tuned"})
-        settings = Settings(**knobs, tuned=tuned, examples=examples, recipe=recipe, begun=begun)
-        return DocumentsModel(index, settings, encoder)
-
-    def _weighed(self, model: DocumentsModel, asked: list[Question], run: Run) -> DocumentsModel:
-        """The model with the weight of its vectors: the given one, or what questions choose."""
-        if self.weight is not None:
-            return model
-        return model.changed({"weight": _choose(model, asked, run)})
+        model = self._learned(data, run)
+        keep_tenants(run, model)
+        return model
 
     def evaluate(self, model: DocumentsModel, data: Corpus, run: Run) -> Evaluation:
-        """Hybrid retrieval beside BM25 alone, vectors alone and chance, on the test questions."""
-        asked = [question for question in data.test if question.relevant]
-        found, times = [], []
-        for question in run.progress(asked, "asking", len(asked)):
-            started = time.perf_counter()
-            found.append(model.search(question.text)[0])
-            times.append((time.perf_counter() - started) * 1000)
-        plain = [replace(each, searches=()) for each in found]
-        ways = {"hybrid": (found, model.settings.ranking),
-                "BM25": (plain, Ranking(0)), "dense": (plain, Ranking(1))}  # fmt: skip
-        values = {way: _ndcgs(asked, *how) for way, how in ways.items()}
-        if model.reranker is not None:
-            values["hybrid, not read again"] = values["hybrid"]
-            ranked = [model.ranking(q.text, K) for q in run.progress(asked, "reading", len(asked))]
-            values["hybrid"] = _of_rankings(asked, ranked)
-        values["random ranking"] = _chance(asked, [d.name for d in data.readable], run.seed)
-        scores = [
-            mean_score(
-                f"{'' if way == 'hybrid' else f'{way} '}nDCG@10", values, way,
-                trivial="random ranking", strong="BM25" if way != "BM25" else None,
-                protocol=data.protocol,
-            )
-            for way in ways
-        ]  # fmt: skip
-        if model.reranker is not None:
-            gain = values["hybrid"] - values["hybrid, not read again"]
-            said = f"nDCG@10 with the reranker less that without; {data.protocol}"
-            scores.append(mean_score("gain of reranking", {"gain": gain}, "gain", protocol=said))
-        run.table(
-            "Milliseconds to find passages",
-            pd.DataFrame({"ms": np.percentile(times, [50, 99])}, index=["p50", "p99"]).round(1),
-            f"{len(times):,} questions, one at a time, {len(model.index):,} passages.",
-        )
-        scores += self._abstention(model, data, run)
+        """Hybrid retrieval beside BM25 alone, vectors alone and chance, on the test questions.
+
+        The same for what is measured beside, whose parts have a fit of their own each.
+        """
+        scores = search_scores(model, data, run) + abstention_scores(model, data, run)
+        for name, parts in data.beside.items():
+            looked = []
+            for part in parts:
+                with _aside(run) as own:
+                    looked.append(look(self._learned(part, own), part, run))
+            scores += scores_beside(name, looked, parts[0].protocol, run.seed)
         return Evaluation(scores=tuple(scores))
 
-    def _abstention(self, model: DocumentsModel, data: Corpus, run: Run) -> list[Score]:
-        """How well the model tells questions that the documents answer from others."""
-        there = np.array([bool(question.relevant) for question in data.test])
-        if there.all() or not there.any():
-            return []
-        answers = model.predict([DocumentQuestion(question=q.text) for q in data.test])
-        said = np.array([answer.found for answer in answers])
-        confidence = np.array([answer.confidence for answer in answers], dtype=float)
-        p_answered = np.where(said, confidence, 1 - confidence)
+    def _learned(self, data: Corpus, run: Run) -> DocumentsModel:
+        """The model of some documents, with what their training questions decide."""
+        encoder = get_encoder(self.encoder, fetch=True)
+        chosen = {"weight", "expansion", "reranker", "tuned"}
+        settings = Settings(**self.model_dump(exclude_none=True, exclude=chosen))
+        plain = index_documents(settings, encoder, new_working(run), data, run)
+        asked = unseen = [question for question in data.train if question.relevant]
+        tuned = None
+        if self.tuned and len(asked) >= FEWEST:
+            seen, held_out = parted(asked)
+            tuned = self._tuned(plain, seen, held_out, data, run)
+        if tuned is not None:
+            model, unseen = tuned, held_out
+        else:
+            model = choose_search(plain, asked, run, self.weight, self.expansion).model
+        return scale_confidence(_with_reranker(model, self.reranker, asked, run), unseen, run)
+
+    def _tuned(
+        self, plain: DocumentsModel, seen: list[Question], held_out: list[Question], data: Corpus,
+        run: Run,
+    ) -> DocumentsModel | None:  # fmt: skip
+        """The model with a fine-tuned encoder; None where that finds no more."""
+        from .learning import tune_encoder
+
+        working = new_working(run)
+        encoder = tune_encoder(plain, seen, run, working / ENCODER)
+        settings = plain.settings.model_copy(update={"tuned": True})
+        tuned = index_documents(settings, encoder, working, data, run)
+        ways = {"as it was": plain, "fine-tuned": tuned}
+        best = {
+            way: choose_search(model, held_out, run, self.weight, self.expansion)
+            for way, model in ways.items()
+        }
+        means = [choice.ndcg for choice in best.values()]
         run.table(
-            "Answered or not",
-            pd.DataFrame(
-                {"questions": [there.sum(), (~there).sum()],
-                 "answered": [said[there].sum(), said[~there].sum()]},
-                index=["in the documents", "not in them"],
-            ),
-            f"Threshold {model.settings.threshold}.",
-        )  # fmt: skip
-        auc = Score(
-            name="AUROC of 'in your documents'",
-            value=roc_area(there, p_answered),
-            n=len(there),
-            ci95=bootstrap_ci95(roc_area, there, p_answered, seed=run.seed),
-            protocol="probability that the documents answer, on test questions with and without "
-            f"an answer; {data.protocol}",
-            trivial=Baseline(name="chance", value=0.5),
+            "Encoder",
+            pd.DataFrame({"nDCG@10": means}, index=list(best)).round(4),
+            f"{len(held_out):,} training questions held out, searched as is best for them.",
         )
-        return [auc]
+        if means[1] > means[0]:
+            return best["fine-tuned"].model
+        run.note("The fine-tuned encoder finds no more, so it is left off.")
+        return None
 
 
-def _working(run: Run) -> Path:
-    """A new folder for what a run works with."""
-    return Path(tempfile.mkdtemp(prefix=".index-", dir=run.folder))
-
-
-def _choose(model: DocumentsModel, asked: Sequence[Question], run: Run) -> float:
-    """The weight with the best nDCG@10 on training questions, if there are enough."""
-    if len(asked) < ENOUGH:
-        run.note(f"The vectors weigh {DENSE_WEIGHT}, the default: too few training questions.")
-        return DENSE_WEIGHT
-    found = [
-        model.search(question.text)[0]
-        for question in run.progress(asked, "choosing the weight", len(asked))
-    ]
-    rankings = [replace(model.settings.ranking, weight=float(weight)) for weight in WEIGHTS]
-    means = pd.DataFrame(
-        {"nDCG@10": [float(_ndcgs(asked, found, ranking).mean()) for ranking in rankings]},
-        index=pd.Index(WEIGHTS, name="weight of the vectors"),
-    )
-    best = float(WEIGHTS[int(means["nDCG@10"].to_numpy().argmax())])
-    run.table("Weight of the vectors", means, f"{len(asked):,} training questions; chosen: {best}.")
-    return best
+@contextmanager
+def _aside(run: Run) -> Iterator[Run]:
+    """A run for what is measured beside: what it says and makes is not kept."""
+    with TemporaryDirectory(prefix=".beside-", dir=run.folder) as folder:
+        yield Run(run.system, Path(folder), run.seed, run.quiet)
 
 
 def _with_reranker(
-    model: DocumentsModel, name: str, asked: Sequence[Question], run: Run
+    model: DocumentsModel, name: str, asked: list[Question], run: Run
 ) -> DocumentsModel:
     """The model with somebody who reads its first passages again, if that is wanted."""
     if name != TRAINED:
@@ -290,79 +184,3 @@ def _with_reranker(
         changes = {"reranker": TRAINED, "reranker_weight": weight} if reranker else {}
         settings = model.settings.model_copy(update=changes)
     return DocumentsModel(model.index, settings, model.encoder, reranker=reranker)
-
-
-def _recipe(encoder: Encoder, chunking: Chunking) -> str:
-    """What an index depends on beside the files: versions of the readers, encoder, cutting."""
-    versions = [f"{name} {version(name)}" for name in _MADE_WITH]
-    return "; ".join([*versions, f"readers {REVISION}", encoder.recipe(), str(chunking)])
-
-
-def _start_index(run: Run, folder: Path, recipe: str, dimension: int) -> Index:
-    """A copy of the champion's index if that was made in the same way; else an empty one."""
-    stored = stored_settings(run.previous) if run.previous else None
-    if run.previous is not None and stored is not None and stored.recipe == recipe:
-        former = run.previous / INDEX
-        try:
-            if former.is_dir() and kind_of(former) == wanted_kind():
-                open_index(former, dimension).copy_to(folder)
-                return open_index(folder, dimension)
-        except StoreError as error:
-            run.note(f"All is embedded anew: {error.message}.")
-    return new_index(folder, dimension)
-
-
-def _remove(working: Path) -> None:
-    """Takes away what a fit worked with, in the store too."""
-    discard(working / INDEX)
-    shutil.rmtree(working, ignore_errors=True)
-
-
-def _keep_uploads(run: Run, folder: Path) -> None:
-    """Copies what was uploaded to the champion.
-
-    It is not indexed here, because the scores are about the user's folder; `load` does it.
-    """
-    if run.previous is None:
-        return
-    Uploads(run.previous / UPLOADS).copy_to(folder)
-    if count := len(list(Uploads(folder))):
-        run.note(
-            f"{count:,} uploaded documents are kept: they will be in the answers, but are not in "
-            "these scores."
-        )
-
-
-def _keep_tenants(run: Run, model: DocumentsModel) -> None:
-    """Copies what the champion's tenants have uploaded.
-
-    Unlike the other uploads it is indexed here: it is in no score, and `load` opens no tenant's.
-    """
-    if run.previous is None:
-        return
-    stored = stored_settings(run.previous)
-    same = stored is not None and stored.recipe == model.settings.recipe
-    dimension = model.encoder.dimension if same else None
-    TenantCollections(run.previous / TENANTS).copy_to(model.tenants.folder, dimension)
-    tenants = list(model.tenants)
-    for tenant in run.progress(tenants, "tenants", len(tenants)):
-        model.of(tenant)
-
-
-def _ndcgs(
-    asked: Sequence[Question], found: Sequence[Candidates], ranking: Ranking
-) -> NDArray[np.float64]:
-    """nDCG@10 of each question, shape (questions,)."""
-    return _of_rankings(asked, [each.documents(ranking, K) for each in found])
-
-
-def _of_rankings(asked: Sequence[Question], ranked: Sequence[Sequence[str]]) -> NDArray[np.float64]:
-    return np.array([ndcg(r, q.relevant, K) for q, r in zip(asked, ranked, strict=True)])
-
-
-def _chance(asked: Sequence[Question], names: list[str], seed: int) -> NDArray[np.float64]:
-    """nDCG@10 of a random ranking for each question, shape (questions,)."""
-    rng = np.random.default_rng(seed)
-    k = min(K, len(names))
-    draws = ([names[i] for i in rng.choice(len(names), k, replace=False)] for _ in asked)
-    return np.array([ndcg(draw, q.relevant, K) for draw, q in zip(draws, asked, strict=True)])
