@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from mlfolio.parts.retrieval.extract import Confidence, Signals
 from mlfolio.parts.retrieval.index import Passage
 from mlfolio.parts.retrieval.metrics import hit, recall, reciprocal_rank
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, Ranking, varied
@@ -41,6 +43,38 @@ def test_reciprocal_ranks_are_those_of_the_paper() -> None:
     wanted = [1 / 61 + 1 / 64, 1 / 61, 1 / 62 + 1 / 62, 1 / 63]
     np.testing.assert_allclose(fused, np.array(wanted) * 61 / 2, rtol=1e-6)
     assert found.documents(Ranking(0.5, "ranks")) == ["c", "a", "b", "d"]
+
+
+def test_documents_are_taken_away_from_every_search() -> None:
+    inner = candidates([1.0, 3.0], [0.5, 0.2])
+    found = replace(candidates([4.0, 0.0, 2.0], [0.1, 0.9, 0.5]), searches=(inner,))
+
+    left = found.without({"a"})
+
+    assert left.ids == ["b#0", "c#0"]
+    assert left.rows == [1, 2]
+    assert left.bm25.tolist() == [0.0, 2.0]
+    assert [search.ids for search in left.searches] == [["b#0"]]
+    assert left.documents() == ["b"], "c is in no search"
+
+
+def test_confidence_follows_an_encoder_whose_cosines_lie_higher() -> None:
+    rng = np.random.default_rng(0)
+    there = [Signals(*values) for values in rng.normal((0.85, 0.85, 0.7), 0.04, (100, 3))]
+    missing = [Signals(*values) for values in rng.normal((0.70, 0.70, 0.4), 0.04, (100, 3))]
+    before = Confidence()
+    assert np.mean([before(each) > 0.5 for each in missing]) > 0.9, "all looks like an answer"
+
+    after = before.scaled(there, missing)
+
+    assert np.mean([after(each) for each in there]) > 0.9
+    assert np.mean([after(each) for each in missing]) < 0.1
+    assert np.mean([after(each) >= after.threshold for each in there]) == pytest.approx(
+        0.9, abs=0.02
+    )
+    order = [np.argsort([which(each) for each in there]).tolist() for which in (before, after)]
+    assert order[0] == order[1], "it is stretched and shifted, no more"
+    assert before.scaled(missing, there) == before, "what tells nothing apart is not learned from"
 
 
 def test_the_weight_is_that_of_either_sides_ranks() -> None:

@@ -133,7 +133,9 @@ def load_squad(source: Source) -> Corpus:
         for each in paragraph["qas"]
         if each["is_impossible"]
     ]
-    drawn = random.Random(0).sample(unanswered, UNANSWERED)  # noqa: S311 - no secret
+    drawn = random.Random(0).sample(  # noqa: S311 - no secret
+        unanswered, min(UNANSWERED, len(unanswered))
+    )
     return Corpus(
         source=source,
         dataset=record.title,
