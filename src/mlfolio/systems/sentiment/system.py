@@ -43,6 +43,8 @@ from .words import Vocabulary, has_words
 
 NET, NB_SVM, TRIVIAL = "net", "NB-SVM", "majority"
 SMALL = 5_000  # reviews below which one thread is as fast
+MANY = 10_000  # reviews from which on two passes are enough: more learn the names in them
+MOST_HELD_OUT = 1_250  # reviews, which are plenty for a temperature
 FEW_WORDS = 2_000  # training reviews below which every word that two have is kept
 Floats = NDArray[np.float64]
 
@@ -67,7 +69,8 @@ class Sentiment(System):
     )  # fmt: skip
     epochs: int | None = Field(
         None, ge=1, le=100,
-        description="passes over the training reviews at most; unset: 4, of the transformer 2",
+        description="passes over the training reviews at most; unset: 4, of the transformer, or "
+        f"over {MANY:,} reviews or more, 2",
     )  # fmt: skip
     patience: int = Field(2, ge=1, le=100, description="passes without a better one, then it stops")
     learning_rate: float | None = Field(
@@ -84,10 +87,11 @@ class Sentiment(System):
         return load_reviews(source, self.text, self.label)
 
     def fit(self, data: ReviewSplit, run: Run) -> SentimentModel:
-        """Trains a net on nine tenths of the training part; the rest says when to stop."""
+        """Trains a net on nine tenths of the training part or more; the rest says when to stop."""
         figures.describe(data.train, run)
         groups = pd.DataFrame({"group": near_duplicates(data.train.texts)})
-        part, rest = holdout(groups, data.train.positive, 0.1, run.seed)
+        share = min(0.1, MOST_HELD_OUT / len(groups))
+        part, rest = holdout(groups, data.train.positive, share, run.seed)
         seen, unseen = data.train.take(part), data.train.take(rest)
         fit = self._fit_lstm if self.reader == "lstm" else self._fit_transformer
         reader, history = fit(seen, unseen, run)
@@ -109,7 +113,8 @@ class Sentiment(System):
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(run.seed)
             net = ReviewNet(len(vocabulary), self.width, self.hidden).to(best_device())
-        recipe = self._recipe(4, 3e-3, weight_decay=1e-3, betas=(0.9, 0.99))
+        epochs = 2 if len(seen.texts) >= MANY else 4
+        recipe = self._recipe(epochs, 3e-3, weight_decay=1e-3, betas=(0.9, 0.99))
         known, new = _read(seen, vocabulary), _read(unseen, vocabulary)
         with one_thread(len(seen.texts) < SMALL):
             history = fit_net(net, known, new, recipe, self.chunk, run)
