@@ -6,9 +6,7 @@ do, and cost a pass through the net for each, so they read only what a first sea
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,7 +21,7 @@ from mlfolio.core.run import DAMAGED
 from mlfolio.parts.hub import find_model, load_scorer, places
 from mlfolio.parts.retrieval.rerank import Scores
 from mlfolio.parts.torch.device import autocast
-from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.torch.threads import in_pool
 
 LONGEST: Final = 512  # tokens of a pair
 _BATCH_TOKENS: Final = 2048  # padded tokens that are read at once
@@ -98,18 +96,13 @@ class CrossEncoder:
         batches = list(_batches(pairs))
         scores: Scores = np.zeros(len(pairs), dtype=np.float32)
         parts = [[pairs[row] for row in rows] for rows in batches]
-        if len(parts) <= 1:
-            found = list(map(self._read, parts))
-        else:
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                found = list(pool.map(self._read, parts))
-        for rows, values in zip(batches, found, strict=True):
+        for rows, values in zip(batches, in_pool(self._read, parts), strict=True):
             scores[rows] = values
         return scores
 
     def _read(self, pairs: Sequence[Encoding]) -> Scores:
-        # All three contexts belong to a thread, so each call enters them.
-        with one_thread(), torch.inference_mode(), autocast(next(self.net.parameters()).device):
+        # Both contexts belong to a thread, so each call enters them.
+        with torch.inference_mode(), autocast(next(self.net.parameters()).device):
             values: Scores = answers(self.net, self.pairs.batch(pairs)).cpu().numpy()
             return values
 

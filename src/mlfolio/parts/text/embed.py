@@ -12,11 +12,9 @@ from __future__ import annotations
 import hashlib
 import importlib.util
 import json
-import os
 import shutil
 import threading
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -31,7 +29,7 @@ from mlfolio.core.errors import FileError, MissingExtraError
 from mlfolio.parts.hub import find_model
 from mlfolio.parts.text.vectors import Vectors
 from mlfolio.parts.torch.device import cpu_has_bf16
-from mlfolio.parts.torch.threads import one_thread
+from mlfolio.parts.torch.threads import in_pool, one_thread
 
 BUNDLED = "all-MiniLM-L6-v2"
 _WEIGHTS, _POOLING = "model.safetensors", "1_Pooling/config.json"
@@ -140,9 +138,8 @@ def padded(
 class Encoder:
     """A BERT-like encoder of texts.
 
-    Texts are sorted by length and go in batches of equal token count to a pool with a thread a
-    core; each thread runs torch alone, because on a busy machine two OpenMP threads that wait for
-    each other are far slower. bf16 where the CPU multiplies it natively and so faster, else fp32.
+    Texts are sorted by length and go in batches of equal token count to a pool (see `in_pool`).
+    bf16 where the CPU multiplies it natively and so faster, else fp32.
 
     Attributes:
         name: What it is called; an index says with which encoder it was made.
@@ -192,12 +189,7 @@ class Encoder:
         unique = list(dict.fromkeys(texts))
         batches = list(self._batches(unique, 1 if alone else _BATCH_TOKENS))
         out: Vectors = np.empty((len(unique), layers * self.dimension), dtype=np.float32)
-        forward = partial(self._forward, layers=layers)
-        if len(batches) <= 1:
-            found = list(map(forward, batches))
-        else:
-            with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-                found = list(pool.map(forward, batches))
+        found = in_pool(partial(self._forward, layers=layers), batches)
         for batch, vectors in zip(batches, found, strict=True):
             out[batch.rows] = vectors
         place = {text: row for row, text in enumerate(unique)}
@@ -205,12 +197,12 @@ class Encoder:
 
     def encode_query(self, text: str) -> Vectors:
         """The unit vector of one short text, shape (dimension,), on the calling thread."""
-        vector: Vectors = self._forward(next(self._batches([text])))[0]
+        with one_thread():
+            vector: Vectors = self._forward(next(self._batches([text])))[0]
         return vector
 
     def _forward(self, batch: _Batch, layers: int = 1) -> Vectors:
-        # Both contexts belong to a thread, so each call enters them.
-        with one_thread(), torch.inference_mode():
+        with torch.inference_mode():  # belongs to a thread, so each call enters it
             states = self._network()(
                 input_ids=batch.ids, attention_mask=batch.mask, output_hidden_states=layers > 1
             )
