@@ -206,6 +206,13 @@ def test_predict_files_in_and_out(trained: Cli, home: Path) -> None:
     out = trained("predict", "iris", "--input", "rows.PARQUET").out
     assert [row["answer"] for row in csv.DictReader(io.StringIO(out))] == ["setosa"] * 2
 
+    (home / "old.csv").write_bytes(
+        (home / "rows.csv").read_bytes() + "5,3,1,.2,für\n".encode("cp1252")
+    )
+    outcome = trained("predict", "iris", "--input", "old.csv")
+    assert len(outcome.out.splitlines()) == 4
+    assert "note: old.csv is not UTF-8 and was read as Windows-1252" in outcome.err
+
     outcome = trained("predict", "iris", "--input", "rows.csv", "--output", "answers.jsonl")
     assert "2 answers" in outcome.err
     assert len((home / "answers.jsonl").read_text("utf-8").splitlines()) == 2

@@ -208,9 +208,12 @@ def read_rows(file: str, model: Model) -> tuple[Rows, str]:
     if form not in ("", *TABLES, *FORMS):
         raise FileError(f"rows cannot be read from {file!r}", fix)
     if form in TABLES:
-        from mlfolio.data.tables import read_table
+        from mlfolio.data.tables import read_any_table
 
-        table = read_table(path).astype(object)
+        table, said = read_any_table(path)
+        if said:
+            typer.echo(f"note: {said}", err=True)
+        table = table.astype(object)
         return [  # NaN and None: cells left empty
             {str(k): v for k, v in row.items() if not (v is None or v != v)}
             for row in table.to_dict("records")

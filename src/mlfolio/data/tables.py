@@ -6,6 +6,7 @@ import csv
 import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -40,6 +41,26 @@ def read_table(path: Path, target: str | None = None) -> pd.DataFrame:
         raise FileError(
             f"{path} cannot be read: {error.strerror or error}", "check the path and who may read"
         ) from None
+
+
+def read_any_table(path: Path) -> tuple[pd.DataFrame, str]:
+    """The same, and a CSV in Windows-1252, as older versions of Excel write it.
+
+    Returns:
+        The table, and a sentence that says so; empty where it is UTF-8.
+
+    Raises:
+        FileError: As `read_table`.
+    """
+    try:
+        return read_table(path), ""
+    except FileError as error:
+        if "is not UTF-8" not in error.message:
+            raise
+    with TemporaryDirectory() as folder:
+        copy = Path(folder) / path.name
+        copy.write_text(path.read_text("cp1252", "replace"), "utf-8")
+        return read_table(copy), f"{path.name} is not UTF-8 and was read as Windows-1252"
 
 
 def _read_table(path: Path, target: str | None) -> pd.DataFrame:

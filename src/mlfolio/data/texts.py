@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
-
-import pandas as pd
 
 from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.system import Finding
-from mlfolio.data.tables import read_table
+from mlfolio.data.tables import read_any_table
 
 TEXTS: Final = (
     "text", "message", "v2", "body", "sms", "content", "email", "utterance", "query", "question",
@@ -50,7 +47,8 @@ def read_texts(path: Path, text: str = "", label: str = "", knob: str = "label")
     Raises:
         FileError: The file cannot be read, or has no such column.
     """
-    table, notes = _read(path)
+    table, said = read_any_table(path)
+    notes = [Finding(level="note", check="encoding", message=said)] if said else []
     names = [str(column) for column in table]
     column = _column("text", text, TEXTS, names, path.name)
     texts = table[column]
@@ -63,19 +61,6 @@ def read_texts(path: Path, text: str = "", label: str = "", knob: str = "label")
         texts[known].fillna("").astype(str).to_list(), labels[known].astype(str).to_list(), notes,
         (column, *(name for name in names if name != column)),
     )  # fmt: skip
-
-
-def _read(path: Path) -> tuple[pd.DataFrame, list[Finding]]:
-    try:
-        return read_table(path), []
-    except FileError as error:
-        if "is not UTF-8" not in error.message:
-            raise
-    message = f"{path.name} is not UTF-8 and was read as Windows-1252"
-    with TemporaryDirectory() as folder:
-        copy = Path(folder) / path.name
-        copy.write_text(path.read_text("cp1252", "replace"), "utf-8")
-        return read_table(copy), [Finding(level="note", check="encoding", message=message)]
 
 
 def _column(knob: str, asked: str, usual: Sequence[str], names: Sequence[str], file: str) -> str:
