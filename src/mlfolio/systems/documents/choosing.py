@@ -79,7 +79,8 @@ def choose_search(
     chosen = {"weight": weights[row], "expansion": ways[column]}
     if best.size > 1:
         said = ", ".join(f"{name} {value}" for name, value in chosen.items())
-        run.table("How to search", means.add_prefix("expansion=").round(4),
+        title = "How to search" + ", with the encoder fine-tuned" * model.settings.tuned
+        run.table(title, means.add_prefix("expansion=").round(4),
                   f"nDCG@{K} of {len(asked):,} training questions; chosen: {said}.")  # fmt: skip
     return Choice(model.changed(chosen), float(best[column, row]))
 
