@@ -5,7 +5,7 @@
 All paragraphs are indexed as documents. Half of the articles fit a logistic model on answerable
 questions against the same questions with their article left out; the other half measure it, against
 those and against SQuAD's unanswerable questions, which were written to look answerable. Prints the
-constants of `mlfolio.parts.retrieval.extract.Confidence`, and how often the first sentence that is
+constants of `mlfolio.parts.retrieval.extract.CONFIDENCE`, and how often the first sentence that is
 quoted holds the answer.
 """
 
@@ -16,14 +16,14 @@ import random
 import re
 import sys
 import tempfile
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.metrics import roc_auc_score
 
-from mlfolio.parts.retrieval.extract import Confidence, Signals, extract
+from mlfolio.parts.retrieval.extract import Signals, extract
+from mlfolio.parts.retrieval.logistic import Logistic
 from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.sync import Document, sync
@@ -94,9 +94,8 @@ def report(rows: list[Row], first: set[str]) -> None:
     """Fits on half of the articles and prints what the other half says."""
     fitted = [row for row in rows if row.article in first]
     by_kind = {kind: [r.signals for r in fitted if r.kind == kind] for kind in KINDS}
-    model = Confidence.fit(by_kind["there"], by_kind["taken away"])
-    for name, value in asdict(model).items():
-        print(f"{name} = {value:.3f}")
+    model = Logistic.fit(by_kind["there"], by_kind["taken away"])
+    print(f"Logistic({model.bias:.3f}, {Signals(*model.weights)}, {model.threshold:.3f})")
     for other in ("taken away", "adversarial"):
         tested = [r for r in rows if r.article not in first and r.kind in ("there", other)]
         truth = np.array([row.kind == "there" for row in tested])

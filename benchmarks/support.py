@@ -5,7 +5,7 @@
 A summary that people wrote of a paper stands for what a language model says: its abstract supports
 it. What does not: the abstract, of all others, that is nearest to the summary. Papers of
 train.jsonl fit a logistic model; those of dev.jsonl measure it. Prints the constants of
-`mlfolio.parts.retrieval.support.Support`, for which nine in ten supported sentences pass.
+`mlfolio.parts.retrieval.support.SUPPORT`, by which nine in ten supported sentences pass.
 """
 
 from __future__ import annotations
@@ -15,35 +15,32 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+from mlfolio.parts.retrieval.logistic import Logistic
 from mlfolio.parts.retrieval.support import Signals, signals
 from mlfolio.parts.stats import bootstrap_ci95
 from mlfolio.parts.text.embed import get_encoder
 
 PAPERS = 600  # of each part
-KEPT = 0.9  # of the supported sentences
 
 
 def main() -> None:
     """Reads, looks, fits, prints."""
     folder = Path(sys.argv[1])
     fitted, truth, _ = look(folder / "train.jsonl")
-    model = LogisticRegression(C=1e3, max_iter=1000).fit(fitted, truth)
-    threshold = float(np.quantile(model.predict_proba(fitted[truth])[:, 1], 1 - KEPT))
-    names = ("bias", *Signals._fields, "threshold")
-    for name, value in zip(names, (*model.intercept_, *model.coef_[0], threshold), strict=True):
-        print(f"{name} = {value:.3f}")
+    model = Logistic.fit(fitted[truth], fitted[~truth])
+    print(f"Logistic({model.bias:.3f}, {Signals(*model.weights)}, {model.threshold:.3f})")
     tested, truth, sums = look(folder / "dev.jsonl")
-    chance = model.predict_proba(tested)[:, 1]
+    chance = np.array([model(row) for row in tested])
+    passed = chance >= model.threshold
     low, high = bootstrap_ci95(roc_auc_score, truth, chance)
     print(
         f"n {len(truth)}, AUROC {roc_auc_score(truth, chance):.3f} ({low:.3f} to {high:.3f}; "
         f"cosine alone {roc_auc_score(truth, tested[:, 0]):.3f}, terms alone "
         f"{roc_auc_score(truth, tested[:, 1]):.3f}); passed: "
-        f"{(chance[truth] >= threshold).mean():.3f} of the supported, "
-        f"{(chance[~truth] >= threshold).mean():.3f} of the others; {sums} papers"
+        f"{passed[truth].mean():.3f} of the supported, "
+        f"{passed[~truth].mean():.3f} of the others; {sums} papers"
     )
 
 

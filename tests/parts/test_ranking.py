@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mlfolio.parts.retrieval.extract import Confidence, Signals
+from mlfolio.parts.retrieval.extract import CONFIDENCE, Signals
 from mlfolio.parts.retrieval.index import Passage
 from mlfolio.parts.retrieval.metrics import hit, recall, reciprocal_rank
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, Ranking, varied
@@ -62,7 +62,7 @@ def test_confidence_follows_an_encoder_whose_cosines_lie_higher() -> None:
     rng = np.random.default_rng(0)
     there = [Signals(*values) for values in rng.normal((0.85, 0.85, 0.7), 0.04, (100, 3))]
     missing = [Signals(*values) for values in rng.normal((0.70, 0.70, 0.4), 0.04, (100, 3))]
-    before = Confidence()
+    before = CONFIDENCE
     assert np.mean([before(each) > 0.5 for each in missing]) > 0.9, "all looks like an answer"
 
     after = before.scaled(there, missing)

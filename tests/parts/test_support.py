@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlfolio.parts.retrieval.support import Signals, Support, signals, unsupported
+from mlfolio.parts.retrieval.support import SUPPORT, Signals, signals, unsupported
 from tests.parts.retrieval_tools import Words
 
 ENCODER = Words()
@@ -47,11 +47,11 @@ def test_numbers_have_to_be_there() -> None:
 
     assert right.numbers == 1
     assert wrong.numbers == 0
-    assert Support()(wrong) < Support()(right)
+    assert SUPPORT(wrong) < SUPPORT(right)
     assert signals(ENCODER, "It shuts.", [VALVE]).numbers == 1
 
 
 def test_what_says_nothing_is_not_judged() -> None:
     assert unsupported(ENCODER, "Yes. [1]", [PUMP]) == []
     assert unsupported(ENCODER, "", [PUMP]) == []
-    assert Support()(Signals(1.0, 1.0, 1.0)) > 0.9
+    assert SUPPORT(Signals(1.0, 1.0, 1.0)) > 0.9

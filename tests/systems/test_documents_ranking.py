@@ -15,7 +15,7 @@ pytest.importorskip("lancedb")
 import mlfolio
 from mlfolio.core.errors import KnobError, UserError
 from mlfolio.core.run import read_exhibits
-from mlfolio.parts.retrieval.extract import Confidence
+from mlfolio.parts.retrieval.extract import CONFIDENCE
 from mlfolio.systems.documents.answers import DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
 from mlfolio.systems.documents.system import Documents
@@ -149,7 +149,7 @@ def test_an_encoder_learns_what_the_people_here_call_things(
     assert means[1] > means[0] + 0.1
     model = DocumentsModel.load(done.folder / "model")
     assert model.settings.tuned
-    assert model.settings.confidence != Confidence(), "its cosines are others"
+    assert model.settings.confidence != CONFIDENCE, "its cosines are others"
     assert "AUROC of 'in your documents'" in {score.name for score in done.scores}
     question = "When does the glacier of hall 3 open?"
     found = model.ranking(question, 9)

@@ -7,20 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
-import numpy as np
-from scipy.special import expit
-
+from mlfolio.parts.retrieval.logistic import Logistic
 from mlfolio.parts.retrieval.ranking import Hit
 from mlfolio.parts.retrieval.sentences import split_sentences
 from mlfolio.parts.retrieval.stems import stem
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 READ = 8  # sentences that are embedded; with all of them the answer is right no more often
-ANSWERED = 0.9  # share of answerable questions that the threshold keeps
-PENALTY = 1e3  # scikit-learn's C: hardly any, for there are four numbers to fit
 _NEAR = 0.15  # how far behind the best sentence another one is still quoted
 
 _STOP = frozenset(
@@ -53,81 +49,11 @@ class Signals(NamedTuple):
     coverage: float
 
 
-@dataclass(frozen=True, slots=True)
-class Confidence:
-    """Probability that the documents hold the answer: a logistic model of three signals.
-
-    The defaults were fitted by benchmarks/confidence.py on SQuAD 2.0 dev: answerable questions of
-    17 articles against the same questions with their article taken away. The threshold keeps 90 %
-    of the answerable ones there. On the other 18 articles: AUROC 0.978 against questions whose
-    article is missing, 0.670 against SQuAD's adversarial ones, which stay within the subject.
-
-    Attributes:
-        bias: Constant.
-        cosine: Weight of the best passage's cosine.
-        sentence: Weight of the best sentence's cosine.
-        coverage: Weight of the share of the question's terms in the best passage.
-        threshold: Below it the answer is "not in your documents".
-    """
-
-    bias: float = -13.303
-    cosine: float = 7.338
-    sentence: float = 12.81
-    coverage: float = 5.608
-    threshold: float = 0.573
-
-    @classmethod
-    def fit(cls, there: Sequence[Signals], missing: Sequence[Signals]) -> Confidence:
-        """The model that tells two kinds of questions apart, and keeps 90 % of the first.
-
-        Args:
-            there: Signals of questions that the documents answer.
-            missing: Of questions that they do not.
-        """
-        from sklearn.linear_model import LogisticRegression
-
-        truth = [True] * len(there) + [False] * len(missing)
-        model = LogisticRegression(C=PENALTY, max_iter=1000).fit([*there, *missing], truth)
-        return cls(float(model.intercept_[0]), *map(float, model.coef_[0])).keeping(there)
-
-    def scaled(self, there: Sequence[Signals], missing: Sequence[Signals]) -> Confidence:
-        """The same for other documents or another encoder, whose signals may lie higher or lower.
-
-        Its log-odds are stretched and shifted (Platt, 1999, Probabilistic outputs for support
-        vector machines): two numbers to fit instead of four, so few questions do.
-
-        Args:
-            there: Signals of questions that the documents answer.
-            missing: Of questions that they do not.
-        """
-        from sklearn.linear_model import LogisticRegression
-
-        truth = [True] * len(there) + [False] * len(missing)
-        odds = [[self.log_odds(each)] for each in (*there, *missing)]
-        model = LogisticRegression(C=PENALTY, max_iter=1000).fit(odds, truth)
-        stretch, shift = float(model.coef_[0, 0]), float(model.intercept_[0])
-        if stretch <= 0:  # they tell nothing apart
-            return self
-        weights = (stretch * weight for weight in (self.cosine, self.sentence, self.coverage))
-        return Confidence(stretch * self.bias + shift, *weights).keeping(there)
-
-    def keeping(self, there: Sequence[Signals]) -> Confidence:
-        """The same with the threshold that 90 % of some questions pass."""
-        passed = np.quantile([self(each) for each in there], 1 - ANSWERED)
-        return replace(self, threshold=float(passed))
-
-    def log_odds(self, signals: Signals) -> float:
-        """Of the documents holding the answer."""
-        return (
-            self.bias
-            + self.cosine * signals.cosine
-            + self.sentence * signals.sentence
-            + self.coverage * signals.coverage
-        )
-
-    def __call__(self, signals: Signals) -> float:
-        """The probability, 0 to 1."""
-        return float(expit(self.log_odds(signals)))
+# Probability that the documents hold the answer. It was fitted by benchmarks/confidence.py on SQuAD
+# 2.0 dev: answerable questions of 17 articles against the same questions with their article taken
+# away. On the other 18 articles: AUROC 0.978 against questions whose article is missing, 0.670
+# against SQuAD's adversarial ones, which stay within the subject.
+CONFIDENCE = Logistic(-13.303, Signals(cosine=7.338, sentence=12.81, coverage=5.608), 0.573)
 
 
 @dataclass(frozen=True, slots=True)

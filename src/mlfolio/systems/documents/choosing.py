@@ -88,7 +88,7 @@ def choose_search(
 def scale_confidence(model: DocumentsModel, asked: Sequence[Question], run: Run) -> DocumentsModel:
     """The model with a probability of "in your documents" that holds for its index.
 
-    That of `Confidence` does where its encoder and passages are those it was fitted with. Else
+    `CONFIDENCE` does where its encoder and passages are those it was fitted with. Else
     questions are asked twice: as they are, and with the documents that answer them taken away.
 
     Args:

@@ -115,7 +115,7 @@ def load_squad(source: Source) -> Corpus:
     """SQuAD: the 2,067 paragraphs of 1.1's development set are the documents, all questions asked.
 
     Beside the 10,570 that they answer there are 1,000 of 2.0 that they do not; these are of the
-    articles that `Confidence` was not fitted on.
+    articles that `CONFIDENCE` was not fitted on.
     """
     record, folder = get_dataset("squad"), place("squad")
     documents, asked = [], []
@@ -154,7 +154,7 @@ def squad_paragraphs(path: Path) -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 
 def confidence_parts(names: Iterable[str]) -> tuple[set[str], set[str]]:
-    """SQuAD 2.0's paragraphs whose articles `Confidence` was fitted on, and the others.
+    """SQuAD 2.0's paragraphs whose articles `CONFIDENCE` was fitted on, and the others.
 
     Args:
         names: Of all paragraphs of its development set, `<article>/<number>`.

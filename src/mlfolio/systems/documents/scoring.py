@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlfolio.core.run import Run
 from mlfolio.core.score import Baseline, Score
-from mlfolio.parts.retrieval.extract import Confidence
+from mlfolio.parts.retrieval.extract import CONFIDENCE
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
@@ -80,7 +80,7 @@ def abstention_scores(model: DocumentsModel, data: Corpus, run: Run) -> list[Sco
         answers = model.predict([DocumentQuestion(question=q.text) for q in data.test])
         p_answered = np.array([sure(answer) for answer in answers])
         others = "without an answer"
-    elif model.settings.confidence != Confidence():
+    elif model.settings.confidence != CONFIDENCE:
         kinds = signals_of(model, run.progress(data.test, "answering", len(data.test)))
         p_answered = np.array([model.settings.confidence(each) for kind in kinds for each in kind])
         there = np.repeat([True, False], len(data.test))

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
 from mlfolio.parts.retrieval.expand import Way
-from mlfolio.parts.retrieval.extract import Confidence
+from mlfolio.parts.retrieval.extract import CONFIDENCE
+from mlfolio.parts.retrieval.logistic import Logistic
 from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT, Fusion, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES
 from mlfolio.parts.text.embed import BUNDLED
@@ -55,7 +56,7 @@ class Settings(BaseModel):
     passages: int = 5
     sentences: int = 3
     threshold: float | None = None
-    confidence: Confidence = Confidence()
+    confidence: Logistic = CONFIDENCE
     remembered: int = 256
     examples: list[str] = []
     recipe: str = ""

@@ -19,7 +19,8 @@ from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.retrieval.chunk import ChunkKind
 from mlfolio.parts.retrieval.expand import Way
-from mlfolio.parts.retrieval.extract import ANSWERED, Confidence
+from mlfolio.parts.retrieval.extract import CONFIDENCE
+from mlfolio.parts.retrieval.logistic import KEPT
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.retrieval.ranking import Fusion
 from mlfolio.parts.retrieval.search import CANDIDATES
@@ -81,7 +82,7 @@ class Documents(System):
     sentences: int = Field(3, ge=1, le=10, description="sentences quoted at most")
     threshold: float | None = Field(
         None, ge=0, le=1, description="confidence below which it finds nothing; "
-        f"{Confidence().threshold} if left, or what {ANSWERED:.0%} of the training questions pass "
+        f"{CONFIDENCE.threshold} if left, or what {KEPT:.0%} of the training questions pass "
         "where the encoder is tuned or another",
     )  # fmt: skip
 
