@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from mlfolio.core.errors import FileError
 from mlfolio.parts.retrieval.labels import MAX_METADATA, as_text, labels_of, read_metadata
 from mlfolio.parts.retrieval.parse import parse_bytes
-from mlfolio.parts.retrieval.where import Where, resolve, unknown_keys
+from mlfolio.parts.retrieval.where import Where, keys_of, resolve, unknown_keys
 
 TEXTS = st.sampled_from(["Legal", "LEGAL", "sales", "Straße", "2024", "true", "it's", "a=b", "é"])
 NUMBERS = st.sampled_from([0, 1, -1, 1.0, 2024, 2024.0, 2024.5, 1e21, 10**21, -0.0, 3e-5])
@@ -165,10 +165,10 @@ def test_an_unknown_key_or_value_is_told_with_the_nearest() -> None:
     vocabulary = set(labels_of({"team": ["legal", "sales"], "year": 2024}))
     where = Where.model_validate({"tema": "legal", "zzz": 1, "team": "leagl", "year": {"to": 1999}})
 
-    assert [tuple(each) for each in unknown_keys(where, vocabulary)] == [
-        ("tema", "no document has this key; did you mean 'team'?"),
-        ("zzz", "no document has this key"),
-    ]
+    assert unknown_keys(where, keys_of(vocabulary)) == {
+        "tema": "no document has this key; did you mean 'team'?",
+        "zzz": "no document has this key",
+    }
     assert resolve(where, vocabulary).lacking[2:] == [
         "no document has team = leagl; did you mean 'legal'?",
         "no document has a year to 1999",

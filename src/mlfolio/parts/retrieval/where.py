@@ -7,7 +7,7 @@ labels and nothing else; ranges are looked up among the labels that there are.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Annotated, Any, NamedTuple, Self
 
 from pydantic import (
@@ -140,38 +140,24 @@ class Where(RootModel[dict[str, Condition]]):
         return hash(frozenset(self.root.items()))
 
 
-class UnknownKey(NamedTuple):
-    """A key of a filter that no document has.
-
-    Attributes:
-        key: It.
-        rule: What is wrong with it, with the nearest key that there is.
-    """
-
-    key: str
-    rule: str
-
-
-def unknown_keys(where: Where, vocabulary: Iterable[str]) -> list[UnknownKey]:
-    """The keys of a filter that no document has.
-
-    Args:
-        where: The filter.
-        vocabulary: All labels that there are.
-    """
-    known = keys_of(vocabulary)
-    found = []
-    for key in where.root:
-        if key not in known:
-            near = nearest(key, known)
-            hint = f"; did you mean {near!r}?" if near else ""
-            found.append(UnknownKey(key, f"no document has this key{hint}"))
-    return found
-
-
 def keys_of(vocabulary: Iterable[str]) -> list[str]:
     """The keys of labels, in order."""
     return sorted({label.partition("=")[0] for label in vocabulary})
+
+
+def unknown_keys(where: Where, known: Collection[str]) -> dict[str, str]:
+    """The keys of a filter that no document has, and what is wrong with each.
+
+    Args:
+        where: The filter.
+        known: The keys that some document has; the nearest of them is told.
+    """
+    found = {}
+    for key in where.root:
+        if key not in known:
+            near = nearest(key, known)
+            found[key] = "no document has this key" + (f"; did you mean {near!r}?" if near else "")
+    return found
 
 
 class Resolved(NamedTuple):
@@ -194,12 +180,13 @@ def resolve(where: Where, vocabulary: Iterable[str]) -> Resolved:
         vocabulary: All labels that there are.
     """
     values = defaultdict[str, list[str]](list)
-    for label in sorted(vocabulary):
+    for label in vocabulary:
         key, _, value = label.partition("=")
-        values[key].append(value)
+        if key in where.root:
+            values[key].append(value)
     groups, lacking = [], []
     for key, condition in where.root.items():
-        met = [value for value in values[key] if _meets(condition, value)]
+        met = sorted(value for value in values[key] if _meets(condition, value))
         groups.append(tuple(f"{key}={value}" for value in met))
         if not met:
             lacking.append(_lack(key, condition, values[key]))

@@ -391,15 +391,15 @@ class DocumentsModel:
 
     def _refuse_unknown_keys(self, inputs: Sequence[DocumentQuestion]) -> None:
         """Refuses what no document could have: a typing error, most likely."""
-        problems, known = [], list[str]()
-        for row, asked in enumerate(inputs):
-            if asked.where:
-                vocabulary = self._vocabulary()
-                known = keys_of(vocabulary)
-                problems += [
-                    Problem(row, f"where.{unknown.key}", unknown.rule)
-                    for unknown in unknown_keys(asked.where, vocabulary)
-                ]
+        filters = [(row, asked.where) for row, asked in enumerate(inputs) if asked.where]
+        if not filters:
+            return
+        known = keys_of(self._vocabulary())
+        problems = [
+            Problem(row, f"where.{key}", rule)
+            for row, where in filters
+            for key, rule in unknown_keys(where, known).items()
+        ]
         if problems:
             shown = ", ".join(known[:KEYS_SHOWN]) + ", ..." * (len(known) > KEYS_SHOWN)
             fix = f"keys: {shown}" if known else "no document has metadata: give them some first"
