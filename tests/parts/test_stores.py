@@ -358,9 +358,7 @@ def test_readers_and_writers_at_once(index: Index) -> None:
 WRITER = textwrap.dedent("""
     import sys
     from pathlib import Path
-    from mlfolio.parts.retrieval.stores import lance, postgres
-from mlfolio.parts.retrieval.stores.lance import LanceIndex
-from mlfolio.parts.retrieval.stores.opening import open_index
+    from mlfolio.parts.retrieval.stores.opening import open_index
     from mlfolio.parts.retrieval.sync import Document, put
     from tests.parts.retrieval_tools import Words
 
