@@ -10,6 +10,7 @@ import pytest
 
 from mlfolio.parts.llm.chat import Chat, Spec
 from mlfolio.parts.retrieval.expand import Expansion, expanded
+from mlfolio.parts.retrieval.index import Within
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
@@ -173,7 +174,7 @@ def test_no_way_looks_beyond_what_is_asked_for(index: LanceIndex, script: Script
     for way in ("feedback", "hyde", "paraphrases"):
         found, _ = expanded(
             index, ENCODER, "zebra", Expansion(way), chat(script, "walrus"),  # type: ignore[arg-type]
-            within="yak",
+            within=Within("yak"),
         )  # fmt: skip
         assert found.documents() == ["yak"]
 

@@ -76,7 +76,8 @@ def test_markdown() -> None:
     blocks = parse_bytes("a.md", MARKDOWN)
 
     assert texts(blocks) == [
-        ("heading", "Guide"), ("text", "See the manual."), ("heading", "Pumps"),
+        ("label", "title=x"), ("heading", "Guide"), ("text", "See the manual."),
+        ("heading", "Pumps"),
         ("item", "first item"), ("item", "second item"), ("table", "a | b"), ("table", "1 | 2"),
         ("code", "pump = 9"),
     ]  # fmt: skip

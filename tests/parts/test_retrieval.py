@@ -21,6 +21,7 @@ from mlfolio.parts.retrieval import semantic as semantic_module
 from mlfolio.parts.retrieval import sync as sync_module
 from mlfolio.parts.retrieval.blocks import Block, UnreadableError
 from mlfolio.parts.retrieval.chunk import Chunking, ChunkKind
+from mlfolio.parts.retrieval.index import Within
 from mlfolio.parts.retrieval.metrics import ndcg
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
 from mlfolio.parts.retrieval.search import best_hits, cut_question, find
@@ -43,8 +44,9 @@ def text(name: str, content: str) -> Document:
     return Document.of_text(name, "", content)
 
 
-def found(index: LanceIndex, question: str, **how: str) -> list[str]:
-    return find(index, ENCODER, question, **how).documents(Ranking(0.5))
+def found(index: LanceIndex, question: str, within: str | None = None) -> list[str]:
+    where = None if within is None else Within(within)
+    return find(index, ENCODER, question, within=where).documents(Ranking(0.5))
 
 
 def bytes_on_disk(folder: Path, secret: bytes) -> int:

@@ -11,6 +11,7 @@ import textwrap
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,12 +20,15 @@ from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run
 from mlfolio.core.source import Source
 from mlfolio.parts.retrieval.chunk import Chunking
-from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.ranking import Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
+from mlfolio.parts.retrieval.stores import lance, postgres
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
 from mlfolio.parts.retrieval.stores.place import STORE, StoreError
 from mlfolio.parts.retrieval.sync import Document, drop, put, sync
+from mlfolio.parts.retrieval.where import Where, resolve
 from mlfolio.systems.documents.answers import DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
 from mlfolio.systems.documents.settings import Settings
@@ -60,8 +64,8 @@ def index(store: str, tmp_path: Path) -> Iterator[Index]:
     discard(tmp_path / "index")
 
 
-def text(name: str, content: str) -> Document:
-    return Document.of_text(name, "", content)
+def text(name: str, content: str, **metadata: Any) -> Document:
+    return Document.of_text(name, "", content, metadata)
 
 
 def again(index: Index) -> Index:
@@ -69,7 +73,8 @@ def again(index: Index) -> Index:
 
 
 def found(index: Index, question: str, within: str | None = None) -> list[str]:
-    return find(index, ENCODER, question, within=within).documents(Ranking(0.5))
+    where = None if within is None else Within(within)
+    return find(index, ENCODER, question, within=where).documents(Ranking(0.5))
 
 
 def holds(index: Index, word: str) -> bool:
@@ -129,6 +134,136 @@ def test_within_a_folder(index: Index) -> None:
         assert set(found(index, "zebra", within=folder)) == {"a/x.txt", "a/b/y.txt"}
     assert found(index, "zebra", within="a.txt") == ["a.txt"]
     assert found(index, "zebra", within="none") == []
+
+
+def having(index: Index, place: str | None = None, **where: Any) -> set[str]:
+    """The documents that a filter leaves; both sides of the search see the same."""
+    groups = resolve(Where.model_validate(where), index.labels()).groups
+    within = Within(place, groups)
+    near = index.nearest(ENCODER.encode_query("zebra"), 100, within).ids
+    matching, _ = index.matching("zebra", 100, within)
+    assert set(near) == set(matching.ids)
+    return {name.rpartition("#")[0] for name in near}
+
+
+def test_filters(index: Index) -> None:
+    sync(
+        index,
+        [
+            text("a/x.txt", "The zebra.", team="Legal", year=2024, day="2024-03-01"),
+            text("a/y.txt", "The zebra.", team=["sales", "legal"], year=2023.5, day="2024-04-01"),
+            text("b/z.txt", "The zebra.", team="Sales", year=10, draft=True),
+            text("plain.txt", "The zebra."),
+        ],
+        ENCODER,
+    )
+
+    assert having(index) == {"a/x.txt", "a/y.txt", "b/z.txt", "plain.txt"}
+    assert having(index, team="LEGAL") == {"a/x.txt", "a/y.txt"}
+    assert having(index, team=["legal", "sales"]) == {"a/x.txt", "a/y.txt", "b/z.txt"}
+    assert having(index, year=2024.0) == {"a/x.txt"}
+    assert having(index, year={"from": 9, "to": 2023.5}) == {"a/y.txt", "b/z.txt"}
+    assert having(index, day={"from": "2024-03-02"}) == {"a/y.txt"}
+    assert having(index, day={"to": "2024-04-01"}) == {"a/x.txt", "a/y.txt"}
+    assert having(index, team="sales", draft=True) == {"b/z.txt"}
+    assert having(index, team="legal", draft=True) == set()
+    assert having(index, team="nobody") == set()
+    assert having(index, "a", team="sales") == {"a/y.txt"}
+    assert having(index, "b/z.txt", team="legal") == set()
+    assert having(again(index), team="legal") == {"a/x.txt", "a/y.txt"}
+
+
+def test_labels_come_and_go_with_their_documents(index: Index, tmp_path: Path) -> None:
+    sync(index, [text("a.txt", "The zebra.", team="legal"), text("b.txt", "The zebra.")], ENCODER)
+    version = index.version
+    assert index.labels() == {"team=legal"}
+
+    put(index, text("a.txt", "The zebra.", team="sales"), ENCODER)
+    assert index.labels() == {"team=sales"}
+    assert having(index, team="sales") == {"a.txt"}
+    assert index.version != version
+    changed = sync(index, [text("a.txt", "The zebra."), text("b.txt", "The zebra.", n=1)], ENCODER)
+    assert changed.replaced == ["a.txt", "b.txt"], "other metadata are another document"
+    assert (index.labels(), having(index, n=1)) == ({"n=1"}, {"b.txt"})
+
+    index.copy_to(tmp_path / "two")
+    other = open_index(tmp_path / "two", ENCODER.dimension)
+    assert drop(index, "b.txt")
+    assert (index.labels(), having(index, n=1)) == (set(), set())
+    assert having(other, n=1) == {"b.txt"}
+    discard(tmp_path / "two")
+
+
+HOSTILE = ["it's", '"', "\\", "%_", "'; DROP TABLE chunks; --", "']) OR true --", "{s}",
+           "%(limit)s", "a, b", "{a,b}", "NULL", "x=y", "\\'",
+           "$1", ":x", "ä 東京 \U0001f600"]  # fmt: skip
+
+
+def test_hostile_values_are_values(index: Index) -> None:
+    documents = [text(f"{n}.txt", "The zebra.", k=each) for n, each in enumerate(HOSTILE)]
+    sync(index, documents, ENCODER)
+
+    for n, each in enumerate(HOSTILE):
+        assert having(index, k=each) == {f"{n}.txt"}
+        assert having(index, f"{n}.txt", k=[each, "other"]) == {f"{n}.txt"}
+    assert having(index, k=HOSTILE) == {document.name for document in documents}
+    assert len(index) == len(HOSTILE)
+
+
+def test_filtered_search_is_exact(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where vectors are searched approximately: the few that are left may be in any part."""
+    monkeypatch.setattr(lance, "_INDEXED_ROWS", 100)
+    monkeypatch.setattr(lance, "_EXACT_ROWS", 100)
+    monkeypatch.setattr(postgres, "EXACT_ROWS", 100)
+    rng = np.random.default_rng(0)
+    words = [f"w{n}" for n in range(200)]
+    documents = [
+        text(f"{n % 3}/{n:04}.txt", " ".join(rng.choice(words, 5)), part=n % 50, odd=bool(n % 2))
+        for n in range(1500)
+    ]
+    sync(index, documents, ENCODER)
+    put(index, text("late.txt", "w1 w2 w3", part=7, odd=True), ENCODER)
+    vector = ENCODER.encode_query("w1 w2 w3")
+    names = [*(d.name for d in documents), "late.txt"]
+    scores = index.vectors([f"{name}#0" for name in names], [])
+
+    for within, left in (
+        (Within(labels=(("part=7",),)), [*names[7:1500:50], "late.txt"]),
+        (Within("1", (("part=7", "part=8"), ("odd=true",))),
+         [name for name in names[7:1500:50] if name.startswith("1/")]),
+        (Within("2"), [name for name in names if name.startswith("2/")]),
+    ):  # fmt: skip
+        best = sorted(left, key=lambda name: -float(scores[f"{name}#0"] @ vector))[:20]
+        found = index.nearest(vector, 20, within)
+        expected = [float(scores[f"{name}#0"] @ vector) for name in best]
+        np.testing.assert_allclose(found.scores, expected, atol=1e-5)
+
+
+def test_an_index_of_an_earlier_version_has_no_labels(index: Index) -> None:
+    sync(index, [text("a.txt", "The zebra."), text("b.txt", "The yak.")], ENCODER)
+    forget_labels(index)
+
+    old = again(index)
+    assert found(old, "zebra")[0] == "a.txt"
+    assert found(old, "zebra", within="b.txt") == ["b.txt"]
+    assert (old.labels(), having(old, team="legal")) == (set(), set())
+    assert old.nearest(ENCODER.encode_query("zebra"), 9, Within(labels=(("a=b",),))).ids == []
+    put(old, text("c.txt", "The zebra.", team="legal"), ENCODER)
+    put(old, text("b.txt", "The zebra.", team="sales"), ENCODER)
+    assert having(old, team=["legal", "sales"]) == {"b.txt", "c.txt"}
+    assert set(found(old, "zebra")) == {"a.txt", "b.txt", "c.txt"}
+
+
+def forget_labels(index: Index) -> None:
+    """Makes the index what it was before there were labels."""
+    if isinstance(index, LanceIndex):
+        index._table.drop_columns(["labels"])
+        return
+    import psycopg
+
+    with psycopg.connect(os.environ[STORE]) as connection:
+        name = index.name  # type: ignore[attr-defined]
+        connection.execute(f"ALTER TABLE {name}.documents DROP COLUMN labels")
 
 
 def test_parents(index: Index) -> None:

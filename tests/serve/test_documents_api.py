@@ -177,6 +177,67 @@ def test_what_is_uploaded_together_is_judged_apart(library: Server) -> None:
     assert form.status_code == 415
 
 
+HARBOUR = b"The harbour master of Arnholm is called %s."
+
+
+def upload(server: Server, name: str, who: bytes, metadata: str | None = None) -> httpx.Response:
+    data = {} if metadata is None else {"metadata": metadata}
+    return server.client.post(DOCUMENTS, files={"file": (name, HARBOUR % who)}, data=data)
+
+
+def test_metadata_come_with_an_upload_and_are_asked_for(library: Server) -> None:
+    assert upload(library, "old.txt", b"Berta", '{"team": "Port", "year": 1999}').status_code == 201
+    assert upload(library, "new.txt", b"Olaf", '{"team": "port", "year": 2024}').status_code == 201
+
+    def asked(*wheres: object) -> httpx.Response:
+        question = "Who is the harbour master of Arnholm?"
+        return library.predict("documents", *({"question": question, "where": w} for w in wheres))
+
+    old, new, none = asked(
+        {"team": "port", "year": 1999}, {"year": {"from": 2000}}, {"year": 1}
+    ).json()["predictions"]
+    assert "Berta" in old["answer"]
+    assert "Olaf" not in old["answer"]
+    assert "Olaf" in new["answer"]
+    assert (none["answer"], none["warnings"]) == (NOT_FOUND, ["no document has year = 1"])
+
+    refused = asked({"team": "port"}, {"tema": "port"})
+    assert refused.status_code == 422
+    assert refused.json()["errors"] == [
+        {"row": 1, "field": "where.tema", "value": "",
+         "rule": "no document has this key; did you mean 'team'?"}
+    ]  # fmt: skip
+    assert refused.json()["fix"] == "keys: team, year"
+    broken = asked({"year": {"form": 2000}})
+    assert broken.status_code == 422
+    assert "did you mean 'from'?" in broken.json()["errors"][0]["rule"]
+    for name in ("old.txt", "new.txt"):
+        assert library.client.delete(f"{DOCUMENTS}/{name}").status_code == 204
+    assert asked({"team": "port"}).status_code == 422, "gone with the documents"
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["", "{", "[]", '"x"', "null", '{"a": {"b": 1}}', '{"a b": 1}', '{"a": NaN}', "[" * 100_000,
+     '{"a": "\\ud800"}', '{"a": "\\u0000"}', f'{{"a": "{"x" * 201}"}}'],
+)  # fmt: skip
+def test_what_is_no_metadata_is_refused(library: Server, metadata: str) -> None:
+    reply = upload(library, "bad.txt", b"Nobody", metadata)
+
+    assert reply.status_code == 422
+    assert reply.json()["fix"]
+    assert "bad.txt" not in library.client.get(DOCUMENTS).json()
+
+
+def test_a_form_has_no_other_field(library: Server) -> None:
+    files = {"file": ("bad.txt", b"x")}
+    other = library.client.post(DOCUMENTS, files=files, data={"meta": "{}"})
+    twice = library.client.post(DOCUMENTS, files=files, data={"metadata": ["{}", "{}"]})
+
+    assert (other.status_code, twice.status_code) == (422, 400)
+    assert "there is no field 'meta'" in other.json()["detail"]
+
+
 def test_a_language_model_writes_piece_by_piece(library: Server) -> None:
     script = Script("The bishop did, in the presence of his council [1].", NOTHING)
     with (

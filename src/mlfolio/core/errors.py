@@ -95,6 +95,11 @@ class InputError(UserError):
             "\n".join(["the input was refused:", *(f"  {line}" for line in shown)]), fix
         )
 
+    def after(self, rows: int) -> InputError:
+        """The same problems of rows that so many others come before."""
+        moved = [problem._replace(row=problem.row + rows) for problem in self.problems]
+        return InputError(moved, self.fix)
+
 
 class FileError(UserError):
     """A file of the user's that cannot be read as what it should be."""

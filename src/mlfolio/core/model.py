@@ -213,7 +213,9 @@ class Warms(Protocol):
 class Indexes(Protocol):
     """A model over documents that can be changed while it serves."""
 
-    def add(self, path: Path, name: str | None = None) -> int:
+    def add(
+        self, path: Path, name: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> int:
         """Adds or replaces a document; returns its number of chunks once they are on disk."""
         ...
 

@@ -10,6 +10,8 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import Context, copy_context
 from typing import Generic, NamedTuple, TypeVar
 
+from mlfolio.core.errors import InputError
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -88,6 +90,7 @@ class Batcher(Generic[Q, A]):
 
         Raises:
             QueueFullError: Too many wait already.
+            InputError: The model refuses a question.
             RuntimeError: The batcher is closed.
         """
         if self._closing:
@@ -99,7 +102,10 @@ class Batcher(Generic[Q, A]):
         try:
             while len(answers) < len(questions):
                 part = questions[len(answers) : len(answers) + self._size()]
-                answers += await self._ask(list(part))
+                try:
+                    answers += await self._ask(list(part))
+                except InputError as error:  # what only the model can tell, of its part
+                    raise error.after(len(answers)) from None
         finally:
             self._wait(-len(questions))
         return answers
@@ -168,7 +174,8 @@ class Batcher(Generic[Q, A]):
                 for request in batch:
                     await self._serve([request])
                 return
-            self._told.failed()
+            if not isinstance(error, InputError):
+                self._told.failed()
             if not batch[0].answers.done():
                 batch[0].answers.set_exception(error)
             return

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import orjson
 from fastapi import APIRouter, Request
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, UploadFile
 from starlette.responses import JSONResponse, Response
 
 from mlfolio.serve.problems import ProblemError, as_problem
@@ -15,6 +16,7 @@ from mlfolio.serve.service import Service
 
 router = APIRouter(prefix="/v1/systems/{name}/documents")
 MAX_FILES = 50  # of one upload
+_FIX = """curl -F file=@report.pdf -F 'metadata={"team": "legal"}' ..."""
 
 
 @router.get("")
@@ -28,13 +30,16 @@ async def listed(name: str, request: Request) -> list[str]:
 async def uploaded(name: str, request: Request) -> Response:
     """Adds the files of a form, each under its name, in the place of one of that name.
 
+    A field `metadata`, a JSON object, goes for all of them.
+
     Those that cannot be read are named in `errors`; the others are in, and named in `added`.
     """
     service: Service = request.app.state.service
     served, caller = service.fleet.get(name), request.scope["caller"]
     added: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
-    async with read_form(request, max_files=MAX_FILES, max_fields=0) as form:
+    async with read_form(request, max_files=MAX_FILES, max_fields=1) as form:
+        metadata = _metadata(form)
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise ProblemError(422, "there is no file in the form", "curl -F file=@report.pdf ...")
@@ -42,7 +47,7 @@ async def uploaded(name: str, request: Request) -> Response:
             document = re.split(r"[/\\]", file.filename or "")[-1]  # no path of the sender's
             try:
                 content = await file.read()
-                chunks = await service.add_document(served, document, content, caller)
+                chunks = await service.add_document(served, document, content, caller, metadata)
             except Exception as error:
                 problem = as_problem(error)
                 if len(files) == 1 or problem.status >= 500:
@@ -55,6 +60,29 @@ async def uploaded(name: str, request: Request) -> Response:
             422, f"{len(errors)} of {len(files)} files were not added", errors=errors, added=added
         )
     return JSONResponse(added, 201)
+
+
+def _metadata(form: FormData) -> dict[str, Any] | None:
+    """The field that is no file; None if there is none.
+
+    Raises:
+        ProblemError: It has another name, or is no JSON object.
+    """
+    for name, value in form.multi_items():
+        if isinstance(value, UploadFile):
+            continue
+        if name != "metadata":
+            raise ProblemError(
+                422, f"there is no field {name[:80]!r}", "files, and one field metadata"
+            )
+        try:
+            found = orjson.loads(value)
+        except orjson.JSONDecodeError as error:
+            raise ProblemError(422, f"metadata = {value[:80]!r}: no JSON ({error})", _FIX) from None
+        if not isinstance(found, dict):
+            raise ProblemError(422, f"metadata = {value[:80]!r}: no JSON object", _FIX)
+        return found
+    return None
 
 
 @router.put("/{document:path}")

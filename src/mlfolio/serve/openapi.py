@@ -85,7 +85,9 @@ def _concrete(
             operation["responses"]["200"] = _predictions(served, schemas)
         if path.endswith("/documents") and "requestBody" not in operation and method == "post":
             file = {"type": "string", "format": "binary"}
-            form = {"type": "object", "required": ["file"], "properties": {"file": file}}
+            metadata = {"type": "string", "contentMediaType": "application/json"}
+            form = {"type": "object", "required": ["file"],
+                    "properties": {"file": file, "metadata": metadata}}  # fmt: skip
             operation["requestBody"] = {
                 "required": True, "content": {"multipart/form-data": {"schema": form}}
             }  # fmt: skip

@@ -196,14 +196,24 @@ class Service:
         async with asyncio.timeout(self.settings.timeout_s):  # not behind what is being indexed
             return await self._readers.run(lambda: _index(served, caller).documents())
 
-    async def add_document(self, served: Served, name: str, content: bytes, caller: Caller) -> int:
+    async def add_document(
+        self, served: Served, name: str, content: bytes, caller: Caller,
+        metadata: Mapping[str, Any] | None = None,
+    ) -> int:  # fmt: skip
         """Adds a document in the place of one of its name; returns its number of passages.
 
         It lies in a file of our own naming for as long as that takes.
 
+        Args:
+            served: Who takes it.
+            name: Its name.
+            content: Of its file.
+            caller: Who sends it.
+            metadata: Of it.
+
         Raises:
             ProblemError: The name is none, or the model holds no documents.
-            MlfolioError: It cannot be read.
+            MlfolioError: It cannot be read, or its metadata break a rule.
             TimeoutError: It takes too long.
         """
         _require_index(served)
@@ -217,7 +227,7 @@ class Service:
             with tempfile.TemporaryDirectory(dir=self._folder.name) as folder:
                 path = Path(folder) / f"upload{Path(name).suffix.lower()[:20]}"
                 path.write_bytes(content)
-                return _index(served, caller).add(path, name)
+                return _index(served, caller).add(path, name, metadata)
 
         async with asyncio.timeout(self.settings.timeout_s):
             return await self._indexers.run(work)

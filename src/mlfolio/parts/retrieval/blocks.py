@@ -7,7 +7,8 @@ from typing import Literal
 
 from mlfolio.core.errors import FileError
 
-Kind = Literal["heading", "text", "item", "code", "table", "blank"]
+Kind = Literal["heading", "text", "item", "code", "table", "blank", "label", "odd"]
+BESIDE: tuple[Kind, ...] = ("blank", "label", "odd")  # no text of the document
 
 
 class UnreadableError(FileError):
@@ -19,7 +20,8 @@ class Block:
     """A piece of a document that never crosses a heading or a page.
 
     Attributes:
-        kind: What it is; "blank" is a page without text, perhaps a scan.
+        kind: What it is; "blank" is a page without text, perhaps a scan; "label" is of the file's
+            own metadata (see `labels`), and "odd" says why those cannot be read.
         text: Its text; line breaks mean something in code only.
         level: 1 to 6 for headings, else 0.
         page: Counted from 1; None where the format has no pages.

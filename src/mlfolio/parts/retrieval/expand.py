@@ -19,7 +19,7 @@ from mlfolio.core.trace import stage
 from mlfolio.parts.llm.chat import Chat, LanguageModelError
 from mlfolio.parts.retrieval.extract import words_of
 from mlfolio.parts.retrieval.generate import prompt
-from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Ranking
 from mlfolio.parts.retrieval.search import CANDIDATES, cut_question, find, find_by
 from mlfolio.parts.text.vectors import Encodes, Vectors
@@ -67,7 +67,7 @@ class Expansion:
 
 def expanded(
     index: Index, encoder: Encodes, question: str, how: Expansion, chat: Chat | None = None,
-    ranking: Ranking = PLAIN, limit: int = CANDIDATES, within: str | None = None,
+    ranking: Ranking = PLAIN, limit: int = CANDIDATES, within: Within | None = None,
 ) -> tuple[Candidates, list[str]]:  # fmt: skip
     """The candidates of a question that was made to say more.
 
@@ -79,7 +79,7 @@ def expanded(
         chat: The language model, for the ways that need one.
         ranking: By which feedback takes the best passages.
         limit: How many candidates each side of each search gives.
-        within: Name of a document or folder to look in; None for all.
+        within: Where to look; None for everywhere.
 
     Returns:
         The candidates, and warnings: where the language model fails, the question is searched

@@ -48,6 +48,33 @@ class Found(NamedTuple):
     scores: Vectors
 
 
+class Entry(NamedTuple):
+    """What an index holds of a document.
+
+    Attributes:
+        digest: Of its content and its metadata: equal digests are the same document.
+        chunks: Its text.
+        labels: Its metadata, see `labels`.
+    """
+
+    digest: str
+    chunks: Sequence[Chunk]
+    labels: Sequence[str] = ()
+
+
+class Within(NamedTuple):
+    """Where to look: what lies outside is in no answer.
+
+    Attributes:
+        place: Name of a document or of a folder; None for all.
+        labels: Groups of labels: a document has one or more of every group. Of an empty group
+            nobody has one.
+    """
+
+    place: str | None = None
+    labels: tuple[tuple[str, ...], ...] = ()
+
+
 class Index(Protocol):
     """Chunks of many documents, with their vectors and their full text.
 
@@ -73,17 +100,19 @@ class Index(Protocol):
         """Names of the indexed documents, and the digests of their contents."""
         ...
 
+    def labels(self) -> set[str]:
+        """The labels that any document has."""
+        ...
+
     def __len__(self) -> int:
         """Number of chunks; of parents, that of their children."""
         ...
 
-    def replace(
-        self, documents: Mapping[str, tuple[str, Sequence[Chunk]]], vectors: Vectors
-    ) -> None:
+    def replace(self, documents: Mapping[str, Entry], vectors: Vectors) -> None:
         """Puts documents in the place of their former selves, all at once.
 
         Args:
-            documents: Name -> digest of the content and the chunks.
+            documents: What is to be held, by name.
             vectors: Of all the chunks in order, shape (chunks, dimension).
         """
         ...
@@ -104,17 +133,19 @@ class Index(Protocol):
         """Makes later searches quick, after documents were added."""
         ...
 
-    def nearest(self, vector: Vectors, limit: int, within: str | None = None) -> Found:
+    def nearest(self, vector: Vectors, limit: int, within: Within | None = None) -> Found:
         """The chunks whose vectors are nearest, with their cosines.
 
         Args:
             vector: Unit vector, shape (dimension,).
             limit: How many at most.
-            within: A document's name or a folder's: the others are left out.
+            within: Where to look, which every vector in it is compared for; None for everywhere.
         """
         ...
 
-    def matching(self, text: str, limit: int, within: str | None = None) -> tuple[Found, Vectors]:
+    def matching(
+        self, text: str, limit: int, within: Within | None = None
+    ) -> tuple[Found, Vectors]:
         """The chunks that share words with `text`, with their BM25 scores.
 
         Returns:

@@ -10,14 +10,14 @@ from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
 
-from mlfolio.parts.retrieval.blocks import Block, UnreadableError, decode, squeeze
+from mlfolio.parts.retrieval.blocks import BESIDE, Block, UnreadableError, decode, squeeze
 
 # suffix -> the reader's module in `formats`, imported when the first such file comes
 SUFFIXES = {
     ".pdf": "pdf", ".docx": "word", ".html": "html", ".htm": "html", ".md": "markdown",
     ".mdx": "markdown", ".markdown": "markdown", ".rst": "rst", ".txt": "text",
 }  # fmt: skip
-REVISION = 2  # of what the readers make of a file: counted up when an index must be made anew
+REVISION = 3  # of what the readers make of a file: counted up when an index must be made anew
 MAX_BYTES = 64 * 2**20
 # Of what is read from one file. Shakespeare's works have 5.5 million characters.
 MAX_CHARACTERS, MAX_BLOCKS = 10_000_000, 200_000
@@ -48,7 +48,7 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
         raise UnreadableError(
             f"damaged {kind} file ({type(error).__name__})", "save it again from its program"
         ) from error
-    if all(block.kind in ("heading", "blank") for block in blocks):
+    if all(block.kind in ("heading", *BESIDE) for block in blocks):
         raise UnreadableError("there is no text in it", "delete it, or put text into it")
     return blocks
 

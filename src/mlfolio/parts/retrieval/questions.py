@@ -112,10 +112,10 @@ def known_items(documents: Sequence[Document], seed: int = 0) -> tuple[Question,
             blocks = document.blocks
         except UnreadableError:
             continue
-        names.setdefault(document.digest, []).append(document.name)
-        if len(names[document.digest]) == 1:
+        names.setdefault(document.content, []).append(document.name)
+        if len(names[document.content]) == 1:
             sentences = [s for b in blocks if b.kind != "heading" for s in split_sentences(b.text)]
-            pool += [(document.digest, s, len(terms(s))) for s in sentences]
+            pool += [(document.content, s, len(terms(s))) for s in sentences]
     # Long sentences can be told apart; where there are none, short ones have to do.
     least = next((n for n in (KNOWN_ITEM_WORDS + 3, 4, 2) if any(row[2] >= n for row in pool)), 1)
     pool = [row for row in pool if row[2] >= least]

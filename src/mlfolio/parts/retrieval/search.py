@@ -9,7 +9,7 @@ import numpy as np
 from opentelemetry.util.types import AttributeValue
 
 from mlfolio.core.trace import carried, show, stage
-from mlfolio.parts.retrieval.index import Found, Index, passage_id
+from mlfolio.parts.retrieval.index import Found, Index, Within, passage_id
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Hit, Ranking, varied
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -43,7 +43,7 @@ def find(
     encoder: Encodes,
     question: str,
     limit: int = CANDIDATES,
-    within: str | None = None,
+    within: Within | None = None,
 ) -> Candidates:
     """The candidates of one question from both sides.
 
@@ -52,7 +52,7 @@ def find(
         encoder: The one that the index was made with.
         question: Any text; beyond the encoder's length it is cut, for both sides.
         limit: How many are taken from each side.
-        within: Name of a document or folder to look in; None for all.
+        within: Where to look; None for everywhere.
     """
     with stage("search", RETRIEVAL) as span:
         show(span, "gen_ai.retrieval.query.text", question)
@@ -65,7 +65,7 @@ def find(
 
 
 def find_by(
-    index: Index, words: str, vector: Vectors, limit: int = CANDIDATES, within: str | None = None
+    index: Index, words: str, vector: Vectors, limit: int = CANDIDATES, within: Within | None = None
 ) -> Candidates:
     """The candidates of words and of a vector, which need not be of the same text.
 
@@ -74,7 +74,7 @@ def find_by(
         words: For BM25; one that is repeated counts as often.
         vector: Unit vector, shape (dimension,).
         limit: How many are taken from each side.
-        within: Name of a document or folder to look in; None for all.
+        within: Where to look; None for everywhere.
     """
     with stage("search", RETRIEVAL):
         lexical = _helper().submit(carried(_matching), index, words, limit, within)
@@ -92,12 +92,12 @@ def embedding(encoder: Encodes) -> dict[str, AttributeValue]:
     }
 
 
-def _matching(index: Index, words: str, limit: int, within: str | None) -> tuple[Found, Vectors]:
+def _matching(index: Index, words: str, limit: int, within: Within | None) -> tuple[Found, Vectors]:
     with stage("full text"):
         return index.matching(words, limit, within)
 
 
-def _nearest(index: Index, vector: Vectors, limit: int, within: str | None) -> Found:
+def _nearest(index: Index, vector: Vectors, limit: int, within: Within | None) -> Found:
     with stage("nearest"):
         return index.nearest(vector, limit, within)
 

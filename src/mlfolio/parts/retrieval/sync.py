@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from mlfolio.parts.retrieval.apart import parse_apart, parse_file
-from mlfolio.parts.retrieval.blocks import Block, UnreadableError
+from mlfolio.parts.retrieval.blocks import BESIDE, Block, UnreadableError
 from mlfolio.parts.retrieval.chunk import BY_SENTENCES, Chunk, Chunking, cut_blocks
-from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.index import Entry, Index
+from mlfolio.parts.retrieval.labels import labels_of
 from mlfolio.parts.retrieval.parse import SUFFIXES
 from mlfolio.parts.text.vectors import Encodes
 
@@ -43,14 +44,42 @@ class Document:
 
     Attributes:
         name: What citations say: a path relative to its folder, with forward slashes.
-        digest: sha256 of its content: equal digests are the same document. Empty where the file
-            could not be opened.
+        content: sha256 of its content. Empty where the file could not be opened.
         read: Gives its blocks, or raises `UnreadableError`.
+        given: Labels that were given beside it.
     """
 
     name: str
-    digest: str
+    content: str
     read: Callable[[], list[Block]] = field(repr=False)
+    given: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Of its content and its metadata: equal digests are the same document."""
+        if not self.given:
+            return self.content
+        return hashlib.sha256("\n".join([self.content, *self.given]).encode()).hexdigest()
+
+    @property
+    def labels(self) -> list[str]:
+        """Its metadata, see `labels`; what was given wins over what the file says.
+
+        Raises:
+            UnreadableError: It cannot be turned into text.
+        """
+        given = {label.partition("=")[0] for label in self.given}
+        own = [block.text for block in self._blocks if block.kind == "label"]
+        return sorted([*self.given, *(each for each in own if each.partition("=")[0] not in given)])
+
+    @property
+    def odd(self) -> str:
+        """Why the metadata in it cannot be read; empty where they can.
+
+        Raises:
+            UnreadableError: It cannot be turned into text.
+        """
+        return next((block.text for block in self._blocks if block.kind == "odd"), "")
 
     @property
     def blocks(self) -> list[Block]:
@@ -59,7 +88,7 @@ class Document:
         Raises:
             UnreadableError: It cannot be turned into text.
         """
-        return [block for block in self._blocks if block.kind != "blank"]
+        return [block for block in self._blocks if block.kind not in BESIDE]
 
     @property
     def blank_pages(self) -> list[int]:
@@ -75,27 +104,44 @@ class Document:
         return self.read()
 
     @classmethod
-    def of_file(cls, path: Path, name: str) -> Document:
-        """A file on disk; one that cannot be opened says so when it is read."""
+    def of_file(cls, path: Path, name: str, metadata: Mapping[str, Any] | None = None) -> Document:
+        """A file on disk; one that cannot be opened says so when it is read.
+
+        Raises:
+            FileError: The metadata break a rule, see `labels_of`.
+        """
         try:
             with path.open("rb") as stream:
                 digest = hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError:
             digest = ""
-        return cls(_utf8(name), digest, lambda: parse_file(path))
+        return cls(_utf8(name), digest, lambda: parse_file(path), labels_of(metadata or {}))
 
     @classmethod
-    def of_bytes(cls, name: str, data: bytes, suffix: str) -> Document:
-        """A file's content in memory; the suffix says its format."""
-        digest = hashlib.sha256(data).hexdigest()
-        return cls(_utf8(name), digest, lambda: parse_apart(f"file{suffix}", data))
+    def of_bytes(
+        cls, name: str, data: bytes, suffix: str, metadata: Mapping[str, Any] | None = None
+    ) -> Document:
+        """A file's content in memory; the suffix says its format.
+
+        Raises:
+            FileError: The metadata break a rule, see `labels_of`.
+        """
+        digest, given = hashlib.sha256(data).hexdigest(), labels_of(metadata or {})
+        return cls(_utf8(name), digest, lambda: parse_apart(f"file{suffix}", data), given)
 
     @classmethod
-    def of_text(cls, name: str, title: str, text: str) -> Document:
-        """A text in memory with a title."""
+    def of_text(
+        cls, name: str, title: str, text: str, metadata: Mapping[str, Any] | None = None
+    ) -> Document:
+        """A text in memory with a title.
+
+        Raises:
+            FileError: The metadata break a rule, see `labels_of`.
+        """
         blocks = [Block("heading", title, 1), Block("text", text)]
         blocks = [block for block in blocks if block.text.strip()]
-        return cls(name, hashlib.sha256(f"{title}\n{text}".encode()).hexdigest(), lambda: blocks)
+        digest = hashlib.sha256(f"{title}\n{text}".encode()).hexdigest()
+        return cls(name, digest, lambda: blocks, labels_of(metadata or {}))
 
 
 def _utf8(name: str) -> str:
@@ -180,7 +226,7 @@ def merge(
     batches = list(_batches(ready))
     for batch in progress(batches, "embedding", len(batches)):
         vectors = encoder.encode([chunk.search_text for _, cut in batch for chunk in cut])
-        index.replace({d.name: (d.digest, cut) for d, cut in batch}, vectors)
+        index.replace({d.name: Entry(d.digest, cut, d.labels) for d, cut in batch}, vectors)
         for document, _ in batch:
             (done.replaced if document.name in known else done.added).append(document.name)
     index.remove(name for name in done.unreadable if name in known)
@@ -216,7 +262,8 @@ def put(
         known = document.name in index.documents()  # fails where the index was erased meanwhile
         before()
         with _erasing(index) if known or index.is_erasing else nullcontext():
-            index.replace({document.name: (document.digest, cut)}, vectors)
+            entry = Entry(document.digest, cut, document.labels)
+            index.replace({document.name: entry}, vectors)
         if not known:
             index.optimize()
     return len(cut)

@@ -1,7 +1,7 @@
 """What was uploaded to an index: the files as they came, so that the next index can have them too.
 
 There is one file for each name that was changed, called by the sha256 of that name, and written
-whole or not at all. Its first line is JSON (name, suffix and sha256 of the content), the rest the
+whole or not at all. Its first line is JSON (name, suffix, digest and metadata), the rest the
 content. An empty one says that the document was deleted: neither its content nor its name is left.
 The file's time is that of the change; a copy keeps it, and of two changes the later one counts.
 """
@@ -12,9 +12,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from mlfolio.parts.retrieval.sync import Document
 
@@ -26,20 +27,22 @@ class Upload:
     Attributes:
         name: What citations say.
         suffix: Of the file that it came in: says the format.
-        digest: sha256 of the content.
+        digest: The document's.
         path: Where it lies.
+        metadata: That came with it.
     """
 
     name: str
     suffix: str
     digest: str
     path: Path
+    metadata: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def document(self) -> Document:
         """What is to be indexed."""
         _, _, content = self.path.read_bytes().partition(b"\n")
-        return Document.of_bytes(self.name, content, self.suffix)
+        return Document.of_bytes(self.name, content, self.suffix, self.metadata)
 
 
 class Uploads:
@@ -70,11 +73,25 @@ class Uploads:
         path = self._path(name)
         return path.exists() and path.stat().st_size == 0
 
-    def keep(self, name: str, suffix: str, content: bytes) -> None:
-        """Keeps a document, in the place of a former one."""
-        digest = hashlib.sha256(content).hexdigest()
-        head = json.dumps({"name": name, "suffix": suffix, "digest": digest})
-        self._write(name, head.encode() + b"\n" + content)
+    def keep(
+        self, name: str, suffix: str, content: bytes, metadata: Mapping[str, Any] | None = None
+    ) -> None:
+        """Keeps a document, in the place of a former one.
+
+        Args:
+            name: What citations say.
+            suffix: Of the file that it came in.
+            content: Of that file.
+            metadata: That came with it.
+
+        Raises:
+            FileError: The metadata break a rule, see `labels_of`.
+        """
+        digest = Document.of_bytes(name, content, suffix, metadata).digest
+        head: dict[str, Any] = {"name": name, "suffix": suffix, "digest": digest}
+        if metadata:
+            head["metadata"] = dict(metadata)
+        self._write(name, json.dumps(head).encode() + b"\n" + content)
 
     def delete(self, name: str) -> None:
         """Erases a document, and remembers that one of this name is not wanted."""

@@ -14,6 +14,7 @@ from mlfolio.parts.retrieval.extract import Quote
 from mlfolio.parts.retrieval.generate import finish
 from mlfolio.parts.retrieval.ranking import Hit
 from mlfolio.parts.retrieval.support import unsupported
+from mlfolio.parts.retrieval.where import Where
 from mlfolio.parts.text.vectors import Encodes
 
 NOT_FOUND = "This is not in your documents."
@@ -31,6 +32,13 @@ class DocumentQuestion(Input):
     question: Text = Field(description="in your own words")
     document: str | None = Field(
         None, max_length=1000, description="name of one document or folder to look in; all if left"
+    )
+    where: Where | None = Field(
+        None,
+        description="what the documents' metadata have to be; all documents if left",
+        examples=[
+            {"team": "legal", "kind": ["contract", "policy"], "date": {"from": "2024-01-01"}}
+        ],
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from mlfolio.core.errors import FileError
 from mlfolio.parts.retrieval.apart import content
@@ -43,20 +45,25 @@ class Collection:
         found = self.index.around(document, position, page)
         return run_together([passage.text for passage in found])
 
-    def add(self, path: Path, name: str) -> int:
+    def add(self, path: Path, name: str, metadata: Mapping[str, Any] | None = None) -> int:
         """Adds or replaces a document; returns its number of chunks once they are on disk.
 
         The file is kept beside the index, so that the models of later runs have it too.
 
+        Args:
+            path: Its file.
+            name: What citations say.
+            metadata: Of it, beside what it says itself.
+
         Raises:
-            FileError: It cannot be read; the index is as it was.
+            FileError: It cannot be read, or the metadata break a rule; the index is as it was.
         """
         try:
             data = content(path)
-            document = Document.of_bytes(name, data, path.suffix)
+            document = Document.of_bytes(name, data, path.suffix, metadata)
             return put(
                 self.index, document, self.encoder, self.cutting,
-                before=lambda: self.uploads.keep(document.name, path.suffix, data),
+                before=lambda: self.uploads.keep(document.name, path.suffix, data, metadata),
             )  # fmt: skip
         except UnreadableError as error:
             raise FileError(f"{name}: {error.message}", error.fix) from None

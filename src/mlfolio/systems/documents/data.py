@@ -15,6 +15,7 @@ from mlfolio.core.system import DataInfo, Finding
 from mlfolio.data.doctor import shared_finding
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.parts.retrieval.blocks import UnreadableError
+from mlfolio.parts.retrieval.labels import read_metadata
 from mlfolio.parts.retrieval.questions import (
     KNOWN_ITEM_WORDS,
     Question,
@@ -23,7 +24,7 @@ from mlfolio.parts.retrieval.questions import (
 )
 from mlfolio.parts.retrieval.sync import Document, list_files
 
-QUESTIONS = "questions.jsonl"
+QUESTIONS, METADATA = "questions.jsonl", "metadata.jsonl"
 ENOUGH = 30  # questions, below which scores and choices are mostly chance
 
 
@@ -40,6 +41,7 @@ class Corpus:
         test: Questions that are measured on, some of them perhaps without an answer.
         protocol: Where the test questions come from, in words.
         other: Number of files of formats that are not read, by suffix.
+        described: Names of the documents whose metadata stand in a file beside them.
         beside: Collections that are measured beside this one, as they come: each in parts that
             are learned from and asked on their own.
     """
@@ -52,6 +54,7 @@ class Corpus:
     test: tuple[Question, ...] = ()
     protocol: str = ""
     other: Mapping[str, int] = field(default_factory=dict)
+    described: tuple[str, ...] = ()
     beside: Mapping[str, Sequence[Corpus]] = field(default_factory=dict)
 
     @cached_property
@@ -91,7 +94,8 @@ class Corpus:
     def check(self) -> list[Finding]:
         """Files and pages that cannot be read, copies, other formats, questions that say little."""
         findings = [*_unreadable(self.unreadable), *_blank_pages(self.readable)]
-        findings += [*_odd_names(self.readable), *_copies(self.readable), *_few(self.test)]
+        findings += [*_odd_names(self.readable), *_odd_metadata(self.readable)]
+        findings += [*_copies(self.readable), *_few(self.test)]
         if self.other:
             counts = ", ".join(f"{n} {suffix}" for suffix, n in sorted(self.other.items()))
             findings.append(
@@ -110,6 +114,12 @@ class Corpus:
                         message=f"questions name documents that are not there: {_some(lost)}",
                         fix=f"correct {QUESTIONS}")
             )  # fmt: skip
+        if strange := sorted(set(self.described) - names):
+            findings.append(
+                Finding(level="warning", check="metadata",
+                        message=f"metadata of documents that are not there: {_some(strange)}",
+                        fix=f"correct {METADATA}")
+            )  # fmt: skip
         return findings
 
     def without_test(self) -> Self:
@@ -122,7 +132,7 @@ def load_corpus(source: Source) -> Corpus:
 
     Raises:
         DataUnavailableError: SciFact is neither here nor to be had.
-        FileError: The user's folder holds no document, or its questions cannot be read.
+        FileError: The user's folder holds no document, or its questions or metadata cannot be read.
     """
     if source.is_sample:
         return _folder(source, Path(__file__).parent / "sample", "Fennmouth (invented)")
@@ -138,14 +148,20 @@ def _folder(source: Source, folder: Path, name: str) -> Corpus:
             f"there is no document in {folder}",
             "put pdf, docx, html, md, rst or txt files into it",
         )
-    documents = tuple(Document.of_file(path, name) for name, path in known.items())
-    suffixes = [Path(n).suffix.lower() or "(none)" for n in other if n != QUESTIONS]
+    path = folder / METADATA
+    metadata = read_metadata(path) if path.is_file() else {}
+    documents = tuple(
+        Document.of_file(path, name, metadata.get(name)) for name, path in known.items()
+    )
+    own = (QUESTIONS, METADATA)
+    suffixes = [Path(n).suffix.lower() or "(none)" for n in other if n not in own]
     corpus = Corpus(
         source=source,
         dataset=name,
         licence="part of mlfolio" if source.is_sample else "the user's own",
         documents=documents,
         other={suffix: suffixes.count(suffix) for suffix in set(suffixes)},
+        described=tuple(metadata),
     )
     if (folder / QUESTIONS).is_file():
         train, test = read_questions(folder / QUESTIONS)
@@ -211,6 +227,14 @@ def _odd_names(documents: Iterable[Document]) -> list[Finding]:
     return [Finding(level="note", check="names", message=message, fix="rename the files")]
 
 
+def _odd_metadata(documents: Iterable[Document]) -> list[Finding]:
+    odd = [f"{document.name} ({document.odd})" for document in documents if document.odd]
+    if not odd:
+        return []
+    message = f"no metadata are read from {_some(odd)}"
+    return [Finding(level="note", check="metadata", message=message, fix="mend it")]
+
+
 def _few(test: Sequence[Question]) -> list[Finding]:
     asked = sum(bool(question.relevant) for question in test)
     if not 0 < asked < ENOUGH:
@@ -223,7 +247,7 @@ def _few(test: Sequence[Question]) -> list[Finding]:
 def _copies(documents: Iterable[Document]) -> list[Finding]:
     by_digest: dict[str, list[str]] = {}
     for document in documents:
-        by_digest.setdefault(document.digest, []).append(document.name)
+        by_digest.setdefault(document.content, []).append(document.name)
     groups = [" = ".join(names) for names in by_digest.values() if len(names) > 1]
     if not groups:
         return []

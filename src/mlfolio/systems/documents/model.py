@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from mlfolio.core.errors import FileError, KnobError
+from mlfolio.core.errors import FileError, InputError, KnobError, Problem
 from mlfolio.core.model import Conversation, Input, Measured, Message, Output
 from mlfolio.core.run import write_json
 from mlfolio.core.trace import Spent, own_context, spending, stage
@@ -25,13 +25,14 @@ from mlfolio.parts.retrieval.generate import (
     may_be_nothing,
     prompt,
 )
-from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
 from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
 from mlfolio.parts.retrieval.stores.opening import open_index
+from mlfolio.parts.retrieval.where import keys_of, resolve, unknown_keys
 from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -55,6 +56,7 @@ from .tenants import TENANTS, TenantCollections, empty_index, erase, opened
 
 ENCODER, RERANKER = "encoder", "reranker"  # folders of what a run has trained
 EXAMPLES = 5
+KEYS_SHOWN = 20
 LOG = logging.getLogger(__name__)
 
 
@@ -97,13 +99,16 @@ class DocumentsModel:
         over = partial(_over, self.settings, self.encoder, generates, reranker)
         self.tenants = TenantCollections(index.folder.parent / TENANTS, over)
         self._given = Remembered[DocumentAnswer](settings.remembered)
+        self._labels = Remembered[set[str]](1)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
         """Answers each question; equal ones are looked up once, and cost once.
 
         Raises:
+            InputError: A question asks for metadata under a key that no document has.
             UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
+        self._refuse_unknown_keys(inputs)
         first: dict[DocumentQuestion, DocumentAnswer] = {}
         answers = []
         for question in inputs:
@@ -113,7 +118,7 @@ class DocumentsModel:
                 answers.append(first.setdefault(question, self._answer(question)))
         return answers
 
-    def retrieve(self, question: str, within: str | None = None) -> tuple[list[Hit], Vectors]:
+    def retrieve(self, question: str, within: Within | None = None) -> tuple[list[Hit], Vectors]:
         """The best passages for a question, and the question's vector, shape (dimension,)."""
         found, _ = self.search(question, within)
         return self.hits(question, found), found.vector
@@ -134,7 +139,7 @@ class DocumentsModel:
             quotes, signals = extract(self.encoder, question, found.vector, hits, sentences)
         return quotes, signals, hits
 
-    def search(self, question: str, within: str | None = None) -> tuple[Candidates, list[str]]:
+    def search(self, question: str, within: Within | None = None) -> tuple[Candidates, list[str]]:
         """What either side finds for a question, expanded or not; and warnings."""
         s = self.settings
         chat = from_environment() if self.generates else None
@@ -203,15 +208,23 @@ class DocumentsModel:
         texts = texts or ["What is in these documents?"]
         return [DocumentQuestion(question=text) for text in texts]
 
-    def add(self, path: Path, name: str | None = None) -> int:
+    def add(
+        self, path: Path, name: str | None = None, metadata: Mapping[str, Any] | None = None
+    ) -> int:
         """Adds or replaces a document; returns its number of chunks once they are on disk.
 
+        Args:
+            path: Its file.
+            name: What citations say; the file's name if left.
+            metadata: That questions may ask for with `where`, beside the front matter of its own:
+                key -> a text, number or boolean, or a list of such.
+
         Raises:
-            FileError: It cannot be read; the index is as it was.
+            FileError: It cannot be read, or the metadata break a rule; the index is as it was.
         """
         if self._make is not None:
-            return self._make().add(path, name)
-        return self.collection.add(path, name or path.name)
+            return self._make().add(path, name, metadata)
+        return self.collection.add(path, name or path.name, metadata)
 
     def delete(self, name: str) -> bool:
         """Erases a document, its file and its text in the index; False if there was none."""
@@ -340,12 +353,15 @@ class DocumentsModel:
     ) -> Iterator[str | DocumentAnswer]:
         """An answer that was not given yet."""
         question, warnings = self._cut(asked.question)
-        found, more = self.search(question, asked.document)
-        warnings += more
+        within, lacking = self._within(asked)
+        found, more = self.search(question, within)
+        warnings += [*lacking, *more]
         quotes, signals, hits = self.extracted(question, found)
         p_answered = self.settings.confidence(signals)
         if not hits and asked.document and asked.document not in self.index.documents():
             warnings.append(f"there is no document or folder {asked.document!r}")
+        elif not hits and asked.where and not lacking:
+            warnings.append("no document is all of what `where` says")
         if p_answered < self.settings.least or not quotes:
             yield not_found(hits, 1 - p_answered, warnings)
             return
@@ -363,6 +379,38 @@ class DocumentsModel:
         if streamed:
             yield from answer.answer.splitlines(keepends=True)
         yield answer
+
+    def _vocabulary(self) -> set[str]:
+        """The labels of all documents."""
+        version = self.index.version
+        labels = self._labels.get(version, "all")
+        if labels is None:
+            labels = self.index.labels()
+            self._labels.put(version, "all", labels)
+        return labels
+
+    def _refuse_unknown_keys(self, inputs: Sequence[DocumentQuestion]) -> None:
+        """Refuses what no document could have: a typing error, most likely."""
+        filters = [(row, asked.where) for row, asked in enumerate(inputs) if asked.where]
+        if not filters:
+            return
+        known = keys_of(self._vocabulary())
+        problems = [
+            Problem(row, f"where.{key}", rule)
+            for row, where in filters
+            for key, rule in unknown_keys(where, known).items()
+        ]
+        if problems:
+            shown = ", ".join(known[:KEYS_SHOWN]) + ", ..." * (len(known) > KEYS_SHOWN)
+            fix = f"keys: {shown}" if known else "no document has metadata: give them some first"
+            raise InputError(problems, fix)
+
+    def _within(self, asked: DocumentQuestion) -> tuple[Within | None, list[str]]:
+        """Where to look for a question, and which of its conditions no document meets."""
+        if not asked.where:
+            return Within(asked.document) if asked.document is not None else None, []
+        groups, lacking = resolve(asked.where, self._vocabulary())
+        return Within(asked.document, groups), lacking
 
     def _reread(self, question: str, found: Candidates) -> list[Hit]:
         """The first passages in the reranker's order."""

@@ -1,4 +1,4 @@
-"""CommonMark with tables."""
+"""CommonMark with tables, and with front matter."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from mlfolio.parts.retrieval.blocks import Block, decode, squeeze
+from mlfolio.parts.retrieval.front_matter import FRONT_MATTER, metadata_of
 
 # Hostile files are read too: no pattern here may go over the same text again and again.
-_FRONT_MATTER = re.compile(r"\A---[ \t]*\n.*?\n---[ \t]*\n", re.DOTALL)
 _ANCHOR = re.compile(r"\s*\{[ :]?[#.][^{}]{0,200}\}\s*$")  # "Title { #first-steps }"
 _FENCE = r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*(?P=fence)|\Z)"
 _DIRECTIVE = r"^(?:///[^\n]*|:::[^\n]*|\{\*[^\n]*\*\}|<!--[^\n]*-->)[ \t]*$"
@@ -20,12 +20,15 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 
 
 def read(data: bytes) -> Iterator[Block]:
-    """Headings, paragraphs, items, code and table rows.
+    """The labels of the front matter, then headings, paragraphs, items, code and table rows.
 
     Link targets, images and raw HTML are left out: they are the half of many files and only noise
     to an encoder.
     """
-    text = _FRONT_MATTER.sub("", decode(data).replace("\r\n", "\n"))
+    text = decode(data).replace("\r\n", "\n")
+    if front := FRONT_MATTER.match(text):
+        yield from metadata_of(front[1])
+        text = text[front.end() :]
     # What looks like a directive inside a fence is code: Rust's doc comments begin with ///.
     text = _FENCE_OR_DIRECTIVE.sub(lambda match: match[0] if match["fence"] else "", text)
     kind, level, row = "text", 0, list[str]()

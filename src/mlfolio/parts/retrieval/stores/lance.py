@@ -22,10 +22,9 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from lancedb.index import FTS, IvfFlat
+from lancedb.index import FTS, IvfFlat, LabelList
 
-from mlfolio.parts.retrieval.chunk import Chunk
-from mlfolio.parts.retrieval.index import NEIGHBOURS, Found, Passage, chunk_id
+from mlfolio.parts.retrieval.index import NEIGHBOURS, Entry, Found, Passage, Within, chunk_id
 from mlfolio.parts.text.vectors import Vectors
 
 TABLE = "chunks"
@@ -35,9 +34,10 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # From so many rows on there is an index of vectors, which Lance holds in memory and so searches
-# faster. Up to the second number it has one list, and the search stays exact.
+# faster. Up to the second number it has one list, and the search stays exact; beyond it looks into
+# some lists, or into all of them where it is told where to look: the few rows may be in any.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
-_PARTITIONS, _PROBES = 128, 16
+_PARTITIONS, _PROBES, _ALL_PROBES = 128, 16, 100_000
 _COLUMNS = ["document", "position", "page", "heading", "text"]
 
 
@@ -81,26 +81,35 @@ class LanceIndex:
         rows = self._table.search().select(["document", "digest"]).to_arrow()
         return dict(zip(rows["document"].to_pylist(), rows["digest"].to_pylist(), strict=True))
 
+    def labels(self) -> set[str]:
+        """The labels that any document has."""
+
+        def ask() -> set[str]:
+            if not self._has_labels():
+                return set()
+            rows = self._table.search().select(["labels"]).to_arrow()
+            return set(_flat(rows["labels"]).unique().to_pylist())
+
+        return self._read(ask)
+
     def __len__(self) -> int:
         """Number of chunks; of parents, that of their children."""
         count: int = self._table.count_rows()
         return count
 
-    def replace(
-        self, documents: Mapping[str, tuple[str, Sequence[Chunk]]], vectors: Vectors
-    ) -> None:
+    def replace(self, documents: Mapping[str, Entry], vectors: Vectors) -> None:
         """Puts documents in the place of their former selves, all at once.
 
         Args:
-            documents: Name -> digest of the content and the chunks.
+            documents: What is to be held, by name.
             vectors: Of all the chunks in order, shape (chunks, dimension).
         """
         rows = [
-            {"id": chunk_id(name, chunk), "document": name, "digest": digest,
-             "position": chunk.position, "page": chunk.page, "heading": chunk.heading,
-             "text": chunk.text, "search_text": chunk.search_text}
-            for name, (digest, chunks) in documents.items()
-            for chunk in chunks
+            {"id": chunk_id(name, chunk), "document": name, "digest": entry.digest,
+             "labels": list(entry.labels), "position": chunk.position, "page": chunk.page,
+             "heading": chunk.heading, "text": chunk.text, "search_text": chunk.search_text}
+            for name, entry in documents.items()
+            for chunk in entry.chunks
         ]  # fmt: skip
         vector = self._schema.field("vector")
         plain = self._schema.remove(self._schema.get_field_index("vector"))
@@ -109,6 +118,7 @@ class LanceIndex:
         )
         table = pa.Table.from_pylist(rows, schema=plain).append_column(vector, flat)
         with self.writing():
+            self._need_labels()
             (
                 self._table.merge_insert("id")
                 .when_matched_update_all()
@@ -136,6 +146,7 @@ class LanceIndex:
         made at once.
         """
         with self.writing():
+            self._need_labels()
             rows = self._table.to_arrow().sort_by(
                 [("document", "ascending"), ("position", "ascending"), ("id", "ascending")]
             )
@@ -147,6 +158,8 @@ class LanceIndex:
                 lists = 1 if rows.num_rows <= _EXACT_ROWS else _PARTITIONS
                 config = IvfFlat(distance_type="dot", num_partitions=lists)
                 self._table.create_index("vector", config=config)
+                if len(_flat(rows["labels"])):
+                    self._table.create_index("labels", config=LabelList())
             with warnings.catch_warnings():
                 # It warns of readers of the old files: ours ask again (`_read`).
                 warnings.simplefilter("ignore", UserWarning)
@@ -158,24 +171,27 @@ class LanceIndex:
         with self.writing():
             self._table.optimize(cleanup_older_than=timedelta(minutes=10))
 
-    def nearest(self, vector: Vectors, limit: int, within: str | None = None) -> Found:
+    def nearest(self, vector: Vectors, limit: int, within: Within | None = None) -> Found:
         """The chunks whose vectors are nearest, with their cosines.
 
         Args:
             vector: Unit vector, shape (dimension,).
             limit: How many at most.
-            within: A document's name or a folder's: the others are left out.
+            within: Where to look, which every vector in it is compared for; None for everywhere.
         """
 
         def ask() -> Any:
             query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-            query = _only(query.nprobes(_PROBES).select(["id", "_distance"]), within)
+            query = query.nprobes(_PROBES if within is None else _ALL_PROBES)
+            query = self._only(query.select(["id", "_distance"]), within)
             return query.with_row_id(True).limit(limit).to_arrow()
 
         found = self._read(ask)
         return Found(*_keys(found), 1 - found["_distance"].to_numpy())  # dot distance is 1 - dot
 
-    def matching(self, text: str, limit: int, within: str | None = None) -> tuple[Found, Vectors]:
+    def matching(
+        self, text: str, limit: int, within: Within | None = None
+    ) -> tuple[Found, Vectors]:
         """The chunks that share words with `text`, with their BM25 scores.
 
         Returns:
@@ -184,7 +200,7 @@ class LanceIndex:
 
         def ask() -> Any:
             query = self._table.search(text, query_type="fts", fts_columns="search_text")
-            query = _only(query.select(["id", "vector", "_score"]), within)
+            query = self._only(query.select(["id", "vector", "_score"]), within)
             return query.with_row_id(True).limit(limit).to_arrow()
 
         found = self._read(ask)
@@ -262,6 +278,23 @@ class LanceIndex:
         """Held by whoever writes, in this or any other process; re-entrant within a thread."""
         return self._lock
 
+    def _only(self, query: Any, within: Within | None) -> Any:
+        """Narrows a query to where it shall look."""
+        if within is None:
+            return query
+        conditions = [_in_place(within.place)] if within.place is not None else []
+        conditions += [_having(group, self._has_labels()) for group in within.labels]
+        return query.where(" AND ".join(conditions), prefilter=True) if conditions else query
+
+    def _has_labels(self) -> bool:
+        """Whether the table has the column; one of an earlier version has none."""
+        return "labels" in self._table.schema.names
+
+    def _need_labels(self) -> None:
+        """Gives the table of an earlier version the column: nobody has a label there."""
+        if not self._has_labels():
+            self._table.add_columns(self._schema.field("labels"))
+
     def _read(self, ask: Callable[[], T]) -> T:
         """Reads; once more behind the writers if one of them was just changing the files."""
         try:
@@ -304,6 +337,7 @@ def _schema(dimension: int) -> Any:
             pa.field("id", pa.string(), nullable=False),  # see `chunk_id`
             pa.field("document", pa.string(), nullable=False),
             pa.field("digest", pa.string(), nullable=False),  # of the document's content
+            pa.field("labels", pa.list_(pa.string())),  # see `labels`
             pa.field("position", pa.int32(), nullable=False),
             pa.field("page", pa.int32()),
             pa.field("heading", pa.string(), nullable=False),
@@ -314,13 +348,22 @@ def _schema(dimension: int) -> Any:
     )
 
 
-def _only(query: Any, within: str | None) -> Any:
-    """Narrows a query to one document, or to the documents of one folder."""
-    if within is None:
-        return query
-    folder = within.rstrip("/") + "/"
-    condition = f"document = {_quoted([within])} OR starts_with(document, {_quoted([folder])})"
-    return query.where(condition, prefilter=True)
+def _in_place(place: str) -> str:
+    """A row is of this document, or of one in this folder."""
+    folder = place.rstrip("/") + "/"
+    return f"(document = {_quoted([place])} OR starts_with(document, {_quoted([folder])}))"
+
+
+def _having(labels: Sequence[str], has_labels: bool) -> str:
+    """A row is of a document that has one of these labels."""
+    if not labels or not has_labels:
+        return "false"
+    return f"array_has_any(labels, [{_quoted(labels)}])"
+
+
+def _flat(labels: Any) -> Any:
+    """The labels of all rows, one after the other."""
+    return labels.combine_chunks().flatten()
 
 
 def _quoted(names: Iterable[str]) -> str:

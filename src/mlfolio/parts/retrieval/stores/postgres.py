@@ -22,8 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlfolio.parts.retrieval.chunk import Chunk
-from mlfolio.parts.retrieval.index import NEIGHBOURS, Found, Passage, chunk_id
+from mlfolio.parts.retrieval.index import NEIGHBOURS, Entry, Found, Passage, Within, chunk_id
 from mlfolio.parts.retrieval.stems import term_counts
 from mlfolio.parts.retrieval.stores.place import STORE, Place, StoreError
 from mlfolio.parts.retrieval.stores.server import (
@@ -51,7 +50,11 @@ _TABLES = """
         next bigint NOT NULL,  -- key of the next chunk: none is used twice
         chunks bigint NOT NULL, terms bigint NOT NULL
     );
-    CREATE TABLE {s}.documents (name text COLLATE "C" PRIMARY KEY, digest text NOT NULL);
+    CREATE TABLE {s}.documents (
+        name text COLLATE "C" PRIMARY KEY,
+        digest text NOT NULL,
+        labels text[] COLLATE "C" NOT NULL DEFAULT '{}'
+    );
     CREATE TABLE {s}.chunks (
         key bigint PRIMARY KEY,
         id text COLLATE "C" NOT NULL UNIQUE,
@@ -71,11 +74,12 @@ _TABLES = """
 """
 _LOOKUPS = """
     CREATE INDEX ON {s}.chunks (document, position);
+    CREATE INDEX ON {s}.documents USING gin (labels);
     CREATE INDEX ON {s}.postings (term);
     CREATE INDEX ON {s}.postings (chunk);
 """
 _COPY = """
-    INSERT INTO {t}.documents SELECT * FROM {s}.documents ORDER BY name;
+    INSERT INTO {t}.documents SELECT name, digest, labels FROM {s}.documents ORDER BY name;
     INSERT INTO {t}.chunks SELECT * FROM {s}.chunks ORDER BY document, position, id;
     INSERT INTO {t}.postings SELECT * FROM {s}.postings ORDER BY term, chunk;
     INSERT INTO {t}.state SELECT version + 1, false, next, chunks, terms FROM {s}.state;
@@ -101,7 +105,18 @@ _MATCHING = """
     SELECT id, key, score, vector FROM scored JOIN {s}.chunks ON key = chunk
     ORDER BY score DESC, key
 """
-_WITHIN = "document = %(within)s OR (document >= %(from)s AND document < %(to)s)"
+_IN_PLACE = "(document = %(place)s OR (document >= %(from)s AND document < %(to)s))"
+_HAVING = "document IN (SELECT name FROM {s}.documents WHERE labels && %({group})s::text[])"
+_ADD_LABELS = """
+    ALTER TABLE {s}.documents
+    ADD COLUMN IF NOT EXISTS labels text[] COLLATE "C" NOT NULL DEFAULT '{}'
+"""
+_HAS_LABELS = """
+    SELECT EXISTS (
+        SELECT FROM pg_attribute
+        WHERE attrelid = '{s}.documents'::regclass AND attname = 'labels' AND NOT attisdropped
+    )
+"""
 _INSIDE = "WHERE chunk IN (SELECT key FROM {s}.chunks WHERE {within})"
 _NEAREST = """
     SELECT id, key, -(vector <#> %(vector)s) FROM {s}.chunks
@@ -150,6 +165,7 @@ class PostgresIndex:
                 f"there is no index {name} in {shown(url)}",
                 f"set {STORE} to the database that it was made in, or mlfolio run documents",
             )
+        self._need_labels()
         if self.is_erasing:
             self._finish_erasing()
 
@@ -185,14 +201,16 @@ class PostgresIndex:
         """See `Index`."""
         return dict(self._rows("SELECT name, digest FROM {s}.documents"))
 
+    def labels(self) -> set[str]:
+        """See `Index`."""
+        return {label for (label,) in self._rows("SELECT unnest(labels) FROM {s}.documents")}
+
     def __len__(self) -> int:
         """Number of chunks; of parents, that of their children."""
         ((chunks,),) = self._rows("SELECT chunks FROM {s}.state")
         return int(chunks)
 
-    def replace(
-        self, documents: Mapping[str, tuple[str, Sequence[Chunk]]], vectors: Vectors
-    ) -> None:
+    def replace(self, documents: Mapping[str, Entry], vectors: Vectors) -> None:
         """See `Index`."""
         with self._committing() as connection:
             self._delete(connection, list(documents))
@@ -225,21 +243,26 @@ class PostgresIndex:
     def optimize(self) -> None:
         """Counts anew what the server plans its searches by."""
         with self.writing() as connection:
-            connection.execute(_sql("ANALYZE {s}.chunks, {s}.postings", self.name))
+            connection.execute(_sql("ANALYZE {s}.chunks, {s}.postings, {s}.documents", self.name))
 
-    def nearest(self, vector: Vectors, limit: int, within: str | None = None) -> Found:
-        """See `Index`; in a document or folder all vectors are compared."""
-        query = _NEAREST if within is None else _NEAREST_INSIDE
-        rows = self._rows(query, vector=vector.astype(np.float32), limit=limit, **_bounds(within))
+    def nearest(self, vector: Vectors, limit: int, within: Within | None = None) -> Found:
+        """See `Index`."""
+        where, values = _conditions(within)
+        query = _NEAREST_INSIDE.replace("{within}", where) if where else _NEAREST
+        rows = self._rows(query, vector=vector.astype(np.float32), limit=limit, **values)
         return _found(rows)
 
-    def matching(self, text: str, limit: int, within: str | None = None) -> tuple[Found, Vectors]:
+    def matching(
+        self, text: str, limit: int, within: Within | None = None
+    ) -> tuple[Found, Vectors]:
         """See `Index`."""
         asked = term_counts(text)
-        query = _MATCHING.replace("{inside}", "" if within is None else _INSIDE)
+        where, values = _conditions(within)
+        inside = _INSIDE.replace("{within}", where) if where else ""
+        query = _MATCHING.replace("{inside}", inside)
         rows = self._rows(
             query, terms=list(asked), counts=list(asked.values()), limit=limit, k1=K1, b=B,
-            **_bounds(within),
+            **values,
         )  # fmt: skip
         vectors = np.array([row[3].to_numpy() for row in rows], dtype=np.float32)
         return _found(rows), vectors.reshape(-1, self.dimension)
@@ -331,10 +354,10 @@ class PostgresIndex:
     def _insert(
         self,
         connection: Connection[Any],
-        documents: Mapping[str, tuple[str, Sequence[Chunk]]],
+        documents: Mapping[str, Entry],
         vectors: Vectors,
     ) -> None:
-        chunks = [(name, chunk) for name, (_, cut) in documents.items() for chunk in cut]
+        chunks = [(name, chunk) for name, entry in documents.items() for chunk in entry.chunks]
         counts = [term_counts(chunk.search_text) for _, chunk in chunks]
         lengths = [sum(count.values()) for count in counts]
         state = connection.execute(
@@ -348,8 +371,12 @@ class PostgresIndex:
         assert state is not None  # noqa: S101 - there is one row
         first = int(state[0])
         self._put(
-            connection, "documents (name, digest)", ("text", "text"),
-            ((_storable(name), digest) for name, (digest, cut) in documents.items() if cut),
+            connection, "documents (name, digest, labels)", ("text", "text", "text[]"),
+            (
+                (_storable(name), entry.digest, list(map(_storable, entry.labels)))
+                for name, entry in documents.items()
+                if entry.chunks
+            ),
         )  # fmt: skip
         self._put(
             connection,
@@ -403,6 +430,16 @@ class PostgresIndex:
                 except (errors.UndefinedTable, errors.InvalidSchemaName, errors.DeadlockDetected):
                     return ask(connection)
 
+    def _need_labels(self) -> None:
+        """Gives the table of an earlier version the column: nobody has a label there."""
+        ((has,),) = self._rows(_HAS_LABELS)
+        if not has:
+            try:
+                with self.writing() as connection:
+                    connection.execute(_sql(_ADD_LABELS, self.name))
+            except StoreError:  # we may only read: without labels it can still be asked
+                LOG.warning("%s takes no metadata", self.name, exc_info=True)
+
     def _finish_erasing(self) -> None:
         """Erases what a killed process has left; it is in no answer, so this may wait."""
         try:
@@ -448,18 +485,25 @@ def _pour(connection: Connection[Any], name: str, new: str, dimension: int) -> N
 
 def _sql(template: str, name: str, new: str = "") -> bytes:
     """A statement about a schema, and perhaps another; their names are ours, see `Place`."""
-    parts = {"{within}": _WITHIN, "{columns}": _COLUMNS, "{s}": name, "{t}": new}
+    parts = {"{columns}": _COLUMNS, "{s}": name, "{t}": new}
     for part, text in parts.items():
         template = template.replace(part, text)
     return template.encode()
 
 
-def _bounds(within: str | None) -> dict[str, str]:
-    """A document's name, and between what the names in the folder of that name lie."""
-    if within is None:
-        return {}
-    folder = _storable(within.rstrip("/"))
-    return {"within": _storable(within), "from": f"{folder}/", "to": f"{folder}0"}  # 0 follows /
+def _conditions(within: Within | None) -> tuple[str, dict[str, Any]]:
+    """What a chunk has to be, empty where it may be anything, and the values in that."""
+    where: list[str] = []
+    values: dict[str, Any] = {}
+    if within is not None and within.place is not None:
+        # Between what the names in the folder of that name lie: 0 follows /.
+        folder = _storable(within.place.rstrip("/"))
+        where.append(_IN_PLACE)
+        values |= {"place": _storable(within.place), "from": f"{folder}/", "to": f"{folder}0"}
+    for number, group in enumerate(within.labels if within is not None else ()):
+        where.append(_HAVING.replace("{group}", f"group{number}"))
+        values[f"group{number}"] = list(map(_storable, group))
+    return " AND ".join(where), values
 
 
 def _storable(text: str) -> str:
