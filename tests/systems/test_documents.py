@@ -417,7 +417,8 @@ def test_another_encoder_is_warned_of(tmp_path: Path) -> None:
     system = Documents(encoder=str(encoder))
     system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
 
-    assert "What is an answer was learned with" in run.exhibits()[0].title
+    notes = [exhibit.title for exhibit in run.exhibits()]
+    assert any("What is an answer was learned with" in note for note in notes)
 
 
 def test_uploads_are_cut_as_the_folder_was(stored: Path, tmp_path: Path) -> None:
@@ -426,8 +427,8 @@ def test_uploads_are_cut_as_the_folder_was(stored: Path, tmp_path: Path) -> None
     system = Documents(chunking="parents", chunk_tokens=32)
     fitted = system.fit(system.load(Source.own(fill(tmp_path / "files"))), run)
     notes = [exhibit.title for exhibit in run.exhibits()]
-    assert "passages of whole sentences: otherwise" in notes[0]
-    assert "(6 added" in notes[1], "an index that was cut in another way is not gone on with"
+    assert "(6 added" in notes[0], "an index that was cut in another way is not gone on with"
+    assert any("passages of whole sentences: here it is no probability" in note for note in notes)
     (tmp_path / "model").mkdir()
     fitted.save(tmp_path / "model")
     model = DocumentsModel.load(tmp_path / "model")

@@ -70,7 +70,8 @@ class DocumentsModel:
         settings: How they were made and how they are asked.
         reranker: Who reads the first passages again, if anybody does.
         generates: Whether the language model of `MLFOLIO_LLM` may write the answers. A model that
-            was just fitted does not let it, so that a run costs no tokens; a loaded one does.
+            was just fitted does not let it, so that a run costs no tokens, and remembers none of
+            its answers, so that what they take is measured; a loaded one does.
 
     Args:
         make: Where there is nothing yet, makes the model that documents are added to.
@@ -98,7 +99,7 @@ class DocumentsModel:
         # No method: a model in a circle lives on until Python looks for circles.
         over = partial(_over, self.settings, self.encoder, generates, reranker)
         self.tenants = TenantCollections(index.folder.parent / TENANTS, over)
-        self._given = Remembered[DocumentAnswer](settings.remembered)
+        self._given = Remembered[DocumentAnswer](settings.remembered if generates else 0)
         self._labels = Remembered[set[str]](1)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
