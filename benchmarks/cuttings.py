@@ -3,8 +3,8 @@
     MLFOLIO_DATA=FOLDER python benchmarks/cuttings.py [WAY ...]
 
 Two collections, each cut in every way and asked with the same settings (weight 0.8, no expansion,
-the bundled encoder as it is): SciFact's abstracts with its 807 training claims (which document?),
-and SQuAD's 48 articles as whole documents with 1,000 of the questions of 1.1's development set
+the bundled encoder as it is): Cranfield's 1,400 abstracts with its 225 questions (which document?),
+and SQuAD's 48 articles as whole documents with 500 of the questions of 1.1's development set
 (does one of the five passages hold the answer, does what is quoted, and how much of it is the
 answer?). Texts without headings are cut by `headings` as by `sentences`; SQuAD's have none.
 """
@@ -35,10 +35,10 @@ from mlfolio.systems.documents.answers import DocumentQuestion
 from mlfolio.systems.documents.data import Corpus
 from mlfolio.systems.documents.measure import said_right
 from mlfolio.systems.documents.model import DocumentsModel
-from mlfolio.systems.documents.official import load_scifact, load_squad, squad_paragraphs
+from mlfolio.systems.documents.official import load_cranfield, load_squad, squad_paragraphs
 from mlfolio.systems.documents.system import Documents
 
-QUESTIONS = 1000
+QUESTIONS = 500
 
 
 class Row(NamedTuple):
@@ -52,12 +52,12 @@ class Row(NamedTuple):
 def main() -> None:
     """Prints a line for each way."""
     wanted = sys.argv[1:] or get_args(ChunkKind)
-    claims, articles = claims_of_scifact(), articles_of_squad()
-    print("| chunking | SciFact passages | s | nDCG@10 | SQuAD passages | s | in five passages "
+    abstracts, articles = abstracts_of_cranfield(), articles_of_squad()
+    print("| chunking | Cranfield passages | s | nDCG@10 | SQuAD passages | s | in five passages "
           "| in what is quoted | F1 |")  # fmt: skip
     print("|---|---|---|---|---|---|---|---|---|")
     for way in wanted:
-        found, said = searched(claims, way), answered(articles, way)
+        found, said = searched(abstracts, way), answered(articles, way)
         cells = [way]
         for row in (found, said):
             cells += [f"{row.passages:,}", f"{row.indexed_s:.0f}"]
@@ -65,10 +65,10 @@ def main() -> None:
         print(f"| {' | '.join(cells)} |", flush=True)
 
 
-def claims_of_scifact() -> Corpus:
-    """SciFact with its training claims alone, to be asked."""
-    data = load_scifact(OFFICIAL)
-    return replace(data, train=(), test=data.train)
+def abstracts_of_cranfield() -> Corpus:
+    """Cranfield with all of its questions."""
+    data, _ = load_cranfield(OFFICIAL)
+    return replace(data, train=(), test=(*data.train, *data.test))
 
 
 def articles_of_squad() -> Corpus:
