@@ -32,8 +32,8 @@ PROTOCOLS: Final = {
     "MRR@10": "one over the place of the first right document, 0 beyond the tenth",
     "exact match": "whether the words are those of a right answer, by SQuAD's rules; questions "
     "with a right answer written down",
-    "F1": "words shared with the nearest right answer, likewise",
-    "holds the answer": "whether a right answer stands in what is said, likewise",
+    "F1": "words shared with the nearest right answer, by SQuAD's rules",
+    "holds the answer": "whether a right answer stands in what is said",
     "citation precision": "share of the cited documents that are right; questions answered",
     "citation recall": "share of the right documents that are cited; questions answered",
     "answered": "questions that the documents answer",
