@@ -12,7 +12,7 @@ import os
 import random
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import timedelta
 from pathlib import Path
@@ -38,6 +38,7 @@ T = TypeVar("T")
 # some lists, or into all of them where it is told where to look: the few rows may be in any.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
 _PARTITIONS, _PROBES, _ALL_PROBES = 128, 16, 100_000
+_REWRITTEN = 10_000  # rows at once
 _COLUMNS = ["document", "position", "page", "heading", "text"]
 
 
@@ -63,6 +64,7 @@ class LanceIndex:
             with self.writing():
                 self._table = database.create_table(TABLE, schema=self._schema, exist_ok=True)
                 self._need_full_text()
+        self._names: tuple[int, set[str]] = -1, set()  # see `_known`
         if self.is_erasing:
             self._finish_erasing()
 
@@ -119,13 +121,19 @@ class LanceIndex:
         table = pa.Table.from_pylist(rows, schema=plain).append_column(vector, flat)
         with self.writing():
             self._need_labels()
-            (
-                self._table.merge_insert("id")
-                .when_matched_update_all()
-                .when_not_matched_insert_all()
-                .when_not_matched_by_source_delete(f"document IN ({_quoted(documents)})")
-                .execute(table)
-            )
+            known = self._known()
+            if known.isdisjoint(documents):  # the cheaper commit: it reads nothing
+                self._table.add(table)
+            else:
+                (
+                    self._table.merge_insert("id")
+                    .when_matched_update_all()
+                    .when_not_matched_insert_all()
+                    .when_not_matched_by_source_delete(f"document IN ({_quoted(documents)})")
+                    .execute(table)
+                )
+            known.update(documents)
+            self._names = self.version, known
 
     def remove(self, names: Iterable[str]) -> None:
         """Takes documents out of every later answer; `rewrite` takes them off the disk too."""
@@ -147,18 +155,15 @@ class LanceIndex:
         """
         with self.writing():
             self._need_labels()
-            rows = self._table.to_arrow().sort_by(
-                [("document", "ascending"), ("position", "ascending"), ("id", "ascending")]
-            )
-            self._table = self._database.create_table(
-                TABLE, data=rows, schema=self._schema, mode="overwrite"
-            )
+            rows = len(self)
+            batches = pa.RecordBatchReader.from_batches(self._schema, self._in_order())
+            self._table = self._database.create_table(TABLE, data=batches, mode="overwrite")
             self._need_full_text()
-            if rows.num_rows >= _INDEXED_ROWS:
-                lists = 1 if rows.num_rows <= _EXACT_ROWS else _PARTITIONS
+            if rows >= _INDEXED_ROWS:
+                lists = 1 if rows <= _EXACT_ROWS else _PARTITIONS
                 config = IvfFlat(distance_type="dot", num_partitions=lists)
                 self._table.create_index("vector", config=config)
-                if len(_flat(rows["labels"])):
+                if self.labels():
                     self._table.create_index("labels", config=LabelList())
             with warnings.catch_warnings():
                 # It warns of readers of the old files: ours ask again (`_read`).
@@ -294,6 +299,22 @@ class LanceIndex:
         """Gives the table of an earlier version the column: nobody has a label there."""
         if not self._has_labels():
             self._table.add_columns(self._schema.field("labels"))
+
+    def _known(self) -> set[str]:
+        """Names of the indexed documents; read anew only where another has written since."""
+        if self._names[0] != self.version:
+            self._names = self.version, set(self.documents())
+        return self._names[1]
+
+    def _in_order(self) -> Iterator[Any]:
+        """All rows in the order of names and places, in batches: they may not fit in memory."""
+        order = [("document", "ascending"), ("position", "ascending"), ("id", "ascending")]
+        keys = self._table.search().select([name for name, _ in order]).with_row_id(True)
+        rows = keys.to_arrow().sort_by(order)["_rowid"].to_pylist()
+        for at in range(0, len(rows), _REWRITTEN):
+            batch = self._table.take_row_ids(rows[at : at + _REWRITTEN]).to_arrow().sort_by(order)
+            # A column that came later stands last; rows came in another order.
+            yield from batch.select(self._schema.names).cast(self._schema).to_batches()
 
     def _read(self, ask: Callable[[], T]) -> T:
         """Reads; once more behind the writers if one of them was just changing the files."""
