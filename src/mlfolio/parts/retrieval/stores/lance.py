@@ -22,7 +22,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from lancedb.index import FTS, IvfFlat
+from lancedb.index import FTS, IvfFlat, IvfRq
 
 from mlfolio.parts.retrieval.chunk import Chunk
 from mlfolio.parts.retrieval.index import NEIGHBOURS, Found, Passage, chunk_id
@@ -35,9 +35,11 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # From so many rows on there is an index of vectors, which Lance holds in memory and so searches
-# faster. Up to the second number it has one list, and the search stays exact.
+# faster. Up to the second number it is one list of them all, and the search stays exact. Beyond,
+# the lists hold a bit a number in place of the vectors, so that half of them can be read; then the
+# vectors of the nearest by their bits are compared.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
-_PARTITIONS, _PROBES = 128, 16
+_LISTS, _PROBES, _COMPARED = 128, 64, 200
 _REWRITTEN = 10_000  # rows at once
 _COLUMNS = ["document", "position", "page", "heading", "text"]
 
@@ -149,8 +151,9 @@ class LanceIndex:
             self._table = self._database.create_table(TABLE, data=batches, mode="overwrite")
             self._need_full_text()
             if rows >= _INDEXED_ROWS:
-                lists = 1 if rows <= _EXACT_ROWS else _PARTITIONS
-                config = IvfFlat(distance_type="dot", num_partitions=lists)
+                exact = rows <= _EXACT_ROWS or self.dimension % 8  # bits come in whole bytes
+                kind, lists = (IvfFlat, 1) if exact else (IvfRq, _LISTS)
+                config = kind(distance_type="dot", num_partitions=lists)
                 self._table.create_index("vector", config=config)
             with warnings.catch_warnings():
                 # It warns of readers of the old files: ours ask again (`_read`).
@@ -175,6 +178,8 @@ class LanceIndex:
         def ask() -> Any:
             query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
             query = _only(query.nprobes(_PROBES).select(["id", "_distance"]), within)
+            if len(self) > _EXACT_ROWS:
+                query = query.refine_factor(-(-_COMPARED // limit))
             return query.with_row_id(True).limit(limit).to_arrow()
 
         found = self._read(ask)
