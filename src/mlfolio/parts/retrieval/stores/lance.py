@@ -22,7 +22,7 @@ import lancedb
 import numpy as np
 import pyarrow as pa
 from filelock import FileLock
-from lancedb.index import FTS, IvfFlat, LabelList
+from lancedb.index import FTS, IvfFlat, IvfRq, LabelList
 
 from mlfolio.parts.retrieval.index import NEIGHBOURS, Entry, Found, Passage, Within, chunk_id
 from mlfolio.parts.text.vectors import Vectors
@@ -34,10 +34,12 @@ LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # From so many rows on there is an index of vectors, which Lance holds in memory and so searches
-# faster. Up to the second number it has one list, and the search stays exact; beyond it looks into
-# some lists, or into all of them where it is told where to look: the few rows may be in any.
+# faster. Up to the second number it is one list of them all, and the search stays exact. Beyond,
+# the lists hold a bit a number in place of the vectors, so that half of them can be read; then the
+# vectors of the nearest by their bits are compared. Where it is told where to look all lists are
+# read: the few rows may be in any.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
-_PARTITIONS, _PROBES, _ALL_PROBES = 128, 16, 100_000
+_LISTS, _PROBES, _COMPARED = 128, 64, 200
 _REWRITTEN = 10_000  # rows at once
 _COLUMNS = ["document", "position", "page", "heading", "text"]
 
@@ -160,8 +162,9 @@ class LanceIndex:
             self._table = self._database.create_table(TABLE, data=batches, mode="overwrite")
             self._need_full_text()
             if rows >= _INDEXED_ROWS:
-                lists = 1 if rows <= _EXACT_ROWS else _PARTITIONS
-                config = IvfFlat(distance_type="dot", num_partitions=lists)
+                exact = rows <= _EXACT_ROWS or self.dimension % 8  # bits come in whole bytes
+                kind, lists = (IvfFlat, 1) if exact else (IvfRq, _LISTS)
+                config = kind(distance_type="dot", num_partitions=lists)
                 self._table.create_index("vector", config=config)
                 if self.labels():
                     self._table.create_index("labels", config=LabelList())
@@ -182,13 +185,15 @@ class LanceIndex:
         Args:
             vector: Unit vector, shape (dimension,).
             limit: How many at most.
-            within: Where to look, which every vector in it is compared for; None for everywhere.
+            within: Where to look, and then through all of it; None for everywhere.
         """
 
         def ask() -> Any:
             query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-            query = query.nprobes(_PROBES if within is None else _ALL_PROBES)
+            query = query.nprobes(_PROBES if within is None else _LISTS)
             query = self._only(query.select(["id", "_distance"]), within)
+            if len(self) > _EXACT_ROWS:
+                query = query.refine_factor(-(-_COMPARED // limit))
             return query.with_row_id(True).limit(limit).to_arrow()
 
         found = self._read(ask)
