@@ -370,6 +370,7 @@ def medquad() -> list[dict[str, str]]:
 def store_ours(order: Result, place: Path) -> Result:
     """Our index: the calls that `sync` makes."""
     from mlfolio.parts.retrieval.chunk import Chunk
+    from mlfolio.parts.retrieval.index import Entry
     from mlfolio.parts.retrieval.search import best_hits, find_by
     from mlfolio.parts.retrieval.stores.lance import LanceIndex
     from mlfolio.parts.retrieval.sync import _BATCH_CHUNKS
@@ -383,7 +384,7 @@ def store_ours(order: Result, place: Path) -> Result:
         for at in range(0, len(texts), _BATCH_CHUNKS):
             batch = range(at, min(at + _BATCH_CHUNKS, len(texts)))
             documents = {
-                name(first + start): ("", chunks[start : min(start + PER_DOCUMENT, batch.stop)])
+                name(first + start): Entry("", chunks[start : min(start + PER_DOCUMENT, batch.stop)])
                 for start in batch[::PER_DOCUMENT]
             }
             found.add(lambda: index.replace(documents, vectors[batch.start : batch.stop]))  # noqa: B023

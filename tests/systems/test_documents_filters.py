@@ -52,7 +52,7 @@ def no_language_model(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def empty(folder: Path) -> DocumentsModel:
     index = LanceIndex(folder / "model" / "index", ENCODER.dimension)
-    return DocumentsModel(index, Settings(threshold=0), ENCODER)
+    return DocumentsModel(index, Settings(threshold=0), ENCODER, generates=True)
 
 
 @pytest.fixture

@@ -122,7 +122,7 @@ def test_a_second_reader_is_trained_and_kept_if_it_helps(
     folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
-    knobs = {"chunk_tokens": 32, "tuned": False, "reranker": "trained", "reread": 8}
+    knobs = {"chunk_tokens": 32, "tuned": False, "reranker": "trained", "reread": 5}
 
     done = mlfolio.run("documents", data=folder, register=False, **knobs)
 

@@ -139,7 +139,7 @@ class Index(Protocol):
         Args:
             vector: Unit vector, shape (dimension,).
             limit: How many at most.
-            within: Where to look, and then through all of it; None for everywhere.
+            within: Where to look, which every vector in it is compared for; None for everywhere.
         """
         ...
 

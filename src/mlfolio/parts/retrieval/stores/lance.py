@@ -36,8 +36,8 @@ T = TypeVar("T")
 # From so many rows on there is an index of vectors, which Lance holds in memory and so searches
 # faster. Up to the second number it is one list of them all, and the search stays exact. Beyond,
 # the lists hold a bit a number in place of the vectors, so that half of them can be read; then the
-# vectors of the nearest by their bits are compared. Where it is told where to look all lists are
-# read: the few rows may be in any.
+# vectors of the nearest by their bits are compared. Where it is told where to look it reads all of
+# the vectors there, which may be few.
 _INDEXED_ROWS, _EXACT_ROWS = 1_000, 20_000
 _LISTS, _PROBES, _COMPARED = 128, 64, 200
 _REWRITTEN = 10_000  # rows at once
@@ -185,15 +185,17 @@ class LanceIndex:
         Args:
             vector: Unit vector, shape (dimension,).
             limit: How many at most.
-            within: Where to look, and then through all of it; None for everywhere.
+            within: Where to look, which every vector in it is compared for; None for everywhere.
         """
 
         def ask() -> Any:
             query = self._table.search(vector, vector_column_name="vector").distance_type("dot")
-            query = query.nprobes(_PROBES if within is None else _LISTS)
-            query = self._only(query.select(["id", "_distance"]), within)
-            if len(self) > _EXACT_ROWS:
+            query = self._only(query.nprobes(_PROBES).select(["id", "_distance"]), within)
+            large = len(self) > _EXACT_ROWS
+            if large and within is None:
                 query = query.refine_factor(-(-_COMPARED // limit))
+            elif large:
+                query = query.bypass_vector_index()
             return query.with_row_id(True).limit(limit).to_arrow()
 
         found = self._read(ask)
