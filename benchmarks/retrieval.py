@@ -384,8 +384,8 @@ def store_ours(order: Result, place: Path) -> Result:
         for at in range(0, len(texts), _BATCH_CHUNKS):
             batch = range(at, min(at + _BATCH_CHUNKS, len(texts)))
             documents = {
-                name(first + start): Entry("", chunks[start : min(start + PER_DOCUMENT, batch.stop)])
-                for start in batch[::PER_DOCUMENT]
+                name(first + at): Entry("", chunks[at : min(at + PER_DOCUMENT, batch.stop)])
+                for at in batch[::PER_DOCUMENT]
             }
             found.add(lambda: index.replace(documents, vectors[batch.start : batch.stop]))  # noqa: B023
         found.tell(first + len(texts))
