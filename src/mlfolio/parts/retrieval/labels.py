@@ -7,7 +7,6 @@ for each. Texts are compared without regard to case, numbers by what they are wo
 
 from __future__ import annotations
 
-import json
 import math
 import re
 import unicodedata
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from mlfolio.core.errors import FileError
+from mlfolio.parts.retrieval.json_lines import read_json_lines
 
 MAX_KEYS = 50
 MAX_VALUE = 200  # characters
@@ -119,31 +119,18 @@ def read_metadata(path: Path) -> dict[str, dict[str, Any]]:
         FileError: It cannot be read, or a line is not that, or a document is there twice.
     """
     found: dict[str, dict[str, Any]] = {}
-    try:
-        lines = path.read_text("utf-8-sig").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read: {error}", "name a file of JSON lines") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            name = row.pop("document")
-            if not isinstance(name, str):
-                raise TypeError(f"{name!r} is no name of a document")
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise FileError(
-                f"{path.name}, line {number}: {line[:80]!r} is no metadata "
-                f"({type(error).__name__}: {error})",
-                'write {"document": "file.pdf", "team": "legal"} on each line',
-            ) from None
-        try:
-            labels_of(row)
-        except FileError as error:
-            raise FileError(f"{path.name}, line {number}: {error.message}", error.fix) from None
+
+    def take(row: dict[str, Any]) -> None:
+        name = row.pop("document")
+        if not isinstance(name, str):
+            raise TypeError(f"{name!r} is no name of a document")
+        labels_of(row)
         if name in found:
-            raise FileError(f"{path.name}, line {number}: {name!r} is there twice", "join them")
+            raise FileError(f"{name!r} is there twice", "join them")
         found[name] = row
+
+    form = '{"document": "file.pdf", "team": "legal"}'
+    read_json_lines(path, take, "metadata", form)
     return found
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from mlfolio.parts.llm.structured import ask_for
 from mlfolio.parts.retrieval.blocks import UnreadableError
 from mlfolio.parts.retrieval.extract import terms
 from mlfolio.parts.retrieval.index import Index
+from mlfolio.parts.retrieval.json_lines import read_json_lines
 from mlfolio.parts.retrieval.sentences import split_sentences
 from mlfolio.parts.retrieval.sync import Document
 
@@ -56,25 +56,15 @@ def read_questions(path: Path) -> tuple[tuple[Question, ...], tuple[Question, ..
         FileError: A line is not that, or no test question has an answer.
     """
     parts: dict[str, list[Question]] = {"train": [], "test": []}
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read: {error}", "name a file of JSON lines") from None
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            relevant = dict.fromkeys(_texts(row["document"]), 1.0)
-            answers = tuple(_texts(row.get("answer")))
-            question = Question(_text(row["question"]), relevant, answers)
-            parts[row.get("split", "test")].append(question)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise FileError(
-                f"{path.name}, line {number}: {line[:80]!r} is no question "
-                f"({type(error).__name__}: {error})",
-                'write {"question": "...", "document": "file.pdf"} on each line',
-            ) from None
+
+    def take(row: dict[str, Any]) -> None:
+        relevant = dict.fromkeys(_texts(row["document"]), 1.0)
+        answers = tuple(_texts(row.get("answer")))
+        question = Question(_text(row["question"]), relevant, answers)
+        parts[row.get("split", "test")].append(question)
+
+    form = '{"question": "...", "document": "file.pdf"}'
+    read_json_lines(path, take, "question", form)
     if not any(question.relevant for question in parts["test"]):
         raise FileError(
             f"{path.name} holds no test question that names a document",

@@ -131,7 +131,6 @@ def load_corpus(source: Source) -> Corpus:
     """The documents and questions of a source.
 
     Raises:
-        DataUnavailableError: SciFact is neither here nor to be had.
         FileError: The user's folder holds no document, or its questions or metadata cannot be read.
     """
     if source.is_sample:
