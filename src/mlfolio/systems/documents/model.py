@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
-from mlfolio.core.errors import FileError, InputError, KnobError, Problem
+from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.model import Conversation, Input, Measured, Message, Output
 from mlfolio.core.run import write_json
 from mlfolio.core.trace import Spent, own_context, spending, stage
@@ -32,7 +32,6 @@ from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
 from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
 from mlfolio.parts.retrieval.stores.opening import open_index
-from mlfolio.parts.retrieval.where import keys_of, resolve, unknown_keys
 from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
@@ -51,12 +50,12 @@ from .answers import (
 )
 from .collection import INDEX, Collection
 from .measure import measure
+from .narrowing import Narrowing
 from .settings import NEED_AN_INDEX, SETTINGS, TRAINED, Settings
 from .tenants import TENANTS, TenantCollections, empty_index, erase, opened
 
 ENCODER, RERANKER = "encoder", "reranker"  # folders of what a run has trained
 EXAMPLES = 5
-KEYS_SHOWN = 20
 LOG = logging.getLogger(__name__)
 
 
@@ -100,7 +99,7 @@ class DocumentsModel:
         over = partial(_over, self.settings, self.encoder, generates, reranker)
         self.tenants = TenantCollections(index.folder.parent / TENANTS, over)
         self._given = Remembered[DocumentAnswer](settings.remembered if generates else 0)
-        self._labels = Remembered[set[str]](1)
+        self._narrowing = Narrowing(index)
 
     def predict(self, inputs: Sequence[DocumentQuestion]) -> list[DocumentAnswer]:
         """Answers each question; equal ones are looked up once, and cost once.
@@ -109,7 +108,7 @@ class DocumentsModel:
             InputError: A question asks for metadata under a key that no document has.
             UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
-        self._refuse_unknown_keys(inputs)
+        self._narrowing.refuse_unknown_keys(inputs)
         first: dict[DocumentQuestion, DocumentAnswer] = {}
         answers = []
         for question in inputs:
@@ -354,7 +353,7 @@ class DocumentsModel:
     ) -> Iterator[str | DocumentAnswer]:
         """An answer that was not given yet."""
         question, warnings = self._cut(asked.question)
-        within, lacking = self._within(asked)
+        within, lacking = self._narrowing.within(asked)
         found, more = self.search(question, within)
         warnings += [*lacking, *more]
         quotes, signals, hits = self.extracted(question, found)
@@ -380,38 +379,6 @@ class DocumentsModel:
         if streamed:
             yield from answer.answer.splitlines(keepends=True)
         yield answer
-
-    def _vocabulary(self) -> set[str]:
-        """The labels of all documents."""
-        version = self.index.version
-        labels = self._labels.get(version, "all")
-        if labels is None:
-            labels = self.index.labels()
-            self._labels.put(version, "all", labels)
-        return labels
-
-    def _refuse_unknown_keys(self, inputs: Sequence[DocumentQuestion]) -> None:
-        """Refuses what no document could have: a typing error, most likely."""
-        filters = [(row, asked.where) for row, asked in enumerate(inputs) if asked.where]
-        if not filters:
-            return
-        known = keys_of(self._vocabulary())
-        problems = [
-            Problem(row, f"where.{key}", rule)
-            for row, where in filters
-            for key, rule in unknown_keys(where, known).items()
-        ]
-        if problems:
-            shown = ", ".join(known[:KEYS_SHOWN]) + ", ..." * (len(known) > KEYS_SHOWN)
-            fix = f"keys: {shown}" if known else "no document has metadata: give them some first"
-            raise InputError(problems, fix)
-
-    def _within(self, asked: DocumentQuestion) -> tuple[Within | None, list[str]]:
-        """Where to look for a question, and which of its conditions no document meets."""
-        if not asked.where:
-            return Within(asked.document) if asked.document is not None else None, []
-        groups, lacking = resolve(asked.where, self._vocabulary())
-        return Within(asked.document, groups), lacking
 
     def _reread(self, question: str, found: Candidates) -> list[Hit]:
         """The first passages in the reranker's order."""
