@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import logging
 import os
+import random
 import shutil
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,6 +28,8 @@ LOG = logging.getLogger(__name__)
 
 Status = Literal["running", "done", "failed", "interrupted"]
 CHECKPOINTS = "checkpoints"
+REFERENCE = "reference.jsonl"
+REFERENCE_ROWS = 2_000
 DAMAGED = "delete the run's folder and run the system again"
 
 
@@ -138,6 +141,32 @@ class Run:
         path = self._path("figures", title, ".png")
         figure.savefig(path, dpi=110, bbox_inches="tight")
         self._show("figure", title, caption, path)
+
+    def keep_reference(
+        self, inputs: Sequence[BaseModel], outputs: Sequence[BaseModel], truths: Sequence[Any]
+    ) -> None:
+        """Keeps what is answered to rows that a model has not seen, in the form of the log.
+
+        What it is asked while it serves is compared with these rows, so they have to be like what
+        it will be asked: those of the test part, or of folds that it was not fitted on.
+
+        Args:
+            inputs: What was asked; of many rows some are drawn.
+            outputs: What was answered.
+            truths: What would have been right, in the form of an output's `answer`.
+        """
+        rows = list(zip(inputs, outputs, truths, strict=True))
+        if len(rows) > REFERENCE_ROWS:
+            chosen = random.Random(self.seed).sample(range(len(rows)), REFERENCE_ROWS)  # noqa: S311
+            rows = [rows[at] for at in sorted(chosen)]
+        lines = [
+            to_json(
+                {"input": asked.model_dump(mode="json", by_alias=True),
+                 "output": answered.model_dump(mode="json"), "truth": truth}
+            )
+            for asked, answered, truth in rows
+        ]  # fmt: skip
+        write_text(self.folder / REFERENCE, "".join(line + "\n" for line in lines))
 
     def progress(
         self, items: Iterable[T], what: str, total: int | None = None, done: int = 0

@@ -90,22 +90,21 @@ class TabularModel:
 
     def predict(self, inputs: Sequence[Input]) -> list[Output]:
         """Answers each row."""
-        if not inputs:
-            return []
-        outputs: list[Output] = []
+        return self.answer(inputs, self.probabilities(inputs)) if inputs else []
+
+    def answer(self, inputs: Sequence[Input], chances: Floats) -> list[Output]:
+        """The answers that probabilities of shape (n, classes) give to rows."""
         names = [str(label) for label in self.classes]
-        found = self.probabilities(inputs)
-        answers = self.decide(found).tolist()
-        for row, chances, best in zip(inputs, found.tolist(), answers, strict=True):
-            outputs.append(
-                ClassOutput(
-                    answer=self.classes[best],
-                    confidence=min(1.0, chances[best]),
-                    probabilities=dict(zip(names, chances, strict=True)),
-                    warnings=self.schema.warnings(row),
-                )
+        rows = zip(inputs, chances.tolist(), self.decide(chances).tolist(), strict=True)
+        return [
+            ClassOutput(
+                answer=self.classes[best],
+                confidence=min(1.0, found[best]),
+                probabilities=dict(zip(names, found, strict=True)),
+                warnings=self.schema.warnings(row),
             )
-        return outputs
+            for row, found, best in rows
+        ]
 
     def decide(self, chances: Floats) -> NDArray[np.int64]:
         """Positions of the answers among the classes, for probabilities of shape (n, classes)."""

@@ -177,6 +177,12 @@ class Schema(BaseModel):
             fields[f"column_{number}"] = (kind, field)
         return create_model("Row", __base__=Input, **fields)
 
+    def inputs(self, features: pd.DataFrame) -> list[Input]:
+        """The rows of a frame as the questions that ask the same."""
+        kind, rows = self.row_type(), self.conform(features).astype(object)
+        known = rows.where(rows.notna(), None).to_dict("records")
+        return [kind.model_validate({str(k): v for k, v in row.items()}) for row in known]
+
     def values(self, row: Input) -> list[Any]:
         """A row's values in the order of the columns, as the model takes them."""
         given = [getattr(row, f"column_{number}") for number in range(len(self.columns))]
