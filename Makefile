@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
 
-.PHONY: demo test coverage check docs real constraints clean
+.PHONY: demo loop test coverage check docs real constraints clean
 
 demo: .venv/base  ## iris and titanic on what is there, the scores, and what to type next
 	$(BIN)/mlfolio run iris
@@ -15,6 +15,9 @@ demo: .venv/base  ## iris and titanic on what is there, the scores, and what to 
 	@echo "  mlfolio predict titanic sex=female age=29 pclass=1"
 	@echo "  mlfolio report titanic --open"
 	@echo "  mlfolio run titanic --data train.csv    # Kaggle's file, or any CSV with target=COLUMN"
+
+loop: .venv/all  ## six simulated months: watched, trained, released, rolled back; loop/story.html
+	$(BIN)/python tools/loop.py loop
 
 test: .venv/all lint types  ## everything that needs no network
 	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=5
@@ -57,4 +60,4 @@ constraints: .venv/all  ## pins every package of every extra anew
 	@touch $@
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage* site dist
+	rm -rf .venv loop .mypy_cache .ruff_cache .pytest_cache .coverage* site dist

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,6 +41,10 @@ def serve(
     forget_inputs: Annotated[
         list[str] | None, typer.Option(help="Do not log the inputs of this system.")
     ] = None,
+    watch: Annotated[
+        Path | None, typer.Option(help="Watch, train and release by this policy file.")
+    ] = None,
+    watch_minutes: Annotated[float, typer.Option(help="From look to look.")] = 60,
 ) -> None:
     """Serve the champions: REST API, web app, /metrics."""
     from pydantic import ValidationError
@@ -53,6 +58,7 @@ def serve(
             pages=workers == 1 if pages is None else pages, max_body_mb=max_body_mb,
             timeout_s=timeout, keep_days=keep_days,
             store_inputs=tuple(store_inputs or ()), forget_inputs=tuple(forget_inputs or ()),
+            policy=watch, watch_minutes=watch_minutes,
         )  # fmt: skip
     except ValidationError as error:
         lines = [

@@ -27,6 +27,7 @@ from starlette.types import Scope
 from mlfolio.core.trace import Spent
 from mlfolio.parts.llm.usage import cost
 from mlfolio.serve.batcher import Told
+from mlfolio.serve.loop_metrics import OfLoop
 
 FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 MAX_CLASSES = 50  # of one system; further answers are counted together
@@ -118,7 +119,9 @@ def exposition() -> tuple[bytes, str]:
         _forget_the_dead(Path(os.environ[FOLDER]))
         registry = CollectorRegistry()
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+    of_loop = CollectorRegistry()
+    of_loop.register(OfLoop())
+    return generate_latest(registry) + generate_latest(of_loop), CONTENT_TYPE_LATEST
 
 
 def _forget_the_dead(folder: Path) -> None:

@@ -6,7 +6,7 @@ import math
 import os
 import tempfile
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from mlfolio.core.errors import NotTrainedError, UserError
@@ -56,19 +56,35 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         server_header=False,
         proxy_headers=False,
     )
-    if settings.workers == 1:
-        server = uvicorn.Server(config)
-        with suppress(KeyboardInterrupt):
-            server.run()  # ends the process when it was told to: nothing behind it may matter
-        failed = not server.started
-    else:
-        with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
-            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
-            workers = Workers(config, sockets=[])
-            workers.run()
-        failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
+    with _watching(settings):
+        if settings.workers == 1:
+            server = uvicorn.Server(config)
+            with suppress(KeyboardInterrupt):
+                server.run()  # ends the process when it was told to: little behind it may matter
+            failed = not server.started
+        else:
+            with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:
+                os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+                workers = Workers(config, sockets=[])
+                workers.run()
+            failed = any(worker.exitcode == STARTUP_FAILURE for worker in workers.processes)
     if failed:  # why is said already
         raise SystemExit(1)
+
+
+def _watching(settings: Settings) -> AbstractContextManager[None]:
+    """The loop beside the server, where there is a policy.
+
+    Raises:
+        UserError: The policy file breaks a rule, which is said before anything starts.
+    """
+    if settings.policy is None:
+        return nullcontext()
+    from mlfolio.monitor.policy import read_policies
+    from mlfolio.serve.schedule import scheduled
+
+    read_policies(settings.policy)
+    return scheduled(settings.policy, settings.watch_minutes)
 
 
 def check_names(settings: Settings) -> None:

@@ -41,6 +41,9 @@ class Settings(BaseModel):
     store_inputs: tuple[str, ...] = Field((), description="private systems whose inputs are kept")
     forget_inputs: tuple[str, ...] = Field((), description="systems whose inputs are not kept")
 
+    policy: Path | None = Field(None, description="the rules by which systems are watched")
+    watch_minutes: float = Field(60, ge=0.1, description="from one look at the systems to the next")
+
     @model_validator(mode="after")
     def _pages_in_one_process(self) -> Self:
         if self.pages and self.workers > 1:  # a visitor's session lives in one of them

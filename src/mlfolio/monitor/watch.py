@@ -1,0 +1,195 @@
+"""One turn of the loop: look, decide, train, compare, release. What fails leaves the champion.
+
+Every turn stands alone: what it has to know it reads from the registry, the prediction log, the
+living data and the story of before. So it can be started by cron, by the server or by hand, be
+killed anywhere, and the next one goes on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel
+
+from mlfolio import lifecycle
+from mlfolio.core.catalog import get_system
+from mlfolio.core.errors import MlfolioError
+from mlfolio.core.run import runs_folder
+from mlfolio.monitor import fresh, live, story
+from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
+from mlfolio.monitor.release import compare, read_rows
+from mlfolio.monitor.watching import Watched, look
+from mlfolio.track import log, registry
+from mlfolio.track.registry import Version
+from mlfolio.track.releases import Staged
+
+Say = Callable[[str], None]
+
+
+class Outcome(BaseModel):
+    """What a turn came to.
+
+    Attributes:
+        system: Of which system.
+        what: In a few words.
+        reasons: Why, in plain words.
+        failed: Whether something went wrong.
+    """
+
+    system: str
+    what: str
+    reasons: tuple[str, ...] = ()
+    failed: bool = False
+
+
+def step(system: str, policy: Policy, say: Say = lambda text: None) -> Outcome:
+    """Takes one turn for a system.
+
+    Args:
+        system: Its name.
+        policy: Its rules.
+        say: Is told what happens.
+    """
+    folder = runs_folder() / system
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".watch.lock", timeout=0):
+            return _step(system, policy, say)
+    except Timeout:
+        return Outcome(system=system, what="nothing: another watch of it is at work")
+    except (MlfolioError, OSError) as error:
+        reason = error.message if isinstance(error, MlfolioError) else str(error)
+        return Outcome(system=system, what="failed", reasons=(reason,), failed=True)
+
+
+def _step(system: str, policy: Policy, say: Say) -> Outcome:
+    champion = registry.champion(system)
+    if champion is None:
+        return Outcome(system=system, what="nothing: it has no champion yet")
+    watched = look(system)
+    found = fresh.unseen(champion)
+    labels = found.rows if found else 0
+    story.tell(
+        system, "looked", *(alarm.message for alarm in watched.alarms), version=champion.number,
+        **_seen(watched), labels=labels,
+    )  # fmt: skip
+    if back := _on_probation(champion, policy, watched):
+        return back
+    if staged := registry.staged(system):
+        return _tried(system, staged, champion, policy)
+    tried = story.latest(system, "training")
+    decision = decide(
+        policy.retrain,
+        Facts(time.time(), champion.made, tried.time if tried else None, labels, watched.alarms),
+    )
+    if not decision.retrain or found is None:
+        return Outcome(system=system, what="no training", reasons=decision.reasons)
+    if policy.mode == "suggest":
+        return Outcome(
+            system=system, what="a training is suggested",
+            reasons=(*decision.reasons, "mode: act in the policy would do it"),
+        )  # fmt: skip
+    return _train(system, champion, found, policy, decision.reasons, say)
+
+
+def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcome | None:
+    """Takes a release back whose live quality fell; None where nothing is to be taken back."""
+    fallen = [alarm.message for alarm in watched.alarms if alarm.kind == "live quality"]
+    events = [event for event in registry.history(champion.system) if event.version == champion.number]
+    last = events[-1] if events else None
+    if not fallen or last is None or last.action != "release" or last.time is None:
+        return None
+    if time.time() - last.time > policy.release.probation * DAY:
+        return None
+    reason = f"version {champion.number} was released not long ago: {fallen[0]}"
+    if policy.mode == "suggest":
+        return Outcome(
+            system=champion.system, what="a rollback is suggested",
+            reasons=(reason, f"mlfolio rollback {champion.system}"),
+        )  # fmt: skip
+    former = registry.rollback(champion.system, reason)
+    what = f"version {former.number} is champion again"
+    return Outcome(system=champion.system, what=what, reasons=(reason,))
+
+
+def _tried(system: str, staged: Staged, champion: Version, policy: Policy) -> Outcome:
+    """Goes on with what is tried: releases it once it has answered enough, or takes it away."""
+    name = f"version {staged.number}"
+    reason = live.reason_to_end(system, staged, champion.number)
+    answers = sum(
+        row["asked"] for row in log.tallies(system, staged.since) if row["version"] == staged.number
+    )
+    enough = f"{answers:,} of {policy.release.answers:,} answers"
+    if reason is None and answers < policy.release.answers:
+        return Outcome(system=system, what=f"{name} is tried", reasons=(enough,))
+    if policy.mode == "suggest":
+        what = f"{name} should be {'released' if reason is None else 'taken away'}"
+        return Outcome(system=system, what=what, reasons=(reason or enough,))
+    if reason is not None:
+        registry.unstage(system, reason, staged.number)
+        return Outcome(system=system, what=f"{name} is taken away", reasons=(reason,))
+    registry.promote(system, staged.number, f"{enough}, and nothing speaks against it")
+    return Outcome(system=system, what=f"{name} is champion", reasons=(enough,))
+
+
+def _train(
+    system: str, champion: Version, found: fresh.Unseen, policy: Policy,
+    reasons: tuple[str, ...], say: Say,
+) -> Outcome:  # fmt: skip
+    """Fits a challenger, compares it with the champion on what neither has seen, releases it."""
+    kind = get_system(system)
+    knobs = {name: value for name, value in champion.knobs.items() if name in kind.model_fields}
+    story.tell(system, "training", *reasons, version=champion.number)
+    try:
+        files = fresh.split(found, str(knobs.get("target", "")), policy.retrain.most_rows)
+        result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
+        number = result.version
+        assert number is not None  # it was registered
+        story.tell(system, "trained", version=number, scores=_values(result))
+        challenger = lifecycle.load(system, number)
+        trial = compare(
+            lifecycle.load(system), challenger,
+            read_rows(challenger.model, files.fresh, str(knobs.get("target", ""))),
+            policy.release.gates,
+        )  # fmt: skip
+    except BaseException as error:
+        said = error.message if isinstance(error, MlfolioError) else repr(error)
+        story.tell(system, "failed", said)
+        raise
+    story.tell(system, "compared", *trial.reasons, version=number, passed=trial.passed)
+    if not trial.passed:
+        what = f"version {number} was trained and is not released"
+        return Outcome(system=system, what=what, reasons=(*reasons, *trial.reasons))
+    how = _release(system, number, policy.release, trial.reasons)
+    return Outcome(system=system, what=f"version {number} {how}", reasons=(*reasons, *trial.reasons))
+
+
+def _release(system: str, number: int, rules: Release, reasons: tuple[str, ...]) -> str:
+    """Lets a challenger that has passed take over, or be tried first."""
+    if rules.way == "champion":
+        registry.promote(system, number, "; ".join(reasons))
+        return "is champion"
+    if rules.way == "shadow":
+        registry.stage(system, number, shadow=True)
+    else:
+        registry.stage(system, number, share=rules.share)
+    return f"is tried as {rules.way}"
+
+
+def _seen(watched: Watched) -> dict[str, Any]:
+    """What Prometheus is told of a look."""
+    measures = watched.live.measures if watched.live else ()
+    return {
+        "kinds": sorted({alarm.kind for alarm in watched.alarms}),
+        "drifted": sum(alarm.kind == "input drift" for alarm in watched.alarms),
+        "rows": watched.rows,
+        "quality": measures[0].value if measures else None,
+        "measure": measures[0].name if measures else None,
+    }
+
+
+def _values(result: lifecycle.Result) -> dict[str, float]:
+    return {score.name: score.value for score in result.scores}

@@ -1,0 +1,64 @@
+"""What Prometheus is told of the loop: read from its story, for it runs in processes of its own."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from mlfolio.core.catalog import catalog
+from mlfolio.monitor import story
+from mlfolio.monitor.story import Step
+
+KINDS = (
+    "input drift", "prediction drift", "data quality", "live quality", "latency", "errors",
+)  # fmt: skip
+
+
+class OfLoop(Collector):
+    """What the loop has seen and done last, read from its story: it runs in other processes."""
+
+    def collect(self) -> Iterator[Metric]:
+        """The numbers of every system that is watched."""
+        alarm = GaugeMetricFamily(
+            "mlfolio_alarm", "Whether watching has found it (1)", labels=["system", "kind"]
+        )
+        drifted = GaugeMetricFamily(
+            "mlfolio_drifted_columns", "Columns that have drifted", labels=["system"]
+        )
+        quality = GaugeMetricFamily(
+            "mlfolio_live_quality", "By what users told, as the measure says",
+            labels=["system", "measure"],
+        )  # fmt: skip
+        champion = GaugeMetricFamily(
+            "mlfolio_champion_version", "The version that was watched", labels=["system"]
+        )
+        trained = CounterMetricFamily(
+            "mlfolio_retrainings", "Trainings of the loop", labels=["system", "outcome"]
+        )
+        for system in catalog():
+            steps = story.steps(system)
+            outcomes = Counter(_outcome(step) for step in steps if _outcome(step))
+            for outcome, count in outcomes.items():
+                trained.add_metric([system, outcome], count)
+            look = next((step for step in reversed(steps) if step.what == "looked"), None)
+            if look is None:
+                continue
+            for kind in KINDS:
+                alarm.add_metric([system, kind], float(kind in look.facts.get("kinds", ())))
+            drifted.add_metric([system], look.facts.get("drifted", 0))
+            champion.add_metric([system], look.version or 0)
+            if (value := look.facts.get("quality")) is not None:
+                quality.add_metric([system, str(look.facts.get("measure"))], value)
+        yield from (alarm, drifted, quality, champion, trained)
+
+
+def _outcome(step: Step) -> str | None:
+    """What a training came to, if this is the end of one."""
+    if step.what == "compared":
+        return "passed" if step.facts.get("passed") else "refused"
+    return "failed" if step.what == "failed" else None
+
+
