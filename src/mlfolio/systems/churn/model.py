@@ -1,0 +1,107 @@
+"""The stored model of churn: chances, what an offer gains, and what would lower a chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar, Final
+
+import numpy as np
+import pandas as pd
+from pydantic import BaseModel, ConfigDict
+
+from mlfolio.core.model import Input, Output
+from mlfolio.parts.tabular.encoder import Floats
+from mlfolio.parts.tabular.model import ClassOutput, TabularModel
+
+from .learning import Bends, CustomerFeatures
+from .offer import Offer
+
+TOLD: Final = 3  # changes of a customer
+WORTH_TELLING: Final = 0.01  # of a chance
+
+
+class Change(BaseModel):
+    """What the company could change for a customer, as far as the model can tell.
+
+    Attributes:
+        column: The column.
+        value: What it is.
+        to: The value with which the chance would be least.
+        chance: The chance of leaving with that value, all else being as it is.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    column: str
+    value: str
+    to: str
+    chance: float
+
+
+class ChurnOutput(ClassOutput):
+    """The class of a customer, and what to do.
+
+    Attributes:
+        gain: What an offer to stay is expected to gain, in the money of the table; negative where
+            it costs more than it brings.
+        changes: What would lower the chance most, the best first. An association in the data, not
+            the effect of changing it.
+    """
+
+    gain: float
+    changes: list[Change]
+
+
+@dataclass(eq=False)
+class ChurnModel(TabularModel):
+    """A calibrated classifier of two classes that knows what an offer costs.
+
+    Attributes:
+        offer: What an offer costs and brings; the threshold is its break-even.
+        levers: Columns that the company can change, each with the values that it can choose.
+    """
+
+    output_type: ClassVar[type[Output]] = ChurnOutput
+    trusted: ClassVar[tuple[type | str, ...]] = (*TabularModel.trusted, Bends, CustomerFeatures)
+
+    offer: Offer = field(default_factory=lambda: Offer(value=1, price=1, works=1))
+    levers: dict[str, list[str]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.offer = Offer.model_validate(self.offer)  # stored it is JSON
+
+    def answer(self, inputs: Sequence[Input], chances: Floats) -> list[Output]:
+        """The answers that probabilities of shape (n, classes) give to rows."""
+        leaves = chances[:, 1]
+        found = zip(
+            super().answer(inputs, chances),
+            self.offer.gains(leaves).tolist(),
+            self._changes(self.schema.frame(inputs), leaves),
+            strict=True,
+        )
+        return [
+            ChurnOutput(**dict(output), gain=round(gain, 2), changes=changes)
+            for output, gain, changes in found
+        ]
+
+    def _changes(self, rows: pd.DataFrame, chances: Floats) -> list[list[Change]]:
+        """For each row what would lower its chance, each lever with its best value."""
+        found: list[list[Change]] = [[] for _ in range(len(rows))]
+        for column, offered in self.levers.items():
+            given = rows[column].to_numpy()
+            places = np.flatnonzero(np.isin(given, offered))  # for the others there is no choice
+            if not len(places):
+                continue
+            tried = [rows.iloc[places].assign(**{column: value}) for value in offered]
+            answers = self.estimator.predict_proba(pd.concat(tried))[:, 1]
+            best = answers.reshape(len(offered), -1)
+            for place, value, chance in zip(
+                places.tolist(), best.argmin(axis=0), best.min(axis=0).tolist(), strict=True
+            ):
+                if chance <= chances[place] - WORTH_TELLING:
+                    change = Change(
+                        column=column, value=given[place], to=offered[value], chance=chance
+                    )
+                    found[place].append(change)
+        return [sorted(changes, key=lambda change: change.chance)[:TOLD] for changes in found]
