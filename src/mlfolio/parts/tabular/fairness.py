@@ -132,7 +132,8 @@ def _gap(measure: str, rates: dict[str, Rate]) -> dict[str, object]:
 
 def _p_value(measure: str, groups: list[NDArray[np.float64]]) -> float:
     if measure == "calibration":
-        return float(stats.alexandergovern(*groups).pvalue)
+        varies = all(np.ptp(group) > 0 for group in groups)  # without, there is no test
+        return float(stats.alexandergovern(*groups).pvalue) if varies else 1.0
     counts = np.array([[group.sum(), len(group) - group.sum()] for group in groups])
     if (counts.sum(axis=0) == 0).any():  # all chosen, or nobody
         return 1.0

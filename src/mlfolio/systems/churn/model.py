@@ -87,21 +87,20 @@ class ChurnModel(TabularModel):
 
     def _changes(self, rows: pd.DataFrame, chances: Floats) -> list[list[Change]]:
         """For each row what would lower its chance, each lever with its best value."""
-        found: list[list[Change]] = [[] for _ in range(len(rows))]
+        tried, asked = [], []
         for column, offered in self.levers.items():
             given = rows[column].to_numpy()
-            places = np.flatnonzero(np.isin(given, offered))  # for the others there is no choice
-            if not len(places):
-                continue
-            tried = [rows.iloc[places].assign(**{column: value}) for value in offered]
-            answers = self.estimator.predict_proba(pd.concat(tried))[:, 1]
-            best = answers.reshape(len(offered), -1)
-            for place, value, chance in zip(
-                places.tolist(), best.argmin(axis=0), best.min(axis=0).tolist(), strict=True
-            ):
-                if chance <= chances[place] - WORTH_TELLING:
-                    change = Change(
-                        column=column, value=given[place], to=offered[value], chance=chance
-                    )
-                    found[place].append(change)
-        return [sorted(changes, key=lambda change: change.chance)[:TOLD] for changes in found]
+            for value in offered:  # a row whose own value is not offered has no choice
+                places = np.flatnonzero(np.isin(given, offered) & (given != value))
+                tried.append(rows.iloc[places].assign(**{column: value}))
+                asked += [(at, column, given[at], value) for at in places.tolist()]
+        best: dict[tuple[int, str], Change] = {}
+        after = self.estimator.predict_proba(pd.concat(tried))[:, 1].tolist() if asked else []
+        for (at, column, given, value), chance in zip(asked, after, strict=True):
+            known = best.get((at, column))
+            if chance < (known.chance if known else chances[at] - WORTH_TELLING):
+                best[at, column] = Change(column=column, value=given, to=value, chance=chance)
+        found: list[list[Change]] = [[] for _ in range(len(rows))]
+        for (at, _), change in sorted(best.items(), key=lambda item: item[1].chance):
+            found[at].append(change)
+        return [changes[:TOLD] for changes in found]

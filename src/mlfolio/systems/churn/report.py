@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import pandas as pd
@@ -21,7 +21,7 @@ from .model import ChurnOutput
 from .offer import Offer
 
 ACTIONS: Final = "actions.csv"
-FIRST: Final = 20  # of the list, shown in the report
+COLUMNS: Final = ["chance", "gain", "reasons", "action", "chance after"]
 CAVEAT: Final = (
     "What customers do who differ in that one thing alone: an association, not an effect."
 )
@@ -80,35 +80,36 @@ def _curves(offer: Offer, truth: NDArray[np.int64], chances: dict[str, Floats]) 
     return figure
 
 
-def actions(
-    rows: pd.DataFrame, data: TableSplit, outputs: Sequence[Output], run: Run
-) -> pd.DataFrame:
+def actions(rows: pd.DataFrame, data: TableSplit, outputs: Sequence[Output], run: Run) -> None:
     """Writes `actions.csv`: the customers for whom an offer pays, those who gain most first.
+
+    The report, which whoever may ask the model may read, shows how many there are of each kind.
 
     Args:
         rows: The customers, with all columns of the table.
-        data: Knows which columns tell them apart.
+        data: Knows which column tells them apart.
         outputs: What the model says of them.
-        run: Has the folder and takes the head of the list.
+        run: Has the folder and takes the summary.
     """
     names = [c for c in data.ignored if c in rows and c != data.target and rows[c].is_unique]
     keys = rows[names[:1]].reset_index(drop=True) if names else pd.DataFrame({"row": rows.index})
     lines = [_line(output) for output in outputs if isinstance(output, ChurnOutput)]
-    table = pd.concat([keys, pd.DataFrame(lines)], axis=1)
+    table = pd.concat([keys, pd.DataFrame(lines, columns=COLUMNS)], axis=1)
     table = table[table["gain"] > 0].sort_values("gain", ascending=False, kind="stable")
     table.to_csv(run.folder / ACTIONS, index=False)
-    run.note(f"{ACTIONS}: {len(table):,} of {len(rows):,} customers to whom an offer pays.")
-    run.table("Whom to call first", table.head(FIRST).set_index(keys.columns[0]), CAVEAT)
-    return table
+    run.note(f"{ACTIONS}: {len(table):,} of {len(rows):,} customers, to whom an offer pays.")
+    kinds = table.groupby("action").agg(
+        customers=("gain", "size"), gain=("gain", "sum"),
+        **{"mean chance": ("chance", "mean"), "mean chance after": ("chance after", "mean")},
+    )  # fmt: skip
+    run.table("What to offer", kinds.sort_values("gain", ascending=False), CAVEAT)
 
 
-def _line(output: ChurnOutput) -> dict[str, Any]:
+def _line(output: ChurnOutput) -> tuple[float, float, str, str, float]:
     chance = list(output.probabilities.values())[1]
-    best = output.changes[0] if output.changes else None
-    return {
-        "chance": round(chance, 4),
-        "gain": output.gain,
-        "reasons": "; ".join(f"{c.column} = {c.value}" for c in output.changes),
-        "action": f"{best.column}: {best.to}" if best else "",
-        "chance after": round(best.chance, 4) if best else None,
-    }
+    reasons = "; ".join(f"{c.column} = {c.value}" for c in output.changes)
+    if not output.changes:
+        return round(chance, 4), output.gain, reasons, "none known", np.nan
+    best = output.changes[0]
+    action = f"{best.column}: {best.to}"
+    return round(chance, 4), output.gain, reasons, action, round(best.chance, 4)

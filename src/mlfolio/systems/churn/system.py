@@ -157,7 +157,7 @@ class Churn(System):
             chances[SYSTEM][test] = found[:, 1]
             chances[STRONG][test] = _plain(X, y, unseen)
             chances[TRIVIAL][test] = y.mean()
-            outputs[test] = replace(model, estimator=estimator).answer(inputs[test], found)
+            outputs[test] = replace(model, estimator=estimator).answer(inputs[test].tolist(), found)
             tuned[test] = found[:, 1] >= self._tune(estimator, X, y, run.seed + INNER_SEED)
             run.log(number, AUC=roc_area(truth[test], found[:, 1]))
             chosen = name_of(search.best_params_["model"], candidates(0))
@@ -188,7 +188,7 @@ class Churn(System):
         if data.extra is not None:
             report.actions(data.extra, data, _predict(model, data.extra), run)
             return
-        stayed = np.flatnonzero(_codes(data) == 0)
+        stayed = np.flatnonzero(_codes(data) == 0).tolist()
         report.actions(data.train.iloc[stayed], data, [outputs[at] for at in stayed], run)
 
     def _groups(self, data: TableSplit) -> list[pd.Series]:
