@@ -40,7 +40,7 @@ docs: .venv/all
 	$(BIN)/mkdocs build --strict
 
 real: .venv/all  ## the slow runs on real data in $MLFOLIO_DATA; writes every results.json
-	$(BIN)/python tools/results.py iris house-prices titanic movies spam segments digits sentiment pictures stocks masks chatbot documents
+	$(BIN)/python tools/results.py iris house-prices titanic movies spam segments digits sentiment pictures stocks masks chatbot documents churn
 	$(BIN)/python tools/readme.py
 
 constraints: .venv/all  ## pins every package of every extra anew

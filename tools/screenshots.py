@@ -161,6 +161,7 @@ SCENES: dict[str, Callable[[Any], None]] = {
     "home": home, "iris": predict, "titanic": predict, "house-prices": predict,
     "movies": recommend, "spam": read, "segments": predict, "digits": digit, "sentiment": read,
     "pictures": see, "stocks": forecast, "masks": find_faces, "chatbot": book, "documents": ask,
+    "churn": predict,
 }  # fmt: skip
 
 

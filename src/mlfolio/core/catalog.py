@@ -27,6 +27,7 @@ SYSTEMS: dict[str, str] = {
     "masks": "mlfolio.systems.masks:Masks",
     "chatbot": "mlfolio.systems.chatbot:Chatbot",
     "documents": "mlfolio.systems.documents:Documents",
+    "churn": "mlfolio.systems.churn:Churn",
 }
 
 

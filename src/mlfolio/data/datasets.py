@@ -81,6 +81,10 @@ _BANKING = (
     "https://raw.githubusercontent.com/PolyAI-LDN/task-specific-datasets/"
     "57ec275d8078af65b7731c2a98be812d844a6d6b/banking_data"
 )
+_TELCO = (
+    "https://raw.githubusercontent.com/IBM/telco-customer-churn-on-icp4d/"
+    "d5371f5d83a446ad5673cbcca3b814b926491f8a"
+)
 _SQUAD = "https://rajpurkar.github.io/SQuAD-explorer/dataset"
 _MNIST = "https://ossci-datasets.s3.amazonaws.com/mnist"
 
@@ -128,6 +132,30 @@ DATASETS: dict[str, Dataset] = {
                     name="test.csv",
                     sha256="56023b9948236f3c7a1c9448fcf418b283e109ef177fa8c7e069158dd7dd52b2",
                     optional=True,
+                ),
+            ),
+        ),
+        Dataset(
+            name="telco-churn",
+            title="Telco customer churn (IBM sample data)",
+            home="https://github.com/IBM/telco-customer-churn-on-icp4d",
+            licence="repository Apache-2.0; of the data not stated",
+            citation="IBM (2018), Telco customer churn, sample data; on Kaggle as "
+            "blastchar/telco-customer-churn",
+            files=(
+                DataFile(
+                    name="Telco-Customer-Churn.csv",
+                    url=f"{_TELCO}/data/Telco-Customer-Churn.csv",
+                    download_hash="sha256:"
+                    "16320c9c1ec72448db59aa0a26a0b95401046bef5d02fd3aeb906448e3055e91",
+                ),
+            ),
+            instead=(  # under Kaggle's name, and with 20.0 for a charge of 20
+                DataFile(
+                    name="WA_Fn-UseC_-Telco-Customer-Churn.csv",
+                    download_hash="sha256:"
+                    "88be4b93fbe0cc83421af1c503794c97c342eca914c1576db7c276e61d61358a",
+                    sha256="a0ea74c48c1063be89a73ce3fb868593604c0129f2bf581934f04983d728b3b5",
                 ),
             ),
         ),

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Final, NamedTuple, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from mlfolio.core.errors import FileError, KnobError, UnknownNameError, nearest
 from mlfolio.core.run import Run
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo, Finding
-from mlfolio.data.datasets import get_dataset, place
+from mlfolio.data.datasets import Dataset, get_dataset, place
 from mlfolio.data.doctor import check_table
 from mlfolio.data.fingerprint import fingerprint
 from mlfolio.data.tables import labelled_files, read_table, require_columns
@@ -185,23 +186,23 @@ class Labelled(NamedTuple):
 def read_labelled(
     source: Source, dataset: str, needed: Sequence[str], target: str, generate: Sample
 ) -> Labelled:
-    """Kaggle's files, the user's CSV or folder with `train.csv`, or made-up rows.
+    """The official files, the user's CSV or folder with `train.csv`, or made-up rows.
 
     Args:
         source: Which of them.
-        dataset: Name of the official data set.
+        dataset: Name of the official data set, the first of whose files is the labelled one.
         needed: The columns that its files have beside the target.
         target: Column to predict.
         generate: Makes the sample.
 
     Raises:
-        DataUnavailableError: Kaggle's files are not here.
+        DataUnavailableError: The official files are not here.
         FileError: A file cannot be read, or lacks columns.
     """
     record = get_dataset(dataset)
     if source.kind == "sample":
         return Labelled(generate(), None, f"made-up rows for {dataset}", "Apache-2.0")
-    path, extra_path = labelled_files(source.path or place(dataset))
+    path, extra_path = labelled_files(source.path or _first_file(record))
     table = read_table(path, target)
     if source.path is None:
         require_columns(table, [*needed, target], str(path))
@@ -209,6 +210,13 @@ def read_labelled(
     if source.path is None:
         return Labelled(table, extra, record.title, record.licence)
     return Labelled(table, extra, path.name, "the user's own")
+
+
+def _first_file(record: Dataset) -> Path:
+    """The labelled table of an official data set, in whichever form it is here."""
+    folder = place(record.name)
+    paths = [folder / file.name for file in (*record.files, *record.instead)]
+    return next(path for path in paths if path.is_file())
 
 
 def require_own(source: Source, target: str, usual: str) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -15,11 +13,12 @@ from sklearn.model_selection import GridSearchCV
 from mlfolio.core.run import Run
 from mlfolio.data.labelled import TableSplit
 from mlfolio.parts.stats import proportion_ci95
+from mlfolio.parts.tabular import fairness
 from mlfolio.parts.tabular.encoder import Floats
+from mlfolio.parts.tabular.fairness import Groups
 from mlfolio.parts.tabular.model import TabularModel
-from mlfolio.parts.tabular.search import name_of
+from mlfolio.parts.tabular.search import Candidates, name_of
 
-Groups = Sequence[pd.Series]
 FEW_VALUES = 6  # a column with at most so many values is worth a slice
 EXPLAINED = 60  # rows whose explanations are averaged into importances
 
@@ -46,16 +45,24 @@ def describe(data: TableSplit, groups: Groups, run: Run) -> None:
     run.figure(f"{data.target} by group", figure, caption)
 
 
-def candidates(found: GridSearchCV, run: Run) -> None:
-    """The grid search: the best setting of each candidate."""
+def candidates(found: GridSearchCV, run: Run, known: Candidates | None = None) -> None:
+    """The grid search: the best setting of each candidate.
+
+    Args:
+        found: The search.
+        run: Takes the table.
+        known: Candidates of the system's own, if they competed.
+    """
     results = pd.DataFrame(found.cv_results_)
-    results["candidate"] = [name_of(p["model"]) for p in results["params"]]
+    results["candidate"] = [name_of(p["model"], known) for p in results["params"]]
     best = results.loc[results.groupby("candidate")["mean_test_score"].idxmax()]
     table = best.set_index("candidate")[["mean_test_score", "std_test_score", "mean_fit_time"]]
     score = "accuracy" if found.scoring == "accuracy" else "log loss (negative)"
     table.columns = pd.Index([score, "deviation over folds", "fit seconds"])
     rule = "simplest within one standard error" if score == "accuracy" else "best"
-    caption = f"Inner folds; chosen, being the {rule}: {name_of(found.best_params_['model'])}."
+    caption = (
+        f"Inner folds; chosen, being the {rule}: {name_of(found.best_params_['model'], known)}."
+    )
     run.table("Candidates", table.sort_values(score, ascending=False), caption)
 
 
@@ -81,9 +88,14 @@ def judge(
     accuracy = {"this system": ((chances >= model.threshold) == truth).mean()}
     accuracy |= {name: ((guess >= 0.5) == truth).mean() for name, guess in rivals.items()}
     run.table("Beside its baselines", pd.DataFrame({"accuracy": accuracy}), "The same folds.")
-    slices = _slices(groups, chances >= model.threshold, truth)
+    yes = chances >= model.threshold
     caption = "Accuracy, and how often the second class is predicted and true."
-    run.table("By group", slices, caption)
+    run.table("By group", _slices(groups, yes, truth), caption)
+    rates, gaps = fairness.by_group(groups, chances, yes, truth)
+    caption = "Means with 95 % intervals; calibration is the mean chance less what happened."
+    run.table("How groups are treated", rates, caption)
+    caption = "p (Holm) below 0.05: such a gap is no chance. Not all measures can be equal at once."
+    run.table("Gaps between groups", gaps, caption)
     run.table("Thresholds", _thresholds(truth, chances), "Out of fold; choose by what errors cost.")
     figure = Figure(figsize=(11, 3.4))
     left, middle, right = figure.subplots(1, 3)

@@ -77,13 +77,19 @@ def large_candidates(seed: int) -> Candidates:
 
 
 def search(
-    X: pd.DataFrame, y: NDArray[np.int64], n_folds: int, seed: int, before: Steps = ()
+    X: pd.DataFrame,
+    y: NDArray[np.int64],
+    n_folds: int,
+    seed: int,
+    before: Steps = (),
+    candidates: Candidates | None = None,
 ) -> GridSearchCV:
     """Compares all candidates and their grids by cross-validation on these rows alone.
 
     On small tables the simplest is chosen whose accuracy is within one standard error of the
-    best; on large ones (more than `LARGE` rows) whatever has the least log loss. On more than
-    `WIDE` columns the forest and the stack do not compete.
+    best; on large ones (more than `LARGE` rows) whatever has the least log loss, and so among
+    candidates of a system's own. On more than `WIDE` columns the forest and the stack do not
+    compete.
 
     Args:
         X: Raw columns, shape (n, columns); beyond `SEARCH_ROWS` a stratified part is searched.
@@ -91,11 +97,13 @@ def search(
         n_folds: Number of inner folds; copies of a row stay in one.
         seed: Seed of folds and models.
         before: Steps of the system's own, fitted inside the folds.
+        candidates: Of the system's own; None for those that fit the number of rows.
     """
-    large = len(X) > LARGE
+    by_loss = len(X) > LARGE or candidates is not None
     if len(X) > SEARCH_ROWS:
         X, _, y, _ = train_test_split(X, y, train_size=SEARCH_ROWS, stratify=y, random_state=seed)
-    candidates = (large_candidates if large else small_candidates)(seed)
+    if candidates is None:
+        candidates = (large_candidates if by_loss else small_candidates)(seed)
     if X.shape[1] > WIDE:
         slow = ("random forest", "stack")
         candidates = {name: made for name, made in candidates.items() if name not in slow}
@@ -106,9 +114,9 @@ def search(
     return GridSearchCV(
         make_pipeline(LogisticRegression(), before),
         grid,
-        scoring="neg_log_loss" if large else "accuracy",
+        scoring="neg_log_loss" if by_loss else "accuracy",
         cv=folds(X, y, n_folds, seed),
-        refit=False if large else simplest_of_the_best,
+        refit=False if by_loss else simplest_of_the_best,
         n_jobs=-1,
     ).fit(X, y)
 
@@ -128,21 +136,26 @@ def simplest_of_the_best(results: Mapping[str, Any]) -> int:
     return int(np.where(kinds == first, means, -np.inf).argmax())
 
 
-def name_of(model: BaseEstimator) -> str:
+def name_of(model: BaseEstimator, candidates: Candidates | None = None) -> str:
     """The candidate's name for one of its instances."""
-    names = {type(known): name for name, (known, _) in small_candidates(0).items()}
-    return names[type(model)]
+    known = small_candidates(0) if candidates is None else candidates
+    return {type(one): name for name, (one, _) in known.items()}[type(model)]
 
 
 def fit_best(
-    X: pd.DataFrame, y: NDArray[np.int64], n_folds: int, seed: int, before: Steps = ()
+    X: pd.DataFrame,
+    y: NDArray[np.int64],
+    n_folds: int,
+    seed: int,
+    before: Steps = (),
+    candidates: Candidates | None = None,
 ) -> tuple[BaseEstimator, GridSearchCV]:
     """The chosen candidate fitted on all rows, with calibrated probabilities, and the search.
 
     On small tables the calibration is Platt's sigmoid on out-of-fold scores of the same rows. The
     candidates for large ones minimise the log loss on enough rows to be calibrated as they are.
     """
-    found = search(X, y, n_folds, seed, before)
+    found = search(X, y, n_folds, seed, before, candidates)
     chosen = {key: clone(value, safe=False) for key, value in found.best_params_.items()}
     pipeline = make_pipeline(LogisticRegression(), before).set_params(**chosen)
     if len(X) > LARGE:
