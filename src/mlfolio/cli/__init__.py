@@ -20,6 +20,7 @@ from mlfolio.cli import (
     new,
     predict,
     report,
+    reproduce,
     run,
     serve,
     tenant,
@@ -37,8 +38,8 @@ app = typer.Typer(
 )
 ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare", "ingest")
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, ingest, data, doctor, key, tenant,
-    eject, new,
+    list_, info, run, predict, evaluate, serve, report, compare, reproduce, ingest, data, doctor,
+    key, tenant, eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)
