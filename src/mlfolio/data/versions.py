@@ -242,7 +242,6 @@ def read_version(path: Path) -> DataFrame:
     Raises:
         FileError: A batch is gone, or is not what it was.
     """
-    import pandas as pd
     import pyarrow as pa
 
     tables = [_read_batch(path.parent / BATCHES / b.file, b) for b in read_manifest(path).batches]
@@ -253,9 +252,8 @@ def read_version(path: Path) -> DataFrame:
                               for f in table.schema]))
         for table in tables
     ]  # fmt: skip
-    frame: pd.DataFrame = pa.concat_tables(cast, promote_options="permissive").to_pandas()
-    empty = [c for c in frame if frame[c].isna().all()]
-    return frame.astype(dict.fromkeys(empty, float))
+    frame: DataFrame = pa.concat_tables(cast, promote_options="permissive").to_pandas()
+    return frame
 
 
 def _read_batch(path: Path, batch: Batch) -> Any:
@@ -280,7 +278,7 @@ def _type_of(staged: Any, name: str) -> Any:
 
     values = staged.read(columns=[name]).column(0)
     if values.null_count == len(values):
-        return pa.null()
+        return pa.float64()
     if pa.types.is_string(values.type) and pc.any(pc.match_substring_regex(values, LONG)).as_py():
         return pa.string()
     for kind in (pa.int64(), pa.float64()):
