@@ -15,10 +15,12 @@ from mlfolio.cli import (
     eject,
     evaluate,
     info,
+    ingest,
     key,
     new,
     predict,
     report,
+    reproduce,
     run,
     serve,
     tenant,
@@ -34,10 +36,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
+ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare", "ingest")
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, eject,
-    new,
+    list_, info, run, predict, evaluate, serve, report, compare, reproduce, ingest, data, doctor,
+    key, tenant, eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

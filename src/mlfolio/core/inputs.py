@@ -56,11 +56,16 @@ def parse_inputs(
         try:
             inputs.append(model.input_type.model_validate(_named(row, by_lower)))
         except ValidationError as error:
-            found = error.errors(include_url=False)[:MAX_PROBLEMS]
-            problems += [_problem(model.input_type, number, details) for details in found]
+            problems += problems_of(model.input_type, number, error)
     if problems:
         raise InputError(problems, f"fields: {', '.join(names)}")
     return inputs
+
+
+def problems_of(kind: type[Input], row: int, error: ValidationError) -> list[Problem]:
+    """What pydantic found in a row of this number, from 0."""
+    found = error.errors(include_url=False)[:MAX_PROBLEMS]
+    return [_problem(kind, row, details) for details in found]
 
 
 def field_names(kind: type[Input]) -> list[str]:

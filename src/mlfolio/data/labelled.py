@@ -416,7 +416,7 @@ def why_left_out(values: pd.Series, texts: Collection[str] = ()) -> str:
     if distinct < 2:
         return "it has one value only"
     if distinct == len(values) and values.dtype.kind != "f":
-        if _is_called_identifier(str(values.name)):
+        if is_called_identifier(str(values.name)):
             return "it is an identifier, different in each row"
         if values.dtype.kind in "iu" and values.max() - values.min() == len(values) - 1:
             return "it numbers the rows"
@@ -425,7 +425,7 @@ def why_left_out(values: pd.Series, texts: Collection[str] = ()) -> str:
     return ""
 
 
-def _is_called_identifier(name: str) -> bool:
+def is_called_identifier(name: str) -> bool:
     """Whether the words of a name say so: PassengerId, customer_id, row no, Unnamed: 0."""
     words = [word.lower() for word in _WORDS.findall(name)] or [""]
     return words[-1] in ("id", "no", "number", "index") or words[0] in ("id", "unnamed")

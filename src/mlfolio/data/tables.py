@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -12,6 +14,7 @@ from typing import Any
 import pandas as pd
 
 from mlfolio.core.errors import FileError, nearest
+from mlfolio.data.versions import SUFFIX, read_version
 
 MAX_MEGABYTES = 2048
 _MAGIC = {
@@ -24,7 +27,7 @@ _MAGIC = {
 
 
 def read_table(path: Path, target: str | None = None) -> pd.DataFrame:
-    """Reads a CSV (comma, semicolon, tab or bar; decimal commas too) or Parquet file.
+    """Reads a CSV (comma, semicolon, tab or bar; decimal commas too), Parquet or `.version` file.
 
     Args:
         path: The file.
@@ -82,6 +85,8 @@ def _read_table(path: Path, target: str | None) -> pd.DataFrame:
         )
     if path.suffix.lower() == ".parquet":
         return _read_parquet(path)
+    if path.suffix == SUFFIX:
+        return read_version(path)
     separator, decimal = _inspect(path)
     options: dict[str, Any] = {
         "sep": separator, "decimal": decimal, "encoding": "utf-8-sig", "low_memory": False,
@@ -143,30 +148,53 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     from pyarrow.parquet import ParquetFile
 
     try:
-        table = ParquetFile(path).read()
-        for position, field in enumerate(table.schema):
-            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-                raise FileError(
-                    f"{path.name}: a cell of column {field.name!r} is a {kind}",
-                    "leave the column out, or make numbers or text of it",
-                )
-            if pa.types.is_decimal(kind):
-                kind = pa.float64()
-            elif pa.types.is_temporal(kind):
-                kind = pa.string()
-            if kind != field.type:
-                table = table.set_column(position, field.name, table.column(position).cast(kind))
         # Without pandas' own types, which are of many kinds where values are missing.
-        frame = table.to_pandas(ignore_metadata=True)
+        frame = plain_columns(ParquetFile(path).read(), path.name).to_pandas(ignore_metadata=True)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise FileError(f"{path.name} cannot be read as Parquet: {error}") from None
-    index = [name for name in frame if re.fullmatch(r"__index_level_\d+__", str(name))]
-    return _tidy(frame.drop(columns=index), path.name)
+    return _tidy(frame, path.name)
+
+
+def plain_columns(table: Any, name: str) -> Any:
+    """An Arrow table with numbers, truth values and text, and without what pandas calls an index.
+
+    Raises:
+        FileError: A column holds lists or bytes.
+    """
+    import pyarrow as pa
+
+    indices = [n for n in table.column_names if re.fullmatch(r"__index_level_\d+__", n)]
+    table = table.drop_columns(indices)
+    for position, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+            raise FileError(
+                f"{name}: a cell of column {field.name!r} is a {kind}",
+                "leave the column out, or make numbers or text of it",
+            )
+        if pa.types.is_decimal(kind):
+            kind = pa.float64()
+        elif pa.types.is_temporal(kind):
+            kind = pa.string()
+        if kind != field.type:
+            table = table.set_column(position, field.name, table.column(position).cast(kind))
+    return table
 
 
 def _inspect(path: Path) -> tuple[str, str]:
     """Reads the file once as text: its separator, its decimal sign, and whether it is whole."""
+    separator, decimal = sniff(path)
+    with csv_rows(path, separator) as rows:
+        _check_lengths(rows, path)
+    return separator, decimal
+
+
+def sniff(path: Path) -> tuple[str, str]:
+    """The separator of a CSV and its decimal sign, by how it begins.
+
+    Raises:
+        FileError: It is no text.
+    """
     with path.open("rb") as raw:
         head = raw.read(65536)
     for magic, what in _MAGIC.items():
@@ -175,10 +203,20 @@ def _inspect(path: Path) -> tuple[str, str]:
     if b"\x00" in head:
         raise FileError(f"{path.name} is no text file", "export the table as CSV (UTF-8)")
     separator = _separator(head)
+    return separator, _decimal(head, separator)
+
+
+@contextmanager
+def csv_rows(path: Path, separator: str) -> Iterator[Any]:
+    """The rows of a CSV as a `csv.reader`, whose troubles while it is read are told.
+
+    Raises:
+        FileError: It is not UTF-8, or a cell has no end.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file, delimiter=separator)
-            _check_lengths(rows, path)
+            yield rows
     except UnicodeDecodeError as error:
         raise FileError(
             f"{path.name} is not UTF-8: byte {error.object[error.start]:#04x} is no valid text",
@@ -192,7 +230,6 @@ def _inspect(path: Path) -> tuple[str, str]:
             + (f"a cell has more than {longest:,} characters" if too_long else str(error)),
             "close the quote that opens before it" + (", or shorten the text" if too_long else ""),
         ) from None
-    return separator, _decimal(head, separator)
 
 
 def _separator(head: bytes) -> str:
@@ -221,7 +258,7 @@ def _check_lengths(rows: Any, path: Path) -> None:
             continue
         if not width:
             width = len(row)
-            _check_names(row, path.name)
+            check_names(row, path.name)
             continue
         n_rows += 1
         last = len(row)
@@ -235,7 +272,12 @@ def _check_lengths(rows: Any, path: Path) -> None:
         raise FileError(f"{path.name} has column names and no rows", "add rows")
 
 
-def _check_names(names: list[str], file: str) -> None:
+def check_names(names: Sequence[str], file: str) -> None:
+    """Checks that no two columns have one name.
+
+    Raises:
+        FileError: Some have.
+    """
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise FileError(f"{file} has columns of the same name: {', '.join(twice)}", "rename them")
@@ -244,7 +286,7 @@ def _check_names(names: list[str], file: str) -> None:
 def _tidy(table: pd.DataFrame, name: str) -> pd.DataFrame:
     """Names as text, and truth values as text: they are categories, not numbers."""
     names = [str(column).strip() for column in table.columns]
-    _check_names(names, name)
+    check_names(names, name)
     table.columns = pd.Index(names)
     truths = table.select_dtypes("bool").columns
     return table.astype(dict.fromkeys(truths, str)) if len(truths) else table

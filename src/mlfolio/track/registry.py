@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 URI = "MLFLOW_TRACKING_URI"
 CHAMPION, CHALLENGER = "champion", "challenger"
+DIGEST = 36  # characters: MLflow keeps no more
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -169,6 +170,7 @@ def register(
             "mlfolio.metric": score.name,
             "mlfolio.value": repr(score.value),
             "mlfolio.source": data.source.kind,
+            "mlfolio.fingerprint": data.fingerprint,
             "mlfolio.test_fingerprint": data.test_fingerprint,
             "mlfolio.protocol": score.protocol,
             "mlfolio.knobs": json.dumps(dict(knobs), default=str),
@@ -176,6 +178,7 @@ def register(
         with mlflow.start_run(experiment_id=experiment_id, run_name=run.name, tags=tags) as started:
             mlflow.log_params({name: str(value)[:500] for name, value in knobs.items()})
             mlflow.log_metrics({_metric_name(s.name): s.value for s in evaluation.scores})
+            _log_data(client, started.info.run_id, data)
             for name in ("figures", "tables"):
                 if (run / name).is_dir():
                     mlflow.log_artifacts(str(run / name), name)
@@ -192,6 +195,23 @@ def register(
         alias = CHAMPION if verdict.champion else CHALLENGER
         client.set_registered_model_alias(system, alias, version.version)  # last: all else is there
         return registered, verdict
+
+
+def _log_data(client: MlflowClient, run_id: str, data: DataInfo) -> None:
+    """Says in MLflow's log of data sets what a run was made from; no row goes there."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    facts = {"rows": data.rows, "fingerprint": data.fingerprint, "licence": data.licence}
+    where = {"kind": data.source.kind, "path": str(data.source.path or data.dataset)}
+    dataset = Dataset(
+        name=data.dataset[:500],
+        digest=data.fingerprint[:DIGEST],
+        source_type="local" if data.source.path else data.source.kind,
+        source=json.dumps(where),
+        profile=json.dumps(facts),
+    )
+    tags = [InputTag("mlflow.data.context", "training"), InputTag("fingerprint", data.fingerprint)]
+    client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
 
 def _log_model(system: str, folder: Path) -> tuple[str, str | None]:

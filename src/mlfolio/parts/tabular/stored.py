@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from zipfile import ZIP_DEFLATED
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 from sklearn.base import BaseEstimator
 
@@ -27,8 +27,8 @@ def dump_estimator(estimator: BaseEstimator, path: Path, trusted: Sequence[type 
     Raises:
         FileError: It holds types that are not trusted: it could not be read back.
     """
-    skops = _skops()
-    skops.dump(estimator, path, compression=ZIP_DEFLATED)
+    _skops().dump(estimator, path)
+    _renumber(path)
     _require(path, _names(trusted))
 
 
@@ -88,6 +88,37 @@ def _names(trusted: Sequence[type | str]) -> list[str]:
         kind if isinstance(kind, str) else f"{kind.__module__}.{kind.__qualname__}"
         for kind in trusted
     ]
+
+
+def _renumber(path: Path) -> None:
+    """Writes a skops file so that the same estimator always makes the same bytes.
+
+    skops names objects and their files by addresses in memory, and the archive has the time of
+    day; here they are numbered as they come, and the time is left out.
+    """
+    with ZipFile(path) as archive:
+        content = {name: archive.read(name) for name in archive.namelist()}
+    numbers: dict[int, int] = {}
+    names: dict[str, str] = {}
+
+    def renumbered(node: Any) -> Any:
+        if isinstance(node, list):
+            return [renumbered(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        node = {key: renumbered(value) for key, value in node.items()}
+        if isinstance(at := node.get("__id__"), int):
+            node["__id__"] = numbers.setdefault(at, len(numbers) + 1)
+        if isinstance(file := node.get("file"), str) and file in content:
+            node["file"] = names.setdefault(file, f"{len(names) + 1}{Path(file).suffix}")
+        return node
+
+    schema = renumbered(json.loads(content.pop("schema.json")))
+    with ZipFile(path, "w", ZIP_DEFLATED) as archive:
+        for old, new in names.items():
+            archive.writestr(ZipInfo(new), content[old], ZIP_DEFLATED)
+        text = json.dumps(schema, indent=2)
+        archive.writestr(ZipInfo("schema.json"), text, ZIP_DEFLATED)
 
 
 def _require(path: Path, names: Sequence[str]) -> None:
