@@ -16,6 +16,7 @@ from mlfolio.cli import (
     evaluate,
     info,
     key,
+    monitor,
     new,
     predict,
     report,
@@ -34,10 +35,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
+ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare", "monitor")
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, eject,
-    new,
+    list_, info, run, predict, evaluate, serve, monitor, report, compare, data, doctor, key, tenant,
+    eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)
