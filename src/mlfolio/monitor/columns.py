@@ -55,10 +55,10 @@ def columns_of(
     for name in dict.fromkeys(field for rows in (before, now) for row in rows[:1] for field in row):
         old, new = ([row.get(name) for row in rows] for rows in (before, now))
         title = name
-        if any(isinstance(value, list) for value in (*old, *new)):
+        if list in {*map(type, old), *map(type, new)}:
             title = f"length of {name}"
             old, new = ([None if v is None else len(v) for v in values] for values in (old, new))
-        kind = _kind(_known(old)) or _kind(_known(new))
+        kind = _kind(old) or _kind(new)
         if kind is not None:
             found.append(Column(title, kind, old, new))
     return found
@@ -73,12 +73,14 @@ def _known(values: Sequence[Any]) -> list[Any]:
     return [value for value in values if value is not None]
 
 
-def _kind(known: Sequence[Any]) -> ColumnKind | None:
-    """What values are; None for what cannot be compared, or where there are none."""
-    if not known or any(isinstance(value, dict | list) for value in known):
+def _kind(values: Sequence[Any]) -> ColumnKind | None:
+    """What the known ones are; None for what cannot be compared, or where there are none."""
+    types = set(map(type, values)) - {type(None)}
+    if not types or types & {dict, list}:
         return None
-    if all(isinstance(value, int | float) and not isinstance(value, bool) for value in known):
+    if types <= {int, float}:
         return "number"
+    known = _known(values)
     if isinstance(known[0], str) and _is_picture(known[0]):
         return "picture"
     distinct = len(set(map(str, known)))
