@@ -1,4 +1,4 @@
-"""How a system does while it serves: day by day, from the prediction log."""
+"""How a system does while it serves: day by day, and beside what its model was measured on."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from itertools import pairwise
 
 import gradio as gr
 
-from mlfolio.app import words
+from mlfolio.app import watching, words
 from mlfolio.app.asking import caller
 from mlfolio.core.errors import MlfolioError
+from mlfolio.monitor.watching import look
 from mlfolio.serve.service import Service
 from mlfolio.track.quality import MOST, Day, days
 
@@ -26,6 +27,7 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
     """Makes the inside of the tab; what it shows is read whenever somebody turns to it."""
     span = gr.Radio(list(SPANS), value="a month", label="the last")
     shown = gr.HTML("", elem_id="in-use")
+    seen = gr.HTML("", elem_id="watching")
 
     async def show(chosen: str) -> str:
         n = SPANS.get(chosen, 30)
@@ -37,7 +39,17 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
             return words.error([error.message, error.fix])
         return charts(found, n, datetime.now(UTC).date())
 
+    async def watch() -> str:
+        if caller().tenant is not None:  # rows of everybody are compared, and none of a tenant
+            return ""
+        try:
+            found = await asyncio.to_thread(look, name, url=service.settings.database_url)
+        except MlfolioError as error:
+            return words.error([error.message, error.fix])
+        return watching.told(found)
+
     gr.on([tab.select, span.change], show, span, shown, show_progress="minimal")
+    gr.on(tab.select, watch, None, seen, show_progress="minimal")
 
 
 def charts(found: Sequence[Day], n: int, today: date) -> str:

@@ -17,6 +17,7 @@ from mlfolio.cli import (
     info,
     ingest,
     key,
+    monitor,
     new,
     predict,
     report,
@@ -36,10 +37,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare", "ingest")
+ABOUT_ONE_SYSTEM = (
+    "info", "run", "predict", "evaluate", "serve", "monitor", "ingest", "report", "compare",
+)  # fmt: skip
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, reproduce, ingest, data, doctor,
-    key, tenant, eject, new,
+    list_, info, run, predict, evaluate, serve, monitor, ingest, report, compare, reproduce, data,
+    doctor, key, tenant, eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

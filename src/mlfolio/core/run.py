@@ -143,7 +143,10 @@ class Run:
         self._show("figure", title, caption, path)
 
     def keep_reference(
-        self, inputs: Sequence[BaseModel], outputs: Sequence[BaseModel], truths: Sequence[Any]
+        self,
+        inputs: Sequence[BaseModel] | None,
+        outputs: Sequence[BaseModel],
+        truths: Sequence[Any] | None = None,
     ) -> None:
         """Keeps what is answered to rows that a model has not seen, in the form of the log.
 
@@ -151,17 +154,19 @@ class Run:
         it will be asked: those of the test part, or of folds that it was not fitted on.
 
         Args:
-            inputs: What was asked; of many rows some are drawn.
-            outputs: What was answered.
-            truths: What would have been right, in the form of an output's `answer`.
+            inputs: What was asked; None where that is too personal to be kept.
+            outputs: What was answered; of many rows some are drawn.
+            truths: What would have been right, in the form of an output's `answer`; None where
+                that is not known.
         """
-        rows = list(zip(inputs, outputs, truths, strict=True))
+        nothing = [None] * len(outputs)
+        rows = list(zip(inputs or nothing, outputs, truths or nothing, strict=True))
         if len(rows) > REFERENCE_ROWS:
             chosen = random.Random(self.seed).sample(range(len(rows)), REFERENCE_ROWS)  # noqa: S311
             rows = [rows[at] for at in sorted(chosen)]
         lines = [
             to_json(
-                {"input": asked.model_dump(mode="json", by_alias=True),
+                {"input": asked and asked.model_dump(mode="json", by_alias=True),
                  "output": answered.model_dump(mode="json"), "truth": truth}
             )
             for asked, answered, truth in rows
@@ -243,6 +248,11 @@ class Run:
     def _exhibit(self, exhibit: Exhibit) -> None:
         with (self.folder / "exhibits.jsonl").open("a", encoding="utf-8") as file:
             file.write(exhibit.model_dump_json() + "\n")
+
+
+def some_for_reference(n: int) -> slice:
+    """Which of n rows a reference is made of, where asking a model all of them would take long."""
+    return slice(None, None, max(1, -(-n // REFERENCE_ROWS)))
 
 
 def status(folder: Path) -> Status:

@@ -31,6 +31,7 @@ from sqlalchemy import (
     create_engine,
     delete,
     event,
+    func,
     inspect,
     make_url,
     select,
@@ -192,6 +193,46 @@ def told(
         .limit(most)
     )  # fmt: skip
     return _rows(query, VERDICTS.name, url)
+
+
+def answers(
+    system: str, version: int, since: float, most: int, *, judged: bool = False,
+    newest: bool = True, url: str | None = None,
+) -> Sequence[RowMapping]:  # fmt: skip
+    """What a version of a system was asked and has answered; none without a log.
+
+    What tenants asked is left out.
+
+    Args:
+        system: Its name.
+        version: The version's number.
+        since: Seconds since 1970.
+        most: Number of answers that are read.
+        judged: Only those of which somebody told how good they were.
+        newest: Whether the latest ones are read, the latest first; else the first ones.
+        url: SQLAlchemy URL of the log; None for the usual one.
+
+    Returns:
+        Rows of `id`, `time`, `input` (JSON or None), `output` (JSON), `latency_ms`, `good` (1, 0
+        or None), `truth` (JSON or None), and `told`, when either was said.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    about = PREDICTIONS.c
+    told = func.coalesce(FEEDBACK.c.time, VERDICTS.c.time)
+    query = (
+        select(
+            about.id, about.time, about.input, about.output, about.latency_ms, VERDICTS.c.good,
+            FEEDBACK.c.answer.label("truth"), told.label("told"),
+        )
+        .outerjoin(VERDICTS, VERDICTS.c.prediction == about.id)
+        .outerjoin(FEEDBACK, FEEDBACK.c.prediction == about.id)
+        .where(about.system == system, about.version == version, about.time >= since, of(None))
+        .order_by(about.time.desc() if newest else about.time, about.id)
+        .limit(most)
+    )  # fmt: skip
+    return _rows(query.where(told.is_not(None)) if judged else query, VERDICTS.name, url)
 
 
 def of(tenant: str | None) -> ColumnElement[bool]:

@@ -12,7 +12,7 @@ from threadpoolctl import threadpool_limits
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
-from mlfolio.core.run import Run
+from mlfolio.core.run import Run, some_for_reference
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
@@ -23,7 +23,7 @@ from mlfolio.parts.text.embed import BUNDLED
 from . import figures
 from .card import CARD
 from .data import Questions, load_questions
-from .model import ChatbotModel
+from .model import ChatbotModel, ChatMessage
 from .peers import EMBEDDED, Judge, Judgement, peers
 from .stories import run_stories
 from .suggest import suggest
@@ -68,6 +68,9 @@ class Chatbot(System):
             judges = self._judges(model.understanding, data.train, data.validation, run.seed)
             answers = {who: judge(tested) for who, judge in judges.items()}
             protocol = "the test part, after a fit on the training part, calibrated on validation"
+            some = tested.all_texts[some_for_reference(len(tested.all_texts))]
+            asked = [ChatMessage(text=text) for text in some]
+            run.keep_reference(asked, model.predict(asked))
         figures.judge(tested, answers[SYSTEM], run)
         scores = self._scores(tested, answers, protocol, run.seed)
         if data.second is not None:

@@ -16,7 +16,7 @@ from sklearn.model_selection import train_test_split
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
-from mlfolio.core.run import Run
+from mlfolio.core.run import Run, some_for_reference
 from mlfolio.core.score import Evaluation
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
@@ -30,7 +30,7 @@ from mlfolio.parts.vision.augment import Warp
 from . import figures
 from .card import CARD
 from .data import DigitSplit, Pictures, load_digits
-from .model import DigitsModel, pick_examples
+from .model import DigitPicture, DigitsModel, pick_examples
 from .nets import SIDE, DigitNet, cnn, dense
 from .training import SMALL, calibrate, logits_of, loss_of, make_net, plan
 
@@ -91,6 +91,9 @@ class Digits(System):
         shares = np.bincount(data.train.digits, minlength=10) / len(data.train)
         chances[TRIVIAL] = np.broadcast_to(shares, chances[CNN].shape)
         figures.held_out(chances[CNN], data.test, run)
+        some = data.test[some_for_reference(len(truth))]
+        asked = [DigitPicture(image=picture) for picture in some.pixels]
+        run.keep_reference(asked, model.predict(asked), some.digits.tolist())
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
         losses = {name: _log_losses(rows, truth) for name, rows in chances.items()}
         protocol = f"{len(truth):,} test pictures that no net was fitted or calibrated on"

@@ -26,6 +26,7 @@ from mlfolio.parts.retrieval.ranking import Fusion
 from mlfolio.parts.retrieval.search import CANDIDATES
 from mlfolio.parts.text.embed import BUNDLED, get_encoder
 
+from .answers import DocumentQuestion
 from .card import CARD
 from .choosing import FEWEST, choose_search, parted, scale_confidence
 from .data import ENOUGH, Corpus, load_corpus
@@ -111,6 +112,8 @@ class Documents(System):
         The same for what is measured beside, whose parts have a fit of their own each.
         """
         scores = search_scores(model, data, run) + abstention_scores(model, data, run)
+        asked = [DocumentQuestion(question=each.text) for each in data.test]
+        run.keep_reference(None, [answer.redacted() for answer in model.predict(asked)])
         for name, parts in data.beside.items():
             looked = []
             for part in parts:

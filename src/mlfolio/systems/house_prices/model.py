@@ -9,6 +9,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import ClassVar, Self
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field
 
 from mlfolio.core.model import Input, Output, Reason
@@ -21,6 +23,7 @@ from mlfolio.parts.tabular.stored import load_model, save_model
 from .blend import Blend
 from .features import HouseFeatures
 
+Floats = NDArray[np.float64]
 TRUSTED: tuple[type | str, ...] = (
     Blend,
     Spread,
@@ -90,8 +93,15 @@ class PriceModel:
         """Answers each row."""
         if not inputs:
             return []
-        ends = self.estimator.predict_intervals(self.schema.frame(inputs), self.level)
-        found = zip(inputs, *(end.tolist() for end in ends), strict=True)
+        return self.answer(
+            inputs, *self.estimator.predict_intervals(self.schema.frame(inputs), self.level)
+        )
+
+    def answer(
+        self, inputs: Sequence[Input], guesses: Floats, lows: Floats, highs: Floats
+    ) -> list[Output]:
+        """The answers to rows that guesses and the ends of their intervals give, each (n,)."""
+        found = zip(inputs, guesses.tolist(), lows.tolist(), highs.tolist(), strict=True)
         return [
             PriceOutput(
                 answer=self._rounded(answer),

@@ -67,6 +67,9 @@ class HousePrices(System):
         truth = data.y.to_numpy()
         found = self._out_of_fold(model.schema.conform(data.X), truth, run)
         figures.judge(data, found, run)
+        asked = model.schema.inputs(data.X)
+        told = model.answer(asked, found.answers[SYSTEM], *found.intervals[SYSTEM].T)
+        run.keep_reference(asked, told, truth.tolist())
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation"
         metrics = {
             "RMSE": root_mean_squared_error,

@@ -77,7 +77,7 @@ class Iris(System):
         """Repeated cross-validation for the claim, the hold-out for the story."""
         figures.held_out(model, data, run)
         with threadpool_limits(1):
-            claim = self._cross_validated(data, run)
+            claim = self._cross_validated(model, data, run)
         return Evaluation(scores=(claim, self._held_out(model, data)))
 
     def _candidates(self, seed: int) -> dict[str, BaseEstimator]:
@@ -107,24 +107,32 @@ class Iris(System):
         best = min(losses, key=lambda name: losses[name])
         return best, candidates[best], losses
 
-    def _cross_validated(self, data: TableSplit, run: Run) -> Score:
+    def _cross_validated(self, model: TabularModel, data: TableSplit, run: Run) -> Score:
         """Mean accuracy of the whole procedure, choice included, over repeated folds."""
         table = data.everything()
         X, y = table[list(data.features)], table[data.target]
         rows, truth = X.to_numpy(), y.to_numpy()
         right: dict[str, NDArray[np.float64]] = {}
         per_fold: list[float] = []
+        unseen = np.zeros((len(y), len(model.classes)))  # what the first repetition gave each row
         splits = [s for r in range(self.repeats) for s in folds(X, y, self.folds, run.seed + r)]
         for number, (train, test) in enumerate(run.progress(splits, "folds")):
             chosen, _, _ = self._choose(X.iloc[train], y.iloc[train], run.seed)
-            hits = {
-                name: _answers(rival.fit(rows[train], truth[train]), rows[test]) == truth[test]
+            fitted = {
+                name: rival.fit(rows[train], truth[train])
                 for name, rival in {**self._candidates(run.seed), **_rivals()}.items()
             }
+            hits = {
+                name: _answers(each, rows[test]) == truth[test] for name, each in fitted.items()
+            }
+            if number < self.folds:
+                unseen[test] = fitted[chosen].predict_proba(rows[test])
             for name, hit in {"the chosen one": hits[chosen], **hits}.items():
                 right.setdefault(name, np.zeros(len(y)))[test] += hit / self.repeats
             per_fold.append(float(hits[chosen].mean()))
             run.log(number, accuracy=per_fold[-1])
+        asked = model.schema.inputs(X)
+        run.keep_reference(asked, model.answer(asked, unseen), y.to_list())
         protocol = f"{self.repeats} x {self.folds}-fold stratified cross-validation, choice inside"
         means = pd.DataFrame({"accuracy": {name: hits.mean() for name, hits in right.items()}})
         run.table("All candidates, cross-validated", means, protocol)

@@ -11,7 +11,7 @@ from pydantic import Field
 
 from mlfolio.core.card import Card
 from mlfolio.core.model import Model
-from mlfolio.core.run import Run
+from mlfolio.core.run import Run, some_for_reference
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
@@ -27,7 +27,7 @@ from mlfolio.parts.vision.pictures import ALIKE, Pictures
 from . import figures
 from .card import CARD
 from .data import CIFAR_SIDE, PictureSplit, cifar_test, load_pictures
-from .model import PicturesModel
+from .model import Picture, PicturesModel
 from .strange import Strangeness
 
 NET, FROM_SCRATCH, FROZEN, TRIVIAL = "net", "same net from scratch", "frozen backbone", "majority"
@@ -106,6 +106,9 @@ class PictureSystem(System):
             chances[FROM_SCRATCH] = self._rival(SCRATCH, data, run)
         right = {name: rows.argmax(axis=1) == truth for name, rows in chances.items()}
         figures.judge(data, chances, right, run)
+        some = some_for_reference(len(truth))
+        asked = [Picture(image=pixels) for pixels in data.test.pixels[some]]
+        run.keep_reference(asked, model.predict(asked), [data.names[each] for each in truth[some]])
         figures.strangers(strange, model.judge(data.outside.pixels)[1], run)
         scores = _scores(right, chances, truth)
         said = f"{PROTOCOL}; what is called none of these counts as wrong"

@@ -98,7 +98,7 @@ class SentimentModel:
     def predict(self, inputs: Sequence[Review]) -> list[SentimentAnswer]:
         """Judges each review."""
         # One by one: the same review gets the same answer, whoever asks at the same time.
-        return [self._answer(row.text) for row in inputs]
+        return [self.answer(self._judge(row.text)) for row in inputs]
 
     def explain(self, inputs: Sequence[Review]) -> list[list[Reason]]:
         """What each of the first words adds to the log-odds of the answer, strongest first."""
@@ -129,8 +129,8 @@ class SentimentModel:
         facts = Facts.read(folder / "model.json")
         return cls(load_reader(facts.reader, folder), facts.sure, facts.columns)
 
-    def _answer(self, text: str) -> SentimentAnswer:
-        found = self._judge(text)
+    def answer(self, found: Judged) -> SentimentAnswer:
+        """The answer that what a reader has found gives."""
         chance, is_mixed = float(expit(found.odds)), not self.is_sure(found)
         side: Literal["positive", "negative"] = "positive" if chance >= 0.5 else "negative"
         no_words = ["there are no words in it: nothing can be told from it"]

@@ -140,6 +140,9 @@ class Sentiment(System):
             return np.asarray(expit(model.reader.log_odds(texts)))
 
         judged = model.reader.judge(test.texts)
+        asked = [model.input_type(text=text) for text in test.texts]
+        sides = ["positive" if each else "negative" for each in truth]
+        run.keep_reference(asked, list(map(model.answer, judged)), sides)
         net = np.asarray(expit([found.odds for found in judged]))
         base = np.full(len(truth), data.train.positive.mean())
         chances = {NET: net, NB_SVM: linear.chances(test.texts), TRIVIAL: base}

@@ -81,8 +81,14 @@ class SpamModel:
             return []
         plain = [undisguise(row.text[:READ]) for row in inputs]
         rows = features(self.encoder, list(map(read, plain)), form_of(plain))
-        chances = expit(self.linear.scores(rows)[:, 0]).tolist()
-        return [self._answer(*each) for each in zip(inputs, plain, chances, strict=True)]
+        return self.answer(inputs, expit(self.linear.scores(rows)[:, 0]))
+
+    def answer(self, inputs: Sequence[Message], chances: Floats) -> list[Output]:
+        """The answers that probabilities of spam, shape (n,), give to messages."""
+        return [
+            self._answer(row, undisguise(row.text[:READ]), chance)
+            for row, chance in zip(inputs, chances.tolist(), strict=True)
+        ]
 
     def explain(self, inputs: Sequence[Message]) -> list[list[Reason]]:
         """What each word and the form add to the log-odds of the answer; together all of it."""

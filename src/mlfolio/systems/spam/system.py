@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import compress
 from typing import Any, ClassVar
 
 import numpy as np
@@ -29,7 +30,7 @@ from .card import CARD
 from .clean import form_of, read, undisguise
 from .data import Messages, load_messages
 from .learning import KINDS, Rows, learn
-from .model import READ, SpamModel
+from .model import CLASSES, READ, Message, SpamModel
 from .scores import BASE, BAYES, STRONG, SYSTEM, Floats, Ints, brier, ranking, rates
 
 ONE_OF_A_KIND = "F1 of spam, one of a kind"
@@ -77,6 +78,9 @@ class Spam(System):
             answers = self._out_of_fold(data, rows, run)
         truth, group = rows.spam[rows.judged], rows.group[rows.judged]
         figures.judge(truth, answers["chance"], answers[SYSTEM].astype(np.int64), run)
+        asked = [Message(text=text) for text in compress(data.texts, data.first)]
+        told = model.answer(asked, answers["chance"])
+        run.keep_reference(asked, told, [CLASSES[each] for each in truth])
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation, each text once"
         protocol += ", near-duplicates in one fold" + _told(data)
         alone = f"{protocol}, one message of each group of near-duplicates"

@@ -75,6 +75,9 @@ class Titanic(System):
         chances = answers[SYSTEM]
         rivals = {name: guess for name, guess in answers.items() if name != SYSTEM}
         figures.judge(model, data, chances, rivals, _groups(data.X), run)
+        asked = model.schema.inputs(data.X)
+        told = model.answer(asked, np.column_stack([1 - chances, chances]))
+        run.keep_reference(asked, told, data.y.to_list())
         protocol = f"nested {self.folds}x{self.inner_folds}-fold stratified cross-validation"
         accuracy = self._accuracy("accuracy", answers, truth, protocol)
         auc = metric_score(
