@@ -367,7 +367,7 @@ def version(system: str, number: int) -> Version:
             known = [v.version for v in client.search_model_versions(f"name = '{system}'")]
     else:
         known = []
-    raise UnknownNameError(f"version of {system}", str(number), map(str, known))
+    raise UnknownNameError(f"{system} version", str(number), map(str, known))
 
 
 @contextmanager
