@@ -16,8 +16,10 @@ from mlfolio.cli import (
     evaluate,
     info,
     key,
+    eject,
     new,
     predict,
+    release,
     report,
     run,
     serve,
@@ -34,10 +36,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
 )
-ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
+ABOUT_ONE_SYSTEM = (
+    "info", "run", "predict", "evaluate", "serve", "release", "rollback", "history", "report",
+    "compare",
+)  # fmt: skip
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, eject,
-    new,
+    list_, info, run, predict, evaluate, serve, release, report, compare, data, doctor, key, tenant,
+    eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)
