@@ -16,7 +16,6 @@ from mlfolio.cli import (
     evaluate,
     info,
     key,
-    eject,
     new,
     predict,
     release,
