@@ -24,7 +24,7 @@ FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_w
 
 @pytest.fixture(scope="module")
 def challenged(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
-    """Runs in which iris has a champion, 1, and two candidates; 3 wants other columns."""
+    """Runs in which iris has a champion, 1, and candidates: 3 wants other columns, 4 is wrong."""
     leave = shutil.ignore_patterns("predictions.db*", "keys.json")
     runs = Path(shutil.copytree(trained, tmp_path_factory.mktemp("c") / "runs", ignore=leave))
     with pytest.MonkeyPatch.context() as patch:
@@ -36,6 +36,12 @@ def challenged(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         table = table.rename(columns={"petal_width": "girth"})
         table.to_csv(runs / "flowers.csv", index=False)
         mlfolio.run("iris", data=runs / "flowers.csv", repeats=1, folds=2, candidate=True)
+        wrong = table.rename(columns={"girth": "petal_width"})
+        wrong["species"] = [
+            ("virginica", "setosa", "versicolor")[kind] for kind in wrong["species"]
+        ]
+        wrong.to_csv(runs / "wrong.csv", index=False)
+        mlfolio.run("iris", data=runs / "wrong.csv", repeats=1, folds=2, candidate=True)
     return runs
 
 
@@ -129,6 +135,23 @@ def test_nobody_sees_a_canary_fail_and_it_goes(runs: Path) -> None:
     assert "version 1 0 of" in last.reason
     assert registry.staged("iris") is None
     assert registry.champion("iris").number == 1  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("way", [{"share": 0.5}, {"shadow": True}])
+def test_one_whose_answers_are_worse_goes(runs: Path, way: dict[str, Any]) -> None:
+    registry.stage("iris", 4, **way)
+    with serving(runs, "iris") as server:
+        end = time.monotonic() + 120
+        while registry.staged("iris") is not None and time.monotonic() < end:
+            for answer in ask(server, 10):
+                told = {"id": answer["predictions"][0]["id"], "answer": "setosa"}
+                assert server.client.post("/v1/systems/iris/feedback", json=told).is_success
+            time.sleep(0.5)
+        until(lambda: tried(server) is None)
+        assert {answer["version"] for answer in ask(server, 5)} == {1}
+    last = registry.history("iris")[-1]
+    assert (last.action, last.version) == ("unstage", 4)
+    assert "it was wrong in" in last.reason
 
 
 def test_what_cannot_be_loaded_is_not_tried(runs: Path) -> None:

@@ -140,7 +140,7 @@ def test_what_is_tried_ends_with_its_champion(runs: Path) -> None:
 
 
 def test_wrong_wishes_are_explained(runs: Path) -> None:
-    with pytest.raises(UnknownNameError, match="no iris version '9'\n.*1, 2, 3"):
+    with pytest.raises(UnknownNameError, match=r"no iris version '9'\n.*1, 2, 3"):
         registry.promote("iris", 9, "")
     with pytest.raises(UserError, match="is the champion already"):
         registry.promote("iris", 1, "")
