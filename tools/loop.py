@@ -182,7 +182,9 @@ def bring(folder: Path, table: pd.DataFrame, number: int) -> None:
 def prank(folder: Path) -> None:
     """Trains a model on customers whose fates were shuffled, and has it tried without any gate."""
     table = customers(CUSTOMERS, 99, TAKEN)
-    table[TARGET] = np.random.default_rng(0).permutation(table[TARGET].map({"Yes": "No", "No": "Yes"}))
+    table[TARGET] = np.random.default_rng(0).permutation(
+        table[TARGET].map({"Yes": "No", "No": "Yes"})
+    )
     path = folder / "shuffled.csv"
     table.to_csv(path, index=False)
     knobs = ("folds=2", "inner_folds=2", f"target={TARGET}")

@@ -33,8 +33,8 @@ time { color: #57606a; font-variant-numeric: tabular-nums }
 @media (max-width: 40rem) { li { grid-template-columns: 1fr } }
 </style></head><body>
 <h1>The loop: {{ system }}</h1>
-<p class="lead">{{ months|length }} simulated months in {{ minutes }} minutes. The customers are made
-up; the server, the log, the tests, the trainings and the releases are real, and nobody touched
+<p class="lead">{{ months|length }} simulated months in {{ minutes }} minutes. The customers are
+made up; the server, the log, the tests, the trainings and the releases are real, and nobody touched
 them but where it is said.</p>
 <img alt="Share of right answers, month by month" src="{{ picture }}">
 <h2>The months</h2>
@@ -42,7 +42,8 @@ them but where it is said.</p>
 <th>alarms</th></tr>
 {% for month in months %}<tr><td>{{ month.number }}</td><td>{{ month.title }}</td>
 <td class="n">{{ "%.1f %%"|format(100 * month.right) }}</td>
-<td>{% for number, count in month.versions.items() %}version {{ number }}: {{ count }}<br>{% endfor %}</td>
+<td>{% for number, count in month.versions.items() %}version {{ number }}: {{ count }}<br>
+{% endfor %}</td>
 <td>{% for alarm in month.alarms %}{{ alarm }}<br>{% else %}none{% endfor %}</td></tr>{% endfor %}
 </table>
 {% for month in chapters %}<h2>{{ month.title }}</h2><ol>
@@ -116,7 +117,9 @@ def lines_of(system: str) -> list[Line]:
     for version in DataStore(system).versions():
         batch = version.batches[-1]
         made = time_of(batch.made)
-        words = f"{batch.rows:,} rows, {batch.quarantined:,} set aside: data version {version.number}"
+        words = (
+            f"{batch.rows:,} rows, {batch.quarantined:,} set aside: data version {version.number}"
+        )
         lines.append(Line(made, "ingested", words))
     return lines
 

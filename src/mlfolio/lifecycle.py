@@ -100,16 +100,19 @@ class Predictor:
         model: The model itself.
         version: Its number in the registry; None for a model that was never registered.
         source: Which kind of data it was fitted on; None as well.
+        folder: Where its files lie; None as well.
     """
 
     def __init__(
-        self, card: Card, model: Model, version: int | None = None, source: str | None = None
-    ) -> None:
+        self, card: Card, model: Model, version: int | None = None, source: str | None = None,
+        folder: Path | None = None,
+    ) -> None:  # fmt: skip
         self.system = card.slug
         self.card = card
         self.model = model
         self.version = version
         self.source = source
+        self.folder = folder
 
     @overload
     def predict(self, rows: Mapping[str, Any] | Input) -> Output: ...
@@ -144,6 +147,7 @@ def run(
     seed: int = 0,
     force: bool = False,
     register: bool = True,
+    candidate: bool = False,
     quiet: bool = True,
     verbose: bool = False,
     say: Say = lambda text: None,
@@ -158,6 +162,7 @@ def run(
         seed: Seed for everything random.
         force: Go on although the data doctor found a leak.
         register: Whether to log and register the model with MLflow.
+        candidate: Register it as challenger, whatever its scores: `mlfolio release` is to decide.
         quiet: No progress bars.
         verbose: Say every logged metric too.
         say: Is told in a sentence what happens.
@@ -181,9 +186,7 @@ def run(
         cost = Cost(
             fit_seconds=round(fit_seconds, 2),
             evaluate_seconds=round(evaluate_seconds, 2),
-            model_bytes=sum(
-                f.stat().st_size for f in (attempt.folder / "model").rglob("*") if f.is_file()
-            ),
+            model_bytes=size_of(attempt.folder / "model"),
             predict_ms=_predict_ms(model),
         )
         result = Result(
@@ -204,22 +207,24 @@ def run(
         _describe(kind.card, result, attempt)
         attempt.drop_checkpoints()
     # The run is done now: what is not can never be champion.
-    return _register(result, evaluation, loaded.info) if register else result
+    return _register(result, evaluation, loaded.info, candidate) if register else result
 
 
-def load(system: str | type[System]) -> Predictor:
-    """The champion of a system, ready to answer.
+def load(system: str | type[System], version: int | None = None) -> Predictor:
+    """The champion of a system, or another version of it, ready to answer.
 
     Raises:
-        NotTrainedError: It has none yet.
+        NotTrainedError: It has no champion yet.
+        UnknownNameError: It has no such version.
         FileError: Its files are damaged.
     """
     kind = _as_system(system)
-    champion = registry.champion(kind.card.slug)
-    if champion is None:
-        raise NotTrainedError(kind.card.slug, registry.place())
-    model = load_model(kind, registry.local_folder(champion))
-    return Predictor(kind.card, model, champion.number, champion.source)
+    slug = kind.card.slug
+    found = registry.champion(slug) if version is None else registry.version(slug, version)
+    if found is None:
+        raise NotTrainedError(slug, registry.place())
+    folder = registry.local_folder(found)
+    return Predictor(kind.card, load_model(kind, folder), found.number, found.source, folder)
 
 
 def _as_system(system: str | type[System]) -> type[System]:
@@ -245,7 +250,7 @@ def _previous(system: str, say: Say) -> Path | None:
         return None
 
 
-def _register(result: Result, evaluation: Evaluation, data: DataInfo) -> Result:
+def _register(result: Result, evaluation: Evaluation, data: DataInfo, candidate: bool) -> Result:
     """Registers the model of a run that is done, and writes down what came of it.
 
     Raises:
@@ -254,7 +259,7 @@ def _register(result: Result, evaluation: Evaluation, data: DataInfo) -> Result:
     path = result.folder / "scores.json"
     try:
         version, verdict = registry.register(
-            result.system, result.folder, evaluation, data, result.knobs
+            result.system, result.folder, evaluation, data, result.knobs, candidate
         )
     except BaseException as error:
         words = error.message if isinstance(error, MlfolioError) else repr(error)
@@ -338,6 +343,11 @@ def _fit(system: System, data: Data, attempt: Run, say: Say) -> tuple[Model, flo
     seconds = _clock(attempt) - started
     save_model(model, system.card.slug, attempt.folder / "model")
     return model, seconds
+
+
+def size_of(folder: Path) -> int:
+    """Bytes of the files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def _clock(attempt: Run) -> float:
@@ -444,4 +454,5 @@ __all__ = [
     "runs_folder",
     "save_model",
     "scores_of",
+    "size_of",
 ]

@@ -118,8 +118,12 @@ def test_python_blocks_run(home: Path, page: str, text: str) -> None:
 def prepare(folder: Path) -> None:
     """The files that the pages speak of, with content of our own."""
     from PIL import Image
-    from sklearn.datasets import load_digits
+    from sklearn.datasets import load_digits, load_iris
 
+    flowers = load_iris(as_frame=True)
+    columns = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
+    table = flowers.data.set_axis(columns, axis=1)
+    table.assign(species=flowers.target_names[flowers.target]).to_csv(folder / "flowers.csv")
     ship = generate(400, seed=11)
     ship.to_csv(folder / "train.csv", index=False)
     rng = np.random.default_rng(0)

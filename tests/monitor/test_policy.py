@@ -20,9 +20,7 @@ def facts(**changed: Any) -> Facts:
 
 
 def alarm(kind: str, message: str = "it is no longer what it was") -> Alarm:
-    return Alarm(
-        kind=kind, column="tenure", message=message, n=500, p_value=1e-6, effect=0.4
-    )  # type: ignore[arg-type]
+    return Alarm(kind=kind, column="tenure", message=message, n=500, p_value=1e-6, effect=0.4)  # type: ignore[arg-type]
 
 
 def written(folder: Path, text: str) -> Path:

@@ -99,7 +99,9 @@ class Asking:
             inputs = await service.read(served.model, [row])
             (entry,) = await service.predict(served, inputs, caller(), logged)
             explains = reasons and served.reasons is not None
-            why = (await service.explain(served, inputs, caller()))[0] if explains else []
+            if not explains:
+                return entry, []
+            (why,) = await service.explain(served, inputs, caller(), entry.version)
         return entry, why
 
     def talk(self, conversation: Conversation) -> AsyncIterator[str | Given]:

@@ -20,11 +20,13 @@ from mlfolio.cli import (
     monitor,
     new,
     predict,
+    release,
     report,
     reproduce,
     run,
     serve,
     tenant,
+    watch,
 )
 from mlfolio.cli import list as list_
 from mlfolio.cli.common import print_json
@@ -38,11 +40,12 @@ app = typer.Typer(
     rich_markup_mode="rich",
 )
 ABOUT_ONE_SYSTEM = (
-    "info", "run", "predict", "evaluate", "serve", "monitor", "ingest", "report", "compare",
+    "info", "run", "predict", "evaluate", "serve", "monitor", "ingest", "watch", "release",
+    "rollback", "history", "report", "compare",
 )  # fmt: skip
 VERBS = (
-    list_, info, run, predict, evaluate, serve, monitor, ingest, report, compare, reproduce, data,
-    doctor, key, tenant, eject, new,
+    list_, info, run, predict, evaluate, serve, monitor, ingest, watch, release, report, compare,
+    reproduce, data, doctor, key, tenant, eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

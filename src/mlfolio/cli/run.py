@@ -26,6 +26,9 @@ def run(
     data: DataOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = 0,
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of a leak.")] = False,
+    candidate: Annotated[
+        bool, typer.Option("--candidate", help="Never champion by itself: for mlfolio release.")
+    ] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Give the whole log.")] = False,
     as_json: Json = False,
 ) -> None:
@@ -46,6 +49,7 @@ def run(
         data=data,
         seed=seed,
         force=force,
+        candidate=candidate,
         quiet=as_json,
         verbose=verbose,
         say=say,
@@ -61,7 +65,8 @@ def _refuse_options(name: str, knobs: dict[str, Any]) -> None:
     """Options that were typed like knobs."""
     from mlfolio.core.errors import KnobError
 
-    for option, value in {"data": True, "seed": True, "force": False, "verbose": False}.items():
+    options = {"data": True, "seed": True, "force": False, "candidate": False, "verbose": False}
+    for option, value in options.items():
         if option in knobs:
             raise KnobError(
                 f"{name} has no knob {option!r}: it is an option of run",

@@ -1,4 +1,4 @@
-"""`mlfolio watch [NAME...]`: look, decide, train anew, compare, release; once or again and again."""
+"""`mlfolio watch [NAME...]`: look, decide, train, compare, release; once, or again and again."""
 
 from __future__ import annotations
 

@@ -27,8 +27,8 @@ from pydantic import Field, RootModel
 from mlfolio.core.catalog import catalog
 from mlfolio.core.errors import UnknownNameError
 from mlfolio.data.strict_yaml import Part, read_yaml
-from mlfolio.monitor.release import Gates
 from mlfolio.monitor.checks import Alarm
+from mlfolio.monitor.release import Gates
 
 DAY = 86_400.0
 DRIFT = ("input drift", "prediction drift")

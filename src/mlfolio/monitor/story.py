@@ -44,9 +44,7 @@ class Step(BaseModel):
     facts: dict[str, Any] = {}
 
 
-def tell(
-    system: str, what: What, *reasons: str, version: int | None = None, **facts: Any
-) -> Step:
+def tell(system: str, what: What, *reasons: str, version: int | None = None, **facts: Any) -> Step:
     """Writes down what happened, at once and in one piece."""
     step = Step(time=time.time(), what=what, reasons=reasons, version=version, facts=facts)
     path = _path(system)

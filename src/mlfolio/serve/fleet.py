@@ -1,4 +1,7 @@
-"""The champions that are served: loaded, warm, each behind its queue, replaced as they change."""
+"""The champions that are served: loaded, warm, each behind its queue, replaced as they change.
+
+Beside a champion there may be a version that is tried (`mlfolio.serve.staging` asks it).
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,7 @@ from mlfolio.serve.batcher import MAX_BATCH, Batcher
 from mlfolio.serve.tracing import watched
 from mlfolio.track import registry
 from mlfolio.track.loader import load_model
+from mlfolio.track.releases import Staged
 
 WATCH_S = 2.0  # how often the registry is looked at
 RETRY_S = 60.0  # before a champion that could not be loaded is tried again
@@ -75,6 +79,18 @@ class Served:
                 await queue.close()
 
 
+class Beside(NamedTuple):
+    """What is tried beside a champion.
+
+    Attributes:
+        plan: How, as the registry has it.
+        served: The model, ready to answer.
+    """
+
+    plan: Staged
+    served: Served
+
+
 class Fleet:
     """The served champions by name.
 
@@ -94,6 +110,7 @@ class Fleet:
         self._queue_rows = queue_rows
         self._retire_s = timeout_s + 5
         self._served: dict[str, Served] = {}
+        self._beside: dict[str, Beside] = {}
         self._broken: dict[str, _Broken] = {}  # champions that could not be loaded
         self._stamp = -1.0
         self._watch: asyncio.Task[None] | None = None
@@ -122,7 +139,7 @@ class Fleet:
         self._closing.set()
         if self._watch is not None:
             self._watch.cancel()
-        for served in self._served.values():
+        for served in (*self._served.values(), *(one.served for one in self._beside.values())):
             await served.close()
         await asyncio.gather(*self._retired)
 
@@ -142,6 +159,11 @@ class Fleet:
             raise UnknownNameError("served system", name, self._asked)
         raise NotTrainedError(name)
 
+    def beside(self, served: Served) -> Beside | None:
+        """What is tried beside a champion; nothing beside one that is being replaced."""
+        name = served.card.slug
+        return self._beside.get(name) if self._served.get(name) is served else None
+
     def __iter__(self) -> Iterator[Served]:
         """The served champions, in the order of the catalog."""
         return iter([self._served[name] for name in catalog() if name in self._served])
@@ -160,57 +182,90 @@ class Fleet:
                 said = ""
 
     async def _update(self) -> None:
-        """Loads champions that are new and puts them in the place of the old ones."""
+        """Loads what is new and puts it in the place of the old."""
         stamp = registry.stamp()
         again = any(time.monotonic() > broken.again for broken in self._broken.values())
         if stamp == self._stamp and not again:
             return
         for name in self._asked or catalog():
-            champion = await asyncio.to_thread(registry.champion, name)
-            if champion is None:
-                self._broken.pop(name, None)
-                continue
-            broken = self._broken.get(name)
-            if broken and broken.number == champion.number and time.monotonic() < broken.again:
-                continue
-            old = self._served.get(name)
-            if old is not None and old.version.number == champion.number:
-                self._broken.pop(name, None)  # the alias may have gone back from a damaged one
-                continue
-            try:
-                model, picture = await asyncio.to_thread(_load, champion, old)
-            except Exception as error:  # the old one goes on, and this is tried again
-                known = isinstance(error, MlfolioError)
-                LOG.error("%s version %d: %s", name, champion.number, error, exc_info=not known)
-                again_at = time.monotonic() + RETRY_S
-                self._broken[name] = _Broken(champion.number, again_at, str(error))
-                continue
-            self._broken.pop(name, None)
-            self._served[name] = self._queue(get_card(name), model, champion, picture)
-            LOG.info("serving %s version %d", name, champion.number)
-            if old is not None:
-                task = asyncio.create_task(self._retire(old, model))
-                self._retired.add(task)
-                task.add_done_callback(self._retired.discard)
+            await self._update_champion(name)
+            if name in self._served:
+                await self._update_beside(name)
         self._stamp = stamp
+
+    async def _update_champion(self, name: str) -> None:
+        """Loads the champion of a system, if it is another one than before."""
+        champion = await asyncio.to_thread(registry.champion, name)
+        if champion is None:
+            self._broken.pop(name, None)
+            return
+        broken = self._broken.get(name)
+        if broken and broken.number == champion.number and time.monotonic() < broken.again:
+            return
+        old = self._served.get(name)
+        if old is not None and old.version.number == champion.number:
+            self._broken.pop(name, None)  # the alias may have gone back from a damaged one
+            return
+        try:
+            model, picture = await asyncio.to_thread(_load, champion, old)
+        except Exception as error:  # the old one goes on, and this is tried again
+            known = isinstance(error, MlfolioError)
+            LOG.error("%s version %d: %s", name, champion.number, error, exc_info=not known)
+            again_at = time.monotonic() + RETRY_S
+            self._broken[name] = _Broken(champion.number, again_at, str(error))
+            return
+        self._broken.pop(name, None)
+        self._served[name] = self._queue(get_card(name), model, champion, picture)
+        LOG.info("serving %s version %d", name, champion.number)
+        if old is not None:
+            self._leave(old, model)
+
+    async def _update_beside(self, name: str) -> None:
+        """Loads what is tried beside a champion; what cannot be loaded is tried no more."""
+        plan, old = await asyncio.to_thread(registry.staged, name), self._beside.get(name)
+        if (plan, old) == (None, None) or (old is not None and old.plan == plan):
+            return
+        if old is not None:
+            del self._beside[name]
+            self._leave(old.served, old.served.model)
+        if plan is None:
+            return
+        try:
+            version = await asyncio.to_thread(registry.version, name, plan.number)
+            model, picture = await asyncio.to_thread(_load, version, None)
+        except Exception as error:
+            LOG.error("%s version %d is tried no more: %s", name, plan.number, error)
+            reason = f"it cannot be loaded: {error}"
+            await asyncio.to_thread(registry.unstage, name, reason, plan.number)
+            return
+        served = self._queue(get_card(name), model, version, picture, tried=True)
+        self._beside[name] = Beside(plan, served)
+        LOG.info("trying %s %s", name, plan)
+
+    def _leave(self, old: Served, model: Model) -> None:
+        """Lets a model end in its own time."""
+        task = asyncio.create_task(self._retire(old, model))
+        self._retired.add(task)
+        task.add_done_callback(self._retired.discard)
 
     async def _retire(self, old: Served, model: Model) -> None:
         """Closes a former champion once nobody who was handed it can still be about to ask."""
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._closing.wait(), self._retire_s)
-        if isinstance(model, Indexes):  # what came to the old one meanwhile
+        if isinstance(model, Indexes) and model is not old.model:  # what came to it meanwhile
             await asyncio.to_thread(model.adopt, old.model)
         await old.close()
 
     def _queue(
-        self, card: Card, model: Model, version: registry.Version, picture: str | None
-    ) -> Served:
+        self, card: Card, model: Model, version: registry.Version, picture: str | None,
+        tried: bool = False,
+    ) -> Served:  # fmt: skip
         name = card.slug
         answers = Batcher[Asked, Output](
             watched(name, "predict", _apart(model, lambda own, inputs: own.predict(inputs))),
             # Over documents many questions take as long as each alone, and so each is traced alone.
             max_batch=1 if isinstance(model, Indexes) else MAX_BATCH,
-            max_waiting=self._queue_rows, told=metrics.OfModel(name),
+            max_waiting=self._queue_rows, told=None if tried else metrics.OfModel(name),
         )  # fmt: skip
         reasons = None
         if isinstance(model, Explains):

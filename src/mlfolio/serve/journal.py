@@ -28,7 +28,7 @@ from sqlalchemy.exc import (
 
 from mlfolio.core.model import Input, Output
 from mlfolio.track import conversations, log
-from mlfolio.track.log import FEEDBACK, PREDICTIONS, VERDICTS
+from mlfolio.track.log import FEEDBACK, PREDICTIONS, TALLIES, VERDICTS
 
 BATCH = 500  # rows of one transaction
 PAUSE_S = 0.1  # in which rows gather for it
@@ -57,6 +57,7 @@ class Entry(NamedTuple):
     client: str
     whole: bool = True  # else the output loses what would tell of the input
     tenant: str | None = None
+    shadow_of: str | None = None  # the entry that somebody was given, where nobody is given this
 
     def row(self) -> dict[str, Any]:
         """The table's row."""
@@ -116,15 +117,28 @@ class Journal:
                 raise JournalFullError
             await asyncio.sleep(PAUSE_S / 2)
 
-    def offer(self, entries: Sequence[Entry]) -> bool:
-        """Takes entries over if there is room for all of them now."""
-        if self._queue and (
-            len(self._queue) + len(entries) > self._capacity or self._held > MAX_HELD
-        ):
+    def offer(self, entries: Sequence[Entry], room: float = 1.0) -> bool:
+        """Takes entries over if there is room for all of them now.
+
+        Args:
+            entries: What was answered.
+            room: The share of the queue that they may fill: what nobody was given yields.
+        """
+        capacity, held = room * self._capacity, room * MAX_HELD
+        if self._queue and (len(self._queue) + len(entries) > capacity or self._held > held):
             return False
         self._queue.extend(entries)
         self._held += sum(map(_bytes, entries))
         return True
+
+    async def tally(self, rows: Sequence[Mapping[str, Any]]) -> bool:
+        """Writes how many requests were asked and failed; False if that cannot be done now."""
+
+        def write() -> None:
+            with self._engine.begin() as connection:
+                connection.execute(insert(TALLIES), rows)
+
+        return await self._attempt(write)
 
     async def close(self) -> None:
         """Writes what waits, then ends."""
@@ -184,7 +198,7 @@ class Journal:
         query = (
             select(PREDICTIONS, FEEDBACK.c.answer.label("truth"))
             .outerjoin(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
-            .where(PREDICTIONS.c.system == system)
+            .where(PREDICTIONS.c.system == system, PREDICTIONS.c.shadow_of.is_(None))
             .order_by(PREDICTIONS.c.time.desc())
             .limit(limit)
         )
@@ -200,6 +214,7 @@ class Journal:
         theirs = select(PREDICTIONS.c.id).where(old)
         with self._engine.begin() as connection:
             conversations.sweep(connection)
+            connection.execute(delete(TALLIES).where(TALLIES.c.time < time.time() - self._keep_s))
             for table in (FEEDBACK, VERDICTS):
                 connection.execute(delete(table).where(table.c.prediction.in_(theirs)))
             return connection.execute(delete(PREDICTIONS).where(old)).rowcount

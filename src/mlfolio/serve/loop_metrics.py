@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -40,7 +40,7 @@ class OfLoop(Collector):
         )
         for system in catalog():
             steps = story.steps(system)
-            outcomes = Counter(_outcome(step) for step in steps if _outcome(step))
+            outcomes = Counter(filter(None, map(_outcome, steps)))
             for outcome, count in outcomes.items():
                 trained.add_metric([system, outcome], count)
             look = next((step for step in reversed(steps) if step.what == "looked"), None)
@@ -60,5 +60,3 @@ def _outcome(step: Step) -> str | None:
     if step.what == "compared":
         return "passed" if step.facts.get("passed") else "refused"
     return "failed" if step.what == "failed" else None
-
-

@@ -43,6 +43,9 @@ BATCH = Histogram(
 QUEUE = Gauge("mlfolio_queue", "Inputs waiting", ["system"], multiprocess_mode="livesum")
 ERRORS = Counter("mlfolio_model_errors", "Calls of the model that failed", ["system"])
 PREDICTIONS = Counter("mlfolio_predictions", "Answers given", ["system", "version", "answer"])
+CANARY = Counter(  # roles: champion, canary, shadow; failed and dropped are no answers
+    "mlfolio_canary_answers", "Requests while a version is tried", ["system", "version", "role"]
+)
 CONFIDENCE = Histogram(
     "mlfolio_confidence", "How sure the answers were", ["system"],
     buckets=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.99, 1.0),

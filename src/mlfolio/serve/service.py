@@ -22,6 +22,7 @@ from mlfolio.serve.journal import Entry, Journal
 from mlfolio.serve.keys import Caller
 from mlfolio.serve.problems import ProblemError
 from mlfolio.serve.settings import Settings
+from mlfolio.serve.staging import Staging
 from mlfolio.serve.threads import Threads
 from mlfolio.serve.tracing import watched_pieces
 
@@ -37,12 +38,14 @@ class Service:
         settings: What the server was told.
         fleet: The champions.
         journal: The prediction log.
+        staging: What asks champions, and what is tried beside them.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.journal = Journal(settings.database_url, settings.keep_days)
         self.fleet = Fleet(settings.systems, settings.queue_rows, settings.timeout_s)
+        self.staging = Staging(self.fleet, self.journal, settings)
         self._readers = Threads("read", 2, waiting=64)
         self._indexers = Threads("index", 2, waiting=16)
         self._talkers = Threads("talk", TALKS, waiting=1000)  # bounded by `_talking`
@@ -53,6 +56,7 @@ class Service:
         self._folder = tempfile.TemporaryDirectory(prefix="mlfolio-upload-")
         self.journal.start()
         await self.fleet.start()
+        self.staging.start()
 
     async def close(self) -> None:
         """Answers and logs what waits, then ends; what takes too long is left."""
@@ -63,6 +67,7 @@ class Service:
                 await asyncio.wait_for(self.fleet.close(), self.settings.timeout_s)
         finally:
             self._folder.cleanup()  # a document may lie in it: its thread ends with the process
+            await self.staging.close()
             await self.journal.close()
 
     async def read(self, model: Model, rows: Sequence[Mapping[str, Any]]) -> list[Input]:
@@ -81,10 +86,10 @@ class Service:
     async def predict(
         self, served: Served, inputs: Sequence[Input], caller: Caller, logged: bool = True
     ) -> list[Entry]:
-        """Answers inputs; each entry of the log has the answer and its id.
+        """Answers inputs; each entry of the log has the answer, its id, and the version.
 
         Args:
-            served: Who answers.
+            served: Who answers, or whose canary does.
             inputs: What is asked.
             caller: Who asks; it is answered from what it may see.
             logged: Whether the entries go into the log.
@@ -94,22 +99,33 @@ class Service:
             JournalFullError: The answers could not be logged, so they are not given.
         """
         started = time.perf_counter()
-        outputs = await served.answers.ask(served.asked(inputs, caller.tenant))
-        entries = self._entries(served, inputs, outputs, started, caller)
+        answering, outputs = await self.staging.answer(served, inputs, caller)
+        entries = self._entries(answering, inputs, outputs, started, caller)
         if logged:
             await self.journal.add(entries)
-        metrics.observe(served.card.slug, served.version.number, outputs)
+            self.staging.shadow(served, entries, inputs)
+        metrics.observe(served.card.slug, answering.version.number, outputs)
         return entries
 
     async def explain(
-        self, served: Served, inputs: Sequence[Input], caller: Caller
+        self, served: Served, inputs: Sequence[Input], caller: Caller, version: int | None = None
     ) -> list[list[Reason]]:
         """Why each input gets its answer.
+
+        Args:
+            served: Whose answer.
+            inputs: What was asked.
+            caller: Who asks.
+            version: Which one answered; the champion if that is left out, or is gone.
 
         Raises:
             ProblemError: The model gives no reasons.
             QueueFullError: Too many wait.
         """
+        beside = self.fleet.beside(served)
+        if beside is not None and version == beside.plan.number:
+            served = beside.served
+            inputs = await self._readers.run(parse_inputs, served.model, inputs)
         if served.reasons is None:
             raise ProblemError(404, f"{served.card.slug} cannot explain its answers")
         return await served.reasons.ask(served.asked(inputs, caller.tenant))

@@ -1,4 +1,4 @@
-"""The prediction log's three tables, where they lie, and what users said of the answers.
+"""The prediction log's tables, where they lie, and what users said of the answers.
 
 `mlfolio serve` writes them (`serve.journal`); runs that learn from feedback read them. SQLite
 beside the runs, or the PostgreSQL that `MLFOLIO_DB` names.
@@ -28,12 +28,14 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    and_,
     create_engine,
     delete,
     event,
     func,
     inspect,
     make_url,
+    or_,
     select,
     text,
 )
@@ -57,6 +59,7 @@ PREDICTIONS = Table(
     Column("latency_ms", Float, nullable=False),
     Column("client", String(200), nullable=False),
     Column("tenant", String(64)),  # whom the client's key belongs to; null for nobody
+    Column("shadow_of", String(32)),  # the answer that somebody got beside it; null of such answers
     Index("predictions_by_system", "system", "time"),
     Index("predictions_by_time", "time"),
 )
@@ -77,6 +80,18 @@ VERDICTS = Table(  # whether an answer was good, where nobody says what would ha
     Column("client", String(200), nullable=False),
 )
 
+TALLIES = Table(  # of requests, while a version is tried beside the champion, or where some fail
+    "tallies",
+    TABLES,
+    Column("id", String(32), primary_key=True),
+    Column("time", Float, nullable=False),
+    Column("system", String(100), nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("asked", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Index("tallies_by_system", "system", "time"),
+)
+
 
 class Judged(NamedTuple):
     """A prediction of which somebody told the truth.
@@ -87,6 +102,7 @@ class Judged(NamedTuple):
         truth: What would have been right.
         time: When that was said, in seconds since 1970.
         client: Who said it.
+        version: Of the model that answered.
     """
 
     input: dict[str, Any] | None
@@ -94,6 +110,29 @@ class Judged(NamedTuple):
     truth: Any
     time: float
     client: str
+    version: int | None = None
+
+
+class Opinion(NamedTuple):
+    """What is known of an answer: of a version's own, or of its shadow's beside it.
+
+    Attributes:
+        version: Of the model that answered.
+        output: What it answered, by field.
+        good: Whether somebody called the answer that was given good; None where nobody did.
+        truth: What would have been right; None where nobody said.
+        time: When that was said, in seconds since 1970.
+        given: Id of the answer that was given, which a shadow's shares.
+        is_shadow: Whether nobody got this one.
+    """
+
+    version: int
+    output: dict[str, Any]
+    good: bool | None
+    truth: Any
+    time: float
+    given: str
+    is_shadow: bool
 
 
 def database_url() -> str:
@@ -114,7 +153,7 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
         UserError: There is a log that cannot be read.
     """
     query = (
-        select(PREDICTIONS.c.input, PREDICTIONS.c.output, FEEDBACK)
+        select(PREDICTIONS.c.input, PREDICTIONS.c.output, PREDICTIONS.c.version, FEEDBACK)
         .join(FEEDBACK, FEEDBACK.c.prediction == PREDICTIONS.c.id)
         .where(PREDICTIONS.c.system == system, of(None))
         .order_by(FEEDBACK.c.time, FEEDBACK.c.prediction)
@@ -126,6 +165,7 @@ def feedback(system: str, url: str | None = None) -> list[Judged]:
             truth=json.loads(row["answer"]),
             time=row["time"],
             client=row["client"],
+            version=row["version"],
         )
         for row in _rows(query, FEEDBACK.name, url)
     ]
@@ -195,6 +235,72 @@ def told(
     return _rows(query, VERDICTS.name, url)
 
 
+def opinions(system: str, since: float, url: str | None = None) -> list[Opinion]:
+    """What was said of the answers since a time, also of what shadows answered beside them.
+
+    Tenants are among those who said it: nothing of what they asked is read.
+
+    Args:
+        system: Its name.
+        since: Seconds since 1970: of answers from before nothing is read.
+        url: SQLAlchemy URL of the log; None for the usual one.
+
+    Returns:
+        In the order they were said.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    about = PREDICTIONS.c
+    given = func.coalesce(about.shadow_of, about.id)
+    query = (
+        select(
+            about.version, about.output, given.label("given"), about.shadow_of, VERDICTS.c.good,
+            FEEDBACK.c.answer.label("truth"),
+            func.coalesce(FEEDBACK.c.time, VERDICTS.c.time).label("said"),
+        )
+        .outerjoin(VERDICTS, VERDICTS.c.prediction == given)
+        .outerjoin(FEEDBACK, FEEDBACK.c.prediction == given)
+        .where(about.system == system, about.time >= since, about.version.is_not(None))
+        .where(or_(VERDICTS.c.good.is_not(None), FEEDBACK.c.answer.is_not(None)))
+        .order_by(text("said"), about.id)
+    )  # fmt: skip
+    return [
+        Opinion(
+            version=row["version"],
+            output=json.loads(row["output"]),
+            good=None if row["good"] is None else bool(row["good"]),
+            truth=None if row["truth"] is None else json.loads(row["truth"]),
+            time=row["said"],
+            given=row["given"],
+            is_shadow=row["shadow_of"] is not None,
+        )
+        for row in _rows(query, VERDICTS.name, url)
+    ]
+
+
+def tallies(system: str, since: float, url: str | None = None) -> Sequence[RowMapping]:
+    """How many requests a system's versions were asked, and failed, the first first.
+
+    Args:
+        system: Its name.
+        since: Seconds since 1970.
+        url: SQLAlchemy URL of the log; None for the usual one.
+
+    Returns:
+        Rows of `time`, `version`, `asked` and `failed`: a sum of about two seconds each.
+
+    Raises:
+        UserError: There is a log that cannot be read.
+    """
+    query = (
+        select(TALLIES.c.time, TALLIES.c.version, TALLIES.c.asked, TALLIES.c.failed)
+        .where(TALLIES.c.system == system, TALLIES.c.time >= since)
+        .order_by(TALLIES.c.time, TALLIES.c.id)
+    )
+    return _rows(query, TALLIES.name, url)
+
+
 def answers(
     system: str, version: int, since: float, most: int, *, judged: bool = False,
     newest: bool = True, url: str | None = None,
@@ -236,7 +342,15 @@ def answers(
 
 
 def of(tenant: str | None) -> ColumnElement[bool]:
-    """Which predictions are a tenant's; for None, which are no tenant's."""
+    """Which answers a tenant was given; for None, which somebody was given who is no tenant.
+
+    What a shadow answered was given to nobody.
+    """
+    return and_(_of(tenant), PREDICTIONS.c.shadow_of.is_(None))
+
+
+def _of(tenant: str | None) -> ColumnElement[bool]:
+    """Which rows are of a tenant's requests, those of shadows too."""
     return PREDICTIONS.c.tenant.is_(None) if tenant is None else PREDICTIONS.c.tenant == tenant
 
 
@@ -246,14 +360,14 @@ def erase_tenant(tenant: str, url: str | None = None) -> int:
     Raises:
         UserError: There is a log that cannot be written.
     """
-    theirs = select(PREDICTIONS.c.id).where(of(tenant))
+    theirs = select(PREDICTIONS.c.id).where(_of(tenant))
     with _opened(PREDICTIONS.name, url) as connection:
         if connection is None:
             return 0
         for table in (FEEDBACK, VERDICTS):
             if inspect(connection).has_table(table.name):
                 connection.execute(delete(table).where(table.c.prediction.in_(theirs)))
-        return connection.execute(delete(PREDICTIONS).where(of(tenant))).rowcount
+        return connection.execute(delete(PREDICTIONS).where(_of(tenant))).rowcount
 
 
 def _rows(query: Select[Any], table: str, url: str | None) -> Sequence[RowMapping]:
@@ -321,14 +435,16 @@ def make_tables(engine: Engine, tables: MetaData) -> None:
 
 
 def add_columns(engine: Engine) -> None:
-    """Adds to a log that was made before there were tenants what it lacks."""
-    known = inspect(engine)
-    name, column = PREDICTIONS.name, PREDICTIONS.c.tenant
-    if not known.has_table(name) or column.name in {c["name"] for c in known.get_columns(name)}:
+    """Adds to a log what it lacks that was made before there were tenants, or shadows."""
+    known, name = inspect(engine), PREDICTIONS.name
+    if not known.has_table(name):
         return
-    kind = column.type.compile(engine.dialect)
-    with engine.begin() as connection:
-        connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}"))
+    there = {column["name"] for column in known.get_columns(name)}
+    for column in (PREDICTIONS.c.tenant, PREDICTIONS.c.shadow_of):
+        if column.name not in there:
+            kind = column.type.compile(engine.dialect)
+            with engine.begin() as connection:
+                connection.execute(text(f"ALTER TABLE {name} ADD COLUMN {column.name} {kind}"))
 
 
 def unusable(url: str, error: Exception) -> UserError:

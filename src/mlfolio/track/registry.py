@@ -1,9 +1,10 @@
 """Tracking and registry: every run in MLflow, every model registered, one of them the champion.
 
-MLflow keeps its own SQLite database under the runs' folder, or uses the server that
-`MLFLOW_TRACKING_URI` names. A model goes in as a folder with a loader module
-(`mlfolio.track.loader`), so that no pickle is made and any MLflow client can load it; one that is
-changed while it is served stays in its run's folder alone (`_log_model`).
+The alias `champion` is what is served; changing it is what a release is, and a rollback
+(`mlfolio.track.releases` has the history). MLflow keeps its own SQLite database under the runs'
+folder, or uses the server that `MLFLOW_TRACKING_URI` names. A model goes in as a folder with a
+loader module (`mlfolio.track.loader`), so that no pickle is made and any MLflow client can load it;
+one that is changed while it is served stays in its run's folder alone (`_log_model`).
 """
 
 from __future__ import annotations
@@ -24,19 +25,22 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from mlfolio.core.catalog import catalog, get_system
-from mlfolio.core.errors import MlfolioError
+from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
 from mlfolio.core.model import Indexes
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
+from mlfolio.track import releases
 from mlfolio.track.loader import HEADER
+from mlfolio.track.releases import CHALLENGER, CHAMPION, Action, Event, Staged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
+    from mlflow.entities.model_registry import RegisteredModel
 
 URI = "MLFLOW_TRACKING_URI"
-CHAMPION, CHALLENGER = "champion", "challenger"
 DIGEST = 36  # characters: MLflow keeps no more
+NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of it
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -61,6 +65,7 @@ class Version(BaseModel):
         test_fingerprint: Which data it was measured on.
         protocol: How it was measured; empty where that was not written down.
         knobs: The knobs it was fitted with.
+        made: When it was registered, in seconds since 1970.
     """
 
     system: str
@@ -73,6 +78,7 @@ class Version(BaseModel):
     test_fingerprint: str
     protocol: str = ""
     knobs: dict[str, Any] = {}
+    made: float = 0.0
 
 
 class Verdict(BaseModel):
@@ -143,14 +149,16 @@ def stamp() -> float:
 
 
 def register(
-    system: str, run: Path, evaluation: Evaluation, data: DataInfo, knobs: Mapping[str, Any]
-) -> tuple[Version, Verdict]:
+    system: str, run: Path, evaluation: Evaluation, data: DataInfo, knobs: Mapping[str, Any],
+    candidate: bool = False,
+) -> tuple[Version, Verdict]:  # fmt: skip
     """Logs a finished run with its scores and figures, and registers its model.
 
     The folder `run` holds `model/` and everything else the run has written. The comparison with
     the champion and the change of the alias happen under one lock, so of two runs that end
     together in one runs' folder one sees the other's result. Runs on two machines that share a
-    tracking server do not see this lock.
+    tracking server do not see this lock. A candidate is not compared: it is a challenger until
+    somebody promotes it.
 
     Returns:
         The new version, and whether it is the champion.
@@ -160,8 +168,10 @@ def register(
     """
     import mlflow
 
-    with _client() as client, FileLock(runs_folder() / ".registry.lock"):
+    with _changing() as client:
         verdict = decide(evaluation, data, _champion(client, system))
+        if candidate:
+            verdict = Verdict(champion=False, reason="a candidate, which only a release promotes")
         experiment_id = _experiment(client, system)
         score = evaluation.scores[0]
         tags = {
@@ -192,8 +202,10 @@ def register(
             system, uri, started.info.run_id, tags, model_id=model_id
         )
         registered = _version(client, system, int(version.version))
-        alias = CHAMPION if verdict.champion else CHALLENGER
-        client.set_registered_model_alias(system, alias, version.version)  # last: all else is there
+        if verdict.champion:  # last: all else is there
+            _crown(client, system, "run", registered.number, verdict.reason)
+        else:
+            client.set_registered_model_alias(system, CHALLENGER, version.version)
         return registered, verdict
 
 
@@ -212,6 +224,207 @@ def _log_data(client: MlflowClient, run_id: str, data: DataInfo) -> None:
     )
     tags = [InputTag("mlflow.data.context", "training"), InputTag("fingerprint", data.fingerprint)]
     client.log_inputs(run_id, [DatasetInput(dataset, tags)])
+
+
+def promote(system: str, number: int, reason: str) -> Version:
+    """Makes a version the champion; what was tried beside the champion of before ends with it.
+
+    Args:
+        system: Its system.
+        number: Its number.
+        reason: Why, for the history.
+
+    Raises:
+        UserError: There is no such version, or it is the champion.
+        MlfolioError: Its files are gone, or the registry cannot be used.
+    """
+    chosen = version(system, number)
+    local_folder(chosen)
+    with _changing() as client:
+        if releases.champion_of(client.get_registered_model(system)) == number:
+            raise UserError(f"version {number} of {system} is the champion already")
+        _crown(client, system, "release", number, reason)
+    return chosen
+
+
+def rollback(system: str, reason: str) -> Version:
+    """Makes the champion of before the champion again; the next rollback goes one further back.
+
+    A champion of before whose files are gone is passed over, which the history says.
+
+    Raises:
+        UserError: There is none to go back to.
+        MlfolioError: The registry cannot be used.
+    """
+    with _changing() as client:
+        model = _model(client, system)
+        if model is None or releases.champion_of(model) is None:
+            raise NotTrainedError(system)
+        for number in reversed(releases.line(releases.events_of(model))[:-1]):
+            try:
+                chosen = _version_or_none(client, system, number)
+                if chosen is None:
+                    raise MlfolioError("it was deleted")
+                local_folder(chosen)
+            except MlfolioError as error:
+                reason = f"{reason} (past version {number}: {error.message})"
+                continue
+            _crown(client, system, "rollback", number, reason)
+            return chosen
+    raise UserError(
+        f"{system} has no champion before version {releases.champion_of(model)} to go back to",
+        f"mlfolio release {system} VERSION --force makes any version the champion",
+    )
+
+
+def history(system: str) -> list[Event]:
+    """What became champion when and why, and what was tried beside it, the first first.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    return releases.events_of(model) if model else []
+
+
+def stage(system: str, number: int, *, shadow: bool = False, share: float = 0.0) -> Staged:
+    """Lets servers try a version beside the champion, in the place of what they tried before.
+
+    Args:
+        system: Its system.
+        number: Its number.
+        shadow: Whether it answers copies of the requests, for nobody to see.
+        share: Else the share of requests that it answers, in (0, 1).
+
+    Raises:
+        UserError: There is no such version, it is the champion, the share is none, or the system
+            is one whose models are changed while they serve.
+        MlfolioError: Its files are gone, or the registry cannot be used.
+    """
+    if shadow == (share != 0) or not 0 <= share < 1:
+        raise UserError(
+            f"shadow = {shadow}, share = {share}: a shadow answers nobody, a canary a share",
+            "shadow=True, or a share above 0 and below 1",
+        )
+    if issubclass(get_system(system).model, Indexes):
+        raise UserError(
+            f"{system} holds documents that are changed while it serves: a second model beside "
+            "the champion would not have what is uploaded to it",
+            f"mlfolio release {system} {number} without --shadow and --canary",
+        )
+    local_folder(version(system, number))
+    with _changing() as client:
+        champion = releases.champion_of(client.get_registered_model(system))
+        if champion is None:
+            raise NotTrainedError(system)
+        if champion == number:
+            raise UserError(f"version {number} of {system} is the champion already")
+        staged = Staged(number=number, share=share, since=time.time())
+        client.set_registered_model_tag(system, releases.STAGED, staged.model_dump_json())
+        releases.record(client, system, "stage", number, str(staged))
+    return staged
+
+
+def unstage(system: str, reason: str, number: int | None = None) -> bool:
+    """Ends what is tried beside the champion.
+
+    Args:
+        system: Its system.
+        reason: Why, for the history.
+        number: Only if it is this version. Of several servers that want it gone one gets True.
+
+    Returns:
+        Whether something was tried.
+
+    Raises:
+        MlfolioError: The registry cannot be used.
+    """
+    with _changing() as client:
+        model = _model(client, system)
+        staged = releases.staged_of(model) if model else None
+        if staged is None or number not in (None, staged.number):
+            return False
+        client.delete_registered_model_tag(system, releases.STAGED)
+        releases.record(client, system, "unstage", staged.number, reason)
+        return True
+
+
+def staged(system: str) -> Staged | None:
+    """What servers try beside the champion, if anything.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    return releases.staged_of(model) if model else None
+
+
+def challenger(system: str) -> Version | None:
+    """The version that was registered last without becoming champion, if it still is not.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    number = model.aliases.get(CHALLENGER) if model else None
+    if model is None or number is None or int(number) == releases.champion_of(model):
+        return None
+    return version(system, int(number))
+
+
+def version(system: str, number: int) -> Version:
+    """A version by its number.
+
+    Raises:
+        UnknownNameError: There is none.
+        MlfolioError: The registry cannot be read.
+    """
+    if _is_remote() or _database().exists():
+        with _client() as client:
+            found = _version_or_none(client, system, number)
+            if found is not None:
+                return found
+            known = [v.version for v in client.search_model_versions(f"name = '{system}'")]
+    else:
+        known = []
+    raise UnknownNameError(f"{system} version", str(number), map(str, known))
+
+
+@contextmanager
+def _changing() -> Iterator[MlflowClient]:
+    """The registry, for one who changes it: nobody else does meanwhile."""
+    with _client() as client, FileLock(runs_folder() / ".registry.lock"):
+        yield client
+
+
+def _crown(client: MlflowClient, system: str, action: Action, number: int, reason: str) -> None:
+    """Makes a version the champion, by one change of the alias; see `releases` for the order."""
+    releases.record(client, system, action, number, reason)
+    client.set_registered_model_alias(system, CHAMPION, str(number))
+    model = client.get_registered_model(system)
+    if model.tags.get(releases.STAGED):  # it was measured against another champion
+        client.delete_registered_model_tag(system, releases.STAGED)
+    if model.aliases.get(CHALLENGER) == str(number):
+        client.delete_registered_model_alias(system, CHALLENGER)
+
+
+def _look_up(system: str) -> RegisteredModel | None:
+    """What MLflow has of a system; None if that is nothing."""
+    if not _is_remote() and not _database().exists():
+        return None
+    with _client() as client:
+        return _model(client, system)
+
+
+def _model(client: MlflowClient, system: str) -> RegisteredModel | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return client.get_registered_model(system)
+    except MlflowException as error:
+        if error.error_code in NOT_THERE:
+            return None
+        raise
 
 
 def _log_model(system: str, folder: Path) -> tuple[str, str | None]:
@@ -257,11 +470,21 @@ def _champion(client: MlflowClient, system: str) -> Version | None:
     try:
         found = client.get_model_version_by_alias(system, CHAMPION)
     except MlflowException as error:
-        # What MLflow says of a model and of an alias that do not exist.
-        if error.error_code in ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"):
+        if error.error_code in NOT_THERE:  # the model, or the alias
             return None
         raise
     return _version(client, system, int(found.version))
+
+
+def _version_or_none(client: MlflowClient, system: str, number: int) -> Version | None:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return _version(client, system, number)
+    except MlflowException as error:
+        if error.error_code in NOT_THERE:
+            return None
+        raise
 
 
 def _version(client: MlflowClient, system: str, number: int) -> Version:
@@ -280,6 +503,7 @@ def _version(client: MlflowClient, system: str, number: int) -> Version:
         test_fingerprint=found.tags["mlfolio.test_fingerprint"],
         protocol=found.tags.get("mlfolio.protocol", ""),
         knobs=json.loads(found.tags["mlfolio.knobs"]),
+        made=(found.creation_timestamp or 0) / 1000,
     )
 
 
