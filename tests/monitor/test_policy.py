@@ -15,12 +15,19 @@ NOW = 1_800_000_000.0
 
 
 def facts(**changed: Any) -> Facts:
-    known = {"now": NOW, "trained": NOW - 5 * DAY, "tried": None, "labels": 1000, "alarms": ()}
+    known = {
+        "now": NOW,
+        "trained": NOW - 5 * DAY,
+        "tried": None,
+        "labels": 1000,
+        "untried": 900,
+        "alarms": (),
+    }
     return Facts(**{**known, **changed})
 
 
-def alarm(kind: str, message: str = "it is no longer what it was") -> Alarm:
-    return Alarm(kind=kind, column="tenure", message=message, n=500, p_value=1e-6, effect=0.4)  # type: ignore[arg-type]
+def alarm(kind: str, message: str = "no longer what it was", effect: float = 0.4) -> Alarm:
+    return Alarm(kind=kind, column="tenure", message=message, n=500, p_value=1e-6, effect=effect)  # type: ignore[arg-type]
 
 
 def written(folder: Path, text: str) -> Path:
@@ -86,6 +93,11 @@ def test_each_rule_asks_with_its_reason(rules: Retrain, changed: Any, told: str)
     assert told in decision.reasons[0]
 
 
+def test_a_column_of_which_a_part_is_new_holds_nothing_up() -> None:
+    new = alarm("data quality", "charges: outside 17 to 106: 24 % of rows", 0.24)
+    assert decide(Retrain(drift=True), facts(alarms=[alarm("input drift"), new])).retrain
+
+
 @pytest.mark.parametrize("kind", ["latency", "errors", "live quality"])
 def test_what_no_rule_is_about_asks_for_nothing(kind: str) -> None:
     assert not decide(Retrain(drift=True), facts(alarms=[alarm(kind)])).retrain
@@ -94,9 +106,9 @@ def test_what_no_rule_is_about_asks_for_nothing(kind: str) -> None:
 @pytest.mark.parametrize(
     ("changed", "told"),
     [
-        ({"alarms": [alarm("data quality", "charges: all missing")]}, "mend that first"),
+        ({"alarms": [alarm("data quality", "charges: all missing", 1.0)]}, "mend that first"),
         ({"tried": NOW - 0.5 * DAY}, "0.50 days ago"),
-        ({"labels": 150}, "only 150 new labelled rows"),
+        ({"untried": 150}, "150 labelled rows since the last training"),
     ],
 )
 def test_what_stands_against_a_training_is_told(changed: Any, told: str) -> None:

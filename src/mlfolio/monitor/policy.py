@@ -42,7 +42,11 @@ class Retrain(Part):
     drift: bool = Field(False, description="an alarm of drift")
     quality: bool = Field(False, description="an alarm of live quality")
     apart: float = Field(1, ge=0, description="days at least between two trainings")
-    fewest: int = Field(200, ge=20, description="new labelled rows without which nothing is done")
+    fewest: int = Field(200, ge=20, description="labelled rows since the last training, at least")
+    broken: float = Field(
+        0.5, gt=0, le=1, description="share of a column's values that are missing, unknown or out of "
+        "range, from which something upstream is broken and nothing is trained",
+    )  # fmt: skip
     most_rows: int = Field(200_000, ge=100, description="of all labelled rows the last so many")
 
 
@@ -66,7 +70,7 @@ class Policy(Part):
     release: Release = Release()
 
 
-class Policies(RootModel[dict[str, Policy]]):
+class Policies(RootModel[dict[str, Policy | None]]):
     """The content of a policy file: the rules of each system, by its name."""
 
 
@@ -78,6 +82,7 @@ class Facts(NamedTuple):
         trained: When the champion was.
         tried: When the last training began, whatever came of it; None if there was none.
         labels: Labelled rows that the champion never saw.
+        untried: Those of them that no training since has seen either.
         alarms: What watching has found.
     """
 
@@ -85,6 +90,7 @@ class Facts(NamedTuple):
     trained: float
     tried: float | None
     labels: int
+    untried: int
     alarms: Sequence[Alarm]
 
 
@@ -107,7 +113,7 @@ def read_policies(path: Path) -> dict[str, Policy]:
         FileError: It cannot be read, or breaks a rule; with the line.
         UnknownNameError: It names a system that does not exist.
     """
-    policies = read_yaml(path, Policies).root
+    policies = {name: rules or Policy() for name, rules in read_yaml(path, Policies).root.items()}
     for name in policies:
         if name not in catalog():
             raise UnknownNameError("system", name, catalog())
@@ -117,7 +123,7 @@ def read_policies(path: Path) -> dict[str, Policy]:
 def decide(rules: Retrain, facts: Facts) -> Decision:
     """Whether the rules want a training now.
 
-    What broke upstream holds every training up: it would only learn the fault.
+    What is broken upstream holds every training up: it would only learn the fault.
     """
     wanted = list(_wanted(rules, facts))
     if not wanted:
@@ -145,15 +151,15 @@ def _wanted(rules: Retrain, facts: Facts) -> Iterator[str]:
 def _against(rules: Retrain, facts: Facts) -> Iterator[str]:
     """What stands against one that is wanted."""
     for alarm in facts.alarms:
-        if alarm.kind == "data quality":
+        if alarm.kind == "data quality" and alarm.effect >= rules.broken:
             yield f"not now: {alarm.message}; mend that first, a training would learn the fault"
     if facts.tried is not None and (facts.now - facts.tried) / DAY < rules.apart:
         ago = (facts.now - facts.tried) / DAY
         yield f"not now: the last training was {ago:.2f} days ago, and {rules.apart:g} lie between"
-    if facts.labels < rules.fewest:
+    if facts.untried < rules.fewest:
         yield (
-            f"not now: only {facts.labels:,} new labelled rows, and {rules.fewest:,} are needed to "
-            "learn from and to compare on (mlfolio ingest brings them)"
+            f"not now: {facts.untried:,} labelled rows since the last training, and "
+            f"{rules.fewest:,} are needed to learn from and to compare on (mlfolio ingest)"
         )
 
 

@@ -81,10 +81,11 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
     if staged := registry.staged(system):
         return _tried(system, staged, champion, policy)
     tried = story.latest(system, "training")
-    decision = decide(
-        policy.retrain,
-        Facts(time.time(), champion.made, tried.time if tried else None, labels, watched.alarms),
-    )
+    facts = Facts(
+        time.time(), champion.made, tried.time if tried else None, labels,
+        _untried(found, tried), watched.alarms,
+    )  # fmt: skip
+    decision = decide(policy.retrain, facts)
     if not decision.retrain or found is None:
         return Outcome(system=system, what="no training", reasons=decision.reasons)
     if policy.mode == "suggest":
@@ -144,7 +145,9 @@ def _train(
     """Fits a challenger, compares it with the champion on what neither has seen, releases it."""
     kind = get_system(system)
     knobs = {name: value for name, value in champion.knobs.items() if name in kind.model_fields}
-    story.tell(system, "training", *reasons, version=champion.number)
+    story.tell(
+        system, "training", *reasons, version=champion.number, batches=len(found.version.batches)
+    )
     try:
         files = fresh.split(found, str(knobs.get("target", "")), policy.retrain.most_rows)
         result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
@@ -168,6 +171,14 @@ def _train(
     return Outcome(
         system=system, what=f"version {number} {how}", reasons=(*reasons, *trial.reasons)
     )
+
+
+def _untried(found: fresh.Unseen | None, tried: story.Step | None) -> int:
+    """New labelled rows that the last training did not have; if it was of this champion's."""
+    if found is None:
+        return 0
+    known = int(tried.facts.get("batches", 0)) if tried else 0
+    return min(found.rows, sum(batch.rows for batch in found.version.batches[known:]))
 
 
 def _release(system: str, number: int, rules: Release, reasons: tuple[str, ...]) -> str:
