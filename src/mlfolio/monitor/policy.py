@@ -44,7 +44,7 @@ class Retrain(Part):
     apart: float = Field(1, ge=0, description="days at least between two trainings")
     fewest: int = Field(200, ge=20, description="labelled rows since the last training, at least")
     broken: float = Field(
-        0.5, gt=0, le=1, description="share of a column's values that are missing, unknown or out of "
+        0.5, gt=0, le=1, description="share of a column that is missing, unknown or out of "
         "range, from which something upstream is broken and nothing is trained",
     )  # fmt: skip
     most_rows: int = Field(200_000, ge=100, description="of all labelled rows the last so many")
