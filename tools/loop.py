@@ -27,6 +27,7 @@ from typing import Any, NamedTuple
 import httpx
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from mlfolio.monitor import story
 from mlfolio.systems.churn.data import TARGET, TODAY, World, generate
@@ -45,7 +46,7 @@ churn:
     quality: yes
     apart: 0
     fewest: 300
-    most_rows: 4000     # what customers did long ago says little
+    most_rows: 2500     # what customers did long ago says little
   release:
     way: canary
     share: 0.5
@@ -201,12 +202,19 @@ def settle(since: float) -> None:
     while time.monotonic() < until:
         steps = story.steps(SYSTEM)
         looked = any(step.what == "looked" and step.time > since for step in steps)
-        training = [step for step in steps if step.what in ("training", "compared", "failed")]
-        if looked and (not training or training[-1].what != "training"):
-            time.sleep(3)  # what was decided is done
+        if looked and not is_at_work():
             return
         time.sleep(1)
     raise SystemExit("the loop has not looked in ten minutes: see the server's log")
+
+
+def is_at_work() -> bool:
+    """Whether a turn of the loop is being taken."""
+    try:
+        with FileLock(Path(os.environ["MLFOLIO_RUNS"]) / SYSTEM / ".watch.lock", timeout=0):
+            return False
+    except Timeout:
+        return True
 
 
 @contextmanager

@@ -194,10 +194,11 @@ def read_rows(model: Model, path: Path, target: str = "") -> list[Row]:
             f"name it: --target COLUMN, one of {', '.join(columns)}",
         )
     cells = table.astype(object)
-    known = cells[cells[found[0]].notna()].to_dict("records")
+    known = cells[cells[found[0]].notna()]
+    truths = known.pop(found[0]).tolist()
     return [
-        Row({str(k): v for k, v in row.items() if v == v and v is not None}, row[found[0]])
-        for row in known
+        Row({str(k): v for k, v in row.items() if v == v and v is not None}, truth)
+        for row, truth in zip(known.to_dict("records"), truths, strict=True)
     ]
 
 
