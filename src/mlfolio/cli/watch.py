@@ -30,7 +30,9 @@ def watch(
             autocompletion=complete_system,
         ),
     ] = None,
-    policy: Annotated[Path, typer.Option(help="The rules: a YAML file.")] = POLICY,
+    policy: Annotated[
+        Path, typer.Option(help="The rules: a YAML file.", envvar="MLFOLIO_POLICY")
+    ] = POLICY,
     once: Annotated[
         bool, typer.Option("--once", help="Look once and end: for cron and Kubernetes.")
     ] = False,
