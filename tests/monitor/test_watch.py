@@ -117,13 +117,13 @@ def test_what_the_champion_never_saw_is_split_by_the_rows_themselves(iris: Path)
     brought(iris, pd.concat([table, flowers(200, 0).head(20)]), "second")
     found = unseen(first)
     assert found is not None
-    files = split(found, "species", 1000)
+    files = split(found, "species", 1000, 1000)
     train, fresh = pd.read_parquet(files.train), pd.read_parquet(files.fresh)
     sides = [set(map(tuple, each[FIELDS].to_numpy().tolist())) for each in (train, fresh)]
     assert not sides[0] & sides[1]
     assert 80 < len(fresh) < 160
     assert sides[1] < set(map(tuple, table[FIELDS].to_numpy().tolist())), "nothing that is known"
-    assert split(found, "species", 1000) == files
+    assert split(found, "species", 1000, 1000) == files
 
 
 def test_no_rule_no_training(iris: Path) -> None:

@@ -57,27 +57,30 @@ def unseen(champion: Version) -> Unseen | None:
     return Unseen(newest, sum(batch.rows for batch in newest.batches[seen:]))
 
 
-def split(found: Unseen, target: str, most_rows: int) -> Split:
+def split(found: Unseen, target: str, newest: int, most_rows: int) -> Split:
     """Writes the files of a training; those of the same data are there already.
 
     Args:
         found: The data.
         target: The column to predict: it does not decide where a row goes.
+        newest: Of so many rows, the last ones, some are kept for the comparison. What came before
+            them may be of another time, of which nobody will ask again.
         most_rows: Of all rows the last so many are learned from.
 
     Raises:
         FileError: A batch is damaged.
     """
     store = DataStore(found.version.system)
-    name = f"{found.version.number}-{found.rows}-{most_rows}"
+    name = f"{found.version.number}-{found.rows}-{newest}-{most_rows}"
     folder = store.folder / SPLITS / name
     files = Split(folder / "train.parquet", folder / "fresh.parquet")
     if folder.is_dir():
         return files
     table = read_version(found.version.path)
     is_new = table.index >= len(table) - found.rows
+    is_newest = table.index >= len(table) - min(found.rows, newest)
     digit = row_hashes(table.drop(columns=[target], errors="ignore")) % 10
-    held = is_new & (digit < HELD_OUT)
+    held = is_newest & (digit < HELD_OUT)
     # A copy of a row that the champion knows is nothing new to either.
     known = set(row_hashes(table[~is_new]).tolist())
     copied = [number in known for number in row_hashes(table[held]).tolist()]

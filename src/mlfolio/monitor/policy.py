@@ -47,6 +47,7 @@ class Retrain(Part):
         0.5, gt=0, le=1, description="share of a column that is missing, unknown or out of "
         "range, from which something upstream is broken and nothing is trained",
     )  # fmt: skip
+    newest: int = Field(2_000, ge=50, description="rows of which four of ten are compared on")
     most_rows: int = Field(200_000, ge=100, description="of all labelled rows the last so many")
 
 

@@ -145,18 +145,19 @@ def _train(
     """Fits a challenger, compares it with the champion on what neither has seen, releases it."""
     kind = get_system(system)
     knobs = {name: value for name, value in champion.knobs.items() if name in kind.model_fields}
+    target = str(knobs.get("target", ""))
     story.tell(
         system, "training", *reasons, version=champion.number, batches=len(found.version.batches)
     )
     try:
-        files = fresh.split(found, str(knobs.get("target", "")), policy.retrain.most_rows)
+        files = fresh.split(found, target, policy.retrain.newest, policy.retrain.most_rows)
         result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
         number = result.version or 0  # it was registered
         story.tell(system, "trained", version=number, scores=_values(result))
         challenger = lifecycle.load(system, number)
         trial = compare(
             lifecycle.load(system), challenger,
-            read_rows(challenger.model, files.fresh, str(knobs.get("target", ""))),
+            read_rows(challenger.model, files.fresh, target),
             policy.release.gates,
         )  # fmt: skip
     except BaseException as error:
