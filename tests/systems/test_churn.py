@@ -26,7 +26,6 @@ from mlfolio.systems.churn.learning import Bends, CustomerFeatures, candidates, 
 from mlfolio.systems.churn.model import ChurnModel
 from mlfolio.systems.churn.offer import Offer
 from mlfolio.systems.churn.system import Churn, by_folds
-from tests.conftest import SampleOf
 
 QUICK: dict[str, Any] = {"folds": 2, "inner_folds": 2}
 OFFER = Offer(value=500, price=50, works=0.3)
@@ -146,12 +145,22 @@ def test_ibms_file_may_have_either_name_and_no_other_content(
     assert Churn().load(Source.own(path)).info.rows == {"train": 100, "test": 0}
 
 
+@pytest.fixture(scope="module")
+def sample_runs(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
+    """A folder of runs in which it has learned its sample."""
+    (runs := tmp_path_factory.mktemp("trained") / "runs").mkdir()
+    shutil.copy(database, runs / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLFOLIO_RUNS", str(runs))
+        mlfolio.run("churn", data="sample", **QUICK)
+    return runs
+
+
 @pytest.fixture
-def sample(sample_of: SampleOf, home: Path) -> Path:
-    """The folder of a run on the sample, in a folder of runs of our own."""
-    kept = sample_of("churn")
-    shutil.copytree(kept.runs, home / "runs", dirs_exist_ok=True)
-    (folder,) = [p for p in (home / "runs" / "churn").iterdir() if p.is_dir()]
+def sample(home: Path, sample_runs: Path) -> Path:
+    """The folder of that run, in a folder of runs of our own."""
+    shutil.copytree(sample_runs, home / "runs", dirs_exist_ok=True)
+    (folder,) = [path for path in (home / "runs" / "churn").iterdir() if path.is_dir()]
     return folder
 
 
