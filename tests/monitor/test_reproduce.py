@@ -41,6 +41,7 @@ def test_a_run_is_made_again_bit_for_bit(run: Path, cli: Cli) -> None:
     assert outcome.code == 0, outcome.out
     assert "bit for bit the same" in outcome.out
     found = json.loads(cli("reproduce", run, "--json").out)
+    assert cli("reproduce", "iris").code == 0, "the latest run"
     assert (found["same"], found["files"], found["models"]) == (True, 3, [])
     again = json.loads((Path(found["again"]) / "scores.json").read_text())
     assert (again["seed"], again["knobs"]["neighbors"], again["version"]) == (3, 5, None)
