@@ -45,6 +45,7 @@ def test_a_version_reads_like_the_csv_of_its_rows(home: Path) -> None:
     )  # fmt: skip
     table.to_csv("own.csv", index=False)
     kept = read_table(keep(table).path)
+    kept = kept.where(kept.notna(), np.nan)  # missing is None or NaN
     pd.testing.assert_frame_equal(
         kept.drop(columns="long"), read_table(Path("own.csv")).drop(columns="long")
     )

@@ -145,6 +145,24 @@ def test_any_mlflow_client_loads_the_model(home: Path) -> None:
     assert ".pkl" not in files
 
 
+def test_mlflow_knows_the_data_of_a_run(home: Path) -> None:
+    """By name, digest, place and number of rows; no row is in its database."""
+    import mlflow
+
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    (home / "own.csv").write_text(f"x,y,species\n{rows}\n", "utf-8")
+    result = mlfolio.run("iris", data="own.csv", repeats=1, folds=2)
+    client = mlflow.MlflowClient(f"sqlite:///{runs_folder()}/mlflow.db")
+    (version,) = client.search_model_versions("name = 'iris'")
+    (logged,) = client.get_run(version.run_id).inputs.dataset_inputs
+    dataset, tags = logged.dataset, {tag.key: tag.value for tag in logged.tags}
+    assert (dataset.name, dataset.digest) == ("own.csv", result.fingerprint[:36])
+    assert json.loads(dataset.source) == {"kind": "own", "path": str(home / "own.csv")}
+    assert json.loads(dataset.profile)["rows"] == {"train": 48, "test": 12}
+    assert tags["fingerprint"] == result.fingerprint
+    assert "0.0,0.0,a" not in (dataset.source + dataset.profile)
+
+
 @pytest.mark.slow
 def test_mlflow_serves_the_model(home: Path) -> None:
     mlfolio.run("iris", repeats=1)

@@ -18,7 +18,10 @@ def add_to(app: typer.Typer) -> None:
 
 
 def reproduce(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="system/run, or a run's folder.")],
+    run: Annotated[
+        str,
+        typer.Argument(metavar="RUN", help="A system (its latest run), system/run, or a folder."),
+    ],
     as_json: Json = False,
 ) -> None:
     """Make a run again from the same data; is the model the same?

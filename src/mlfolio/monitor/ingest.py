@@ -250,9 +250,10 @@ class _Look:
         self.staged = Staging(part, rows.columns, rules.numbers)
         self.bad = (part / "quarantine.jsonl").open("w", encoding="utf-8")
         self.unlabelled = (part / "unlabelled.jsonl").open("w", encoding="utf-8")
-        self.seen: dict[int, str] = {}  # hashes of rows, and of ids, and where they were
+        # By the hash of a row or an id: the row's number, or that of an earlier batch, negative.
+        self.seen: dict[int, int] = {}
         for number, frame in enumerate(before.frames() if before else (), 1):
-            self._remember(self._conformed(frame), f"batch {number}")
+            self._remember(self._conformed(frame), -number)
 
     def close(self) -> None:
         """Ends all files."""
@@ -326,22 +327,22 @@ class _Look:
         hashes, ids = row_hashes(frame).tolist(), self._id_hashes(frame)
         for place, (number, cells) in enumerate(origins):
             where = self.seen.get(hashes[place])
-            if where is not None and where.startswith("batch"):
+            if where is not None and where < 0:
                 result.known += 1
                 continue
             again = self.seen.get(ids[place]) if ids else None
             if where is not None:
-                rule = "the same row again"
-                self._quarantine(number, cells, [Problem(number, "(row)", rule, where)], result)
+                problem = Problem(number, "(row)", "the same row again", _place(where))
+                self._quarantine(number, cells, [problem], result)
             elif again is not None:
-                shown = f"{frame[self.id].iloc[place]!r}, in {again} too"
+                shown = f"{frame[self.id].iloc[place]!r}, in {_place(again)} too"
                 problem = Problem(number, str(self.id), "an id again, with other values", shown)
                 self._quarantine(number, cells, [problem], result)
             else:
                 keep[place] = True
-                self.seen[hashes[place]] = f"row {number + 1}"
+                self.seen[hashes[place]] = number + 1
                 if ids:
-                    self.seen[ids[place]] = f"row {number + 1}"
+                    self.seen[ids[place]] = number + 1
         return frame[keep]
 
     def _id_hashes(self, frame: DataFrame) -> list[int]:
@@ -350,7 +351,7 @@ class _Look:
             return []
         return [-1 - number for number in row_hashes(frame[[self.id]]).tolist()]
 
-    def _remember(self, frame: DataFrame, where: str) -> None:
+    def _remember(self, frame: DataFrame, where: int) -> None:
         for number in (*row_hashes(frame).tolist(), *self._id_hashes(frame)):
             self.seen.setdefault(number, where)
 
@@ -380,6 +381,10 @@ class _Look:
         line = {"row": number + 1, "reasons": [r.partition(", ")[2] or r for r in reasons],
                 "values": values, **({"further": beyond} if beyond else {})}  # fmt: skip
         file.write(to_json(line) + "\n")
+
+
+def _place(where: int) -> str:
+    return f"row {where}" if where > 0 else f"batch {-where}"
 
 
 def _require_columns(rows: Rows, needed: Sequence[str], by: str) -> None:

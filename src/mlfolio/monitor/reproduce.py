@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlfolio import lifecycle
-from mlfolio.core.catalog import get_system
+from mlfolio.core.catalog import catalog, get_system
 from mlfolio.core.errors import UnknownNameError, UserError
 from mlfolio.core.run import finished_runs, read_json, runs_folder, status, to_json
 from mlfolio.core.source import Source
@@ -54,7 +54,7 @@ def reproduce(run: str | Path, say: Callable[[str], None] = lambda text: None) -
     """Makes a finished run again, which is not registered, and compares the two.
 
     Args:
-        run: `system/run`, or the run's folder.
+        run: `system/run`, or a system for its latest run, or a run's folder.
         say: Is told in a sentence what happens.
 
     Raises:
@@ -90,6 +90,8 @@ def _folder(run: str | Path) -> Path:
     Raises:
         UserError: There is no such run, or it did not end well.
     """
+    if str(run) in catalog() and (finished := finished_runs(str(run))):
+        return finished[-1]
     places = (runs_folder() / run, Path(run).expanduser().resolve())
     folder = next((place for place in places if (place / "run.json").is_file()), None)
     if folder is None:
