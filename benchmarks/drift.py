@@ -42,7 +42,7 @@ from mlfolio.systems.digits.system import Digits
 
 REFERENCE, WINDOW, STEP, MONTH = 2_000, 1_000, 200, 3_000
 DELAY, TOLD = 500, 0.5
-MONTHS, QUIET_MONTHS, LOOKS = 10, 40, 30
+MONTHS, QUIET_MONTHS, LOOKS = 10, 40, 20
 YES, NO = "yes", "no"
 Ints = NDArray[np.int64]
 
@@ -284,18 +284,18 @@ def _texts(draw: np.random.Generator) -> dict[str, NDArray[Any]]:
     """Vectors of messages, as they were and as they come now."""
     path = data_folder() / "sms-spam" / "SMSSpamCollection"
     lines = [line.split("\t", 1) for line in path.read_text("utf-8").splitlines()]
-    some = [lines[at] for at in draw.permutation(len(lines))[:1_500]]
+    some = [lines[at] for at in draw.permutation(len(lines))[:1_100]]
     texts = [text for _, text in some]
     usual = get_encoder().encode(texts)
     spam = np.flatnonzero([label == "spam" for label, _ in some])
-    half = draw.random(len(texts)) < 0.5
-    more = np.concatenate([np.flatnonzero(half), np.repeat(spam, 3)])
+    more = np.concatenate([np.arange(len(texts)), np.repeat(spam, 2)])
+    new = texts[:550]
     return {
         "none": usual,
         "three times the spam": usual[more],
-        "cut at 20 characters": get_encoder().encode([text[:20] for text in texts]),
-        "all capitals": get_encoder().encode([text.upper() for text in texts]),
-        "in HTML": get_encoder().encode([f"<p class='m'>{text}</p>" for text in texts]),
+        "cut at 20 characters": get_encoder().encode([text[:20] for text in new]),
+        "all capitals": get_encoder().encode([text.upper() for text in new]),
+        "in HTML": get_encoder().encode([f"<p class='m'>{text}</p>" for text in new]),
     }
 
 
@@ -304,7 +304,7 @@ def _digits(draw: np.random.Generator) -> dict[str, NDArray[Any]]:
     import cv2
 
     split = Digits().load(OFFICIAL)
-    chosen = draw.permutation(len(split.test))[:2_000]
+    chosen = draw.permutation(len(split.test))[:1_500]
     grey, digits = split.test.pixels[chosen], split.test.digits[chosen]
     backbone = get_backbone(SMALL, 0)
 

@@ -99,6 +99,8 @@ def test_a_thumb_is_kept_and_seen_in_use(watched: Watched, site: Site, tmp_path:
     used = page.locator("#in-use")
     expect(used).to_contain_text("1 thumbs up", timeout=WAIT_MS)
     expect(used.get_by_role("img", name="time to answer, by day")).to_be_visible()
+    seen = page.locator("#watching")  # of one answer
+    expect(seen).to_contain_text("Nothing can be said yet", timeout=WAIT_MS)
     assert page.evaluate(CONTRASTS) == []
 
 

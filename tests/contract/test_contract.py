@@ -18,7 +18,7 @@ from mlfolio.core.catalog import SYSTEMS, get_card, get_system
 from mlfolio.core.errors import InputError, KnobError
 from mlfolio.core.inputs import field_names, parse_inputs
 from mlfolio.core.model import Model
-from mlfolio.core.run import Run, status
+from mlfolio.core.run import REFERENCE, Run, status
 from mlfolio.core.source import SAMPLE
 from mlfolio.core.system import System
 from mlfolio.lifecycle import Result
@@ -95,6 +95,22 @@ def test_run_folder_can_be_read(fitted: Fitted) -> None:
     card = (folder / "MODEL_CARD.md").read_text("utf-8")
     assert card.startswith("---\n")
     assert "SAMPLE" in card
+
+
+def test_what_a_run_keeps_as_reference_is_in_the_form_of_the_log(fitted: Fitted) -> None:
+    """Watching compares the two; a system that keeps none is watched by its first answers."""
+    path, private = fitted.result.folder / REFERENCE, fitted.kind.card.private
+    lines = path.read_text("utf-8").splitlines() if path.exists() else []
+    for line in map(json.loads, lines[:50]):
+        output = fitted.model.output_type.model_validate(line["output"])
+        if private:
+            assert line["input"] is None
+            assert output == output.redacted()
+        else:
+            (asked,) = parse_inputs(fitted.model, [line["input"]])
+            assert json.loads(asked.model_dump_json(by_alias=True)) == line["input"]
+        if line["truth"] is not None:
+            fitted.model.output_type.model_validate(line["output"] | {"answer": line["truth"]})
 
 
 def test_same_seed_same_scores(fitted: Fitted, home: Path) -> None:

@@ -14,9 +14,20 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from pydantic import BaseModel
 
 from mlfolio.core.errors import FileError, UserError
-from mlfolio.core.run import Run, finished_runs, runs_folder, status, write_json, write_text
+from mlfolio.core.run import (
+    REFERENCE,
+    REFERENCE_ROWS,
+    Run,
+    finished_runs,
+    runs_folder,
+    some_for_reference,
+    status,
+    write_json,
+    write_text,
+)
 
 
 def test_a_run_that_ends_is_done(home: Path) -> None:
@@ -119,6 +130,26 @@ def test_exhibits_are_on_disk_at_once(tmp_path: Path) -> None:
     assert all((tmp_path / e.file).is_file() for e in run.exhibits() if e.file)
     line = json.loads((tmp_path / "log.jsonl").read_text("utf-8"))
     assert (line["step"], line["loss"]) == (3, 0.5)
+
+
+class Told(BaseModel):
+    answer: int
+
+
+def test_a_reference_of_many_rows_is_some_of_them_and_the_same_again(tmp_path: Path) -> None:
+    rows = [Told(answer=n) for n in range(5_000)]
+    kept = []
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Run("toy", tmp_path / name).keep_reference(None, rows, [row.answer for row in rows])
+        lines = (tmp_path / name / REFERENCE).read_text("utf-8").splitlines()
+        kept.append([json.loads(line) for line in lines])
+    assert kept[0] == kept[1]
+    assert len(kept[0]) == REFERENCE_ROWS
+    assert all(row["truth"] == row["output"]["answer"] for row in kept[0])
+    assert {row["input"] for row in kept[0]} == {None}
+    assert len(rows[some_for_reference(5_000)]) <= REFERENCE_ROWS
+    assert some_for_reference(7) == slice(None, None, 1)
 
 
 def test_progress_passes_everything_on(tmp_path: Path) -> None:

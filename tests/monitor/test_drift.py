@@ -237,3 +237,18 @@ def test_evidently_draws_a_report_and_fetches_nothing(
     assert "<script src=" not in html
     with pytest.raises(UserError, match="too few"):
         write_report(gathered._replace(rows=[]), tmp_path / "none.html")
+
+
+def test_prices_with_chances_are_amounts_and_classes_may_be_numbers() -> None:
+    """Stocks tells a price and the chance that it rises; titanic answers 0 or 1."""
+    price = Row(None, {"answer": 101.5, "probabilities": {"up": 0.6, "down": 0.4}}, 102.5)
+    survived = Row(None, {"answer": 1, "probabilities": {"0": 0.2, "1": 0.8}}, 1)
+    reply = Row(None, {"answer": "Good day", "probabilities": {"greet": 0.9}}, "Hello")
+    names = {}
+    for row in (price, survived, reply):
+        found = watch("toy", [row] * 100, [row] * 100)
+        assert found.live is not None
+        names[row.output["answer"]] = [measure.name for measure in found.live.measures]
+    assert names == {
+        101.5: ["absolute error"], 1: ["accuracy", "Brier score"], "Good day": ["accuracy"],
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,9 +14,16 @@ import pytest
 from mlfolio.core.errors import NotTrainedError
 from mlfolio.monitor.watching import look
 from tests.conftest import Cli
-from tests.serve.conftest import Server, own_runs, serving, titanic_alone, trained
+from tests.serve.conftest import Server, serving, titanic_alone, trained
 
-__all__ = ["own_runs", "titanic_alone", "trained"]
+__all__ = ["titanic_alone", "trained"]
+
+
+@pytest.fixture
+def own_runs(trained: Path, tmp_path: Path) -> Path:
+    """A copy of trained models, elsewhere than the command line's own."""
+    leave = shutil.ignore_patterns("predictions.db*")
+    return Path(shutil.copytree(trained, tmp_path / "watched", ignore=leave))
 
 
 @pytest.fixture
@@ -28,7 +36,7 @@ def passengers(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str
 
 @pytest.fixture
 def asked(own_runs: Path, passengers: list[dict[str, Any]]) -> Iterator[Server]:
-    """A server that was asked of passengers like those, by everybody and by a tenant."""
+    """A server that was asked of passengers like those, and told of some whether it was right."""
     with serving(own_runs) as server:
         answered = server.predict("titanic", *passengers[:200]).json()["predictions"]
         for found in answered[:20]:
@@ -71,6 +79,7 @@ def test_a_served_system_is_watched_from_its_log(
     assert "too few rows" in every.out  # iris, which nobody has asked
     assert "input drift" in every.out
 
+    monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
     with sqlite3.connect(own_runs / "predictions.db") as database:
         database.execute("update predictions set tenant = 'ACME'")
     assert look("titanic").rows == 0, "what tenants ask is left out"

@@ -14,7 +14,7 @@ import pytest
 from mlfolio.core.model import Output
 from mlfolio.parts.llm.usage import Usage
 from mlfolio.serve.journal import Entry, Journal
-from mlfolio.track.log import feedback
+from mlfolio.track.log import answers, feedback
 from mlfolio.track.quality import days
 
 DAY = 86_400.0
@@ -75,6 +75,22 @@ def test_days_tell_what_was_answered(tmp_path: Path) -> None:
     assert [day.answers for day in days("toy", NOON - 60, url=url)] == [4]
     assert days("other", 0, url=url) == []
     assert len(feedback("toy", url)) == 3, "a verdict is no truth that a run could learn from"
+
+
+def test_answers_are_read_by_version_with_what_was_said_of_them(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'log.db'}"
+    said: list[dict[str, Any]] = [{"truth": '"spam"'}, {}, {"good": True}, {}]
+    written(url, [(NOON + at, Output(answer=at), 1.0, each) for at, each in enumerate(said)])
+
+    last = answers("toy", 1, NOON + 1, 2, url=url)
+    first = answers("toy", 1, 0.0, 2, newest=False, url=url)
+    judged = answers("toy", 1, 0.0, 10, judged=True, url=url)
+
+    assert [row["time"] - NOON for row in last] == [3, 2]
+    assert [row["time"] - NOON for row in first] == [0, 1]
+    assert [(row["truth"], row["good"]) for row in judged] == [(None, 1), ('"spam"', None)]
+    assert all(row["told"] > NOON for row in judged)
+    assert answers("toy", 2, 0.0, 10, url=url) == [], "of another version"
 
 
 def test_without_a_log_there_is_no_day(home: Path) -> None:

@@ -20,6 +20,7 @@ from mlfolio.track.quality import MOST, Day, days
 
 SPANS = {"a week": 7, "a month": 30, "90 days": 90}
 WIDTH, HEIGHT = 300, 90  # of a chart
+SHARED_S = 30  # for which a look is shown again
 Line = tuple[str, Callable[[Day], float | None]]
 
 
@@ -39,14 +40,21 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
             return words.error([error.message, error.fix])
         return charts(found, n, datetime.now(UTC).date())
 
+    last: tuple[float, str] = (0.0, "")  # a look at texts takes seconds: many visitors share one
+    looking = asyncio.Lock()
+
     async def watch() -> str:
+        nonlocal last
         if caller().tenant is not None:  # rows of everybody are compared, and none of a tenant
             return ""
-        try:
-            found = await asyncio.to_thread(look, name, url=service.settings.database_url)
-        except MlfolioError as error:
-            return words.error([error.message, error.fix])
-        return watching.told(found)
+        async with looking:
+            if time.monotonic() > last[0]:
+                try:
+                    found = await asyncio.to_thread(look, name, url=service.settings.database_url)
+                except MlfolioError as error:
+                    return words.error([error.message, error.fix])
+                last = (time.monotonic() + SHARED_S, watching.told(found))
+        return last[1]
 
     gr.on([tab.select, span.change], show, span, shown, show_progress="minimal")
     gr.on(tab.select, watch, None, seen, show_progress="minimal")

@@ -10,6 +10,8 @@ from mlfolio.monitor.quality import Live
 from mlfolio.monitor.watching import Watched
 from mlfolio.report.words import number
 
+ALIKE = 0.5  # p-value from which nothing differs
+
 
 def told(found: Watched) -> str:
     """A look as HTML. What people asked is not repeated: whoever sees the page need not see it."""
@@ -57,17 +59,18 @@ def _quality(live: Live | None) -> str:
 
 
 def _compared(checks: Sequence[Check]) -> str:
-    """All comparisons, the least likely first."""
+    """The comparisons in which anything differs, the least likely first."""
     if not checks:
         return ""
+    differs = [check for check in checks if check.p_value < ALIKE]
     cells = "".join(
         f"<tr><td>{escape(check.kind)}</td><td>{escape(check.message)}</td><td>{check.n:,}</td>"
         f"<td>{_p(check.p_value)}</td><td>{check.effect:.2f}</td></tr>"
-        for check in sorted(checks, key=lambda check: check.p_value)
+        for check in sorted(differs, key=lambda check: check.p_value)
     )
     head = "".join(f"<th>{name}</th>" for name in ("", "compared", "rows", "p alone", "effect"))
     return (
-        f"<details><summary>All {len(checks)} comparisons</summary>"
+        f"<details><summary>{len(checks)} comparisons, {len(differs)} with any difference</summary>"
         f"<div class='mlf-table mlf-words'><table><thead><tr>{head}</tr></thead>"
         f"<tbody>{cells}</tbody></table></div></details>"
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlfolio.monitor.checks import Alarm, Check
     from mlfolio.monitor.watching import Watched
 
+SHOWN = 5  # comparisons that are no alarm
 UNITS = {"m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
 
@@ -144,9 +145,10 @@ def _print_checks(checks: list[Check]) -> None:
     """What was compared and is no alarm, the least likely first."""
     if not checks:
         return
-    shown = sorted(checks, key=lambda check: check.p_value)[:10]
+    shown = sorted(checks, key=lambda check: check.p_value)[:SHOWN]
     rows = [[c.kind, c.message, _p(c.p_value), f"{c.effect:.2f} of {c.least:.2f}"] for c in shown]
-    print_table(["compared", "", "p alone", "effect"], rows, f"no alarm: {len(checks)} comparisons")
+    title = f"no alarm: {len(checks)} comparisons; the nearest to one"
+    print_table(["compared", "", "p alone", "effect"], rows, title)
 
 
 def _fired(check: Check, alarms: tuple[Alarm, ...]) -> bool:

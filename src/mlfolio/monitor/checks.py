@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
@@ -67,8 +67,8 @@ def alarms(checks: Sequence[Check], alpha: float = ALPHA) -> tuple[Alarm, ...]:
         for check, p in zip(checks, among, strict=True)
         if p <= alpha and check.effect >= check.least
     ]
-    order = {kind: at for at, kind in enumerate(Kind.__args__)}  # type: ignore[attr-defined]
-    return tuple(sorted(found, key=lambda alarm: (order[alarm.kind], -alarm.effect)))
+    order = get_args(Kind)
+    return tuple(sorted(found, key=lambda alarm: (order.index(alarm.kind), -alarm.effect)))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -37,10 +37,12 @@ def compare(column: Column, kind: Kind) -> Check | None:
 def compare_numbers(name: str, before: Floats, now: Floats, kind: Kind) -> Check:
     """The test of Kolmogorov and Smirnov."""
     found = stats.ks_2samp(before, now, method="asymp")
-    words = f"{name}: median {_plain(np.median(before))} → {_plain(np.median(now))}"
     low, high = np.quantile(before, [0.05, 0.95])
     beyond = float(((now < low) | (now > high)).mean())
-    words += f", {beyond:.0%} beyond what nine of ten were"
+    words = (
+        f"{name}: median {np.median(before):.4g} → {np.median(now):.4g}, and {beyond:.0%} outside "
+        f"{low:.4g} to {high:.4g}, where nine of ten were"
+    )
     return Check(
         kind=kind, column=name, message=words, n=len(now), p_value=float(found.pvalue),
         effect=float(found.statistic), least=MOVED,
@@ -134,7 +136,3 @@ def _area(new: Floats, old: Floats) -> tuple[float, float]:
     total = n + m
     spread = (total + 1 - (ties**3 - ties).sum() / (total * (total - 1))) / (12 * n * m)
     return float(area), float((area - 0.5) / spread**0.5) if spread > 0 else 0.0
-
-
-def _plain(value: float) -> str:
-    return f"{value:.4g}"

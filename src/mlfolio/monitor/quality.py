@@ -168,11 +168,11 @@ def _marks(before: Sequence[Row], judged: Sequence[Row]) -> Iterator[tuple[str, 
     old, new = ([row for row in rows if row.truth is not None] for rows in (before, judged))
     first = next(iter([*new, *old]), None)
     marks: dict[str, Callable[[Row], Any]] = {}
-    if first is not None and _is_amount(first):
+    if first is not None and first.is_amount:
         marks["absolute error"] = lambda row: abs(row.output["answer"] - row.truth)
     elif first is not None:
         marks["accuracy"] = lambda row: row.output["answer"] == row.truth
-        if "probabilities" in first.output:
+        if str(first.truth) in first.output.get("probabilities", ()):
             marks["Brier score"] = _brier
     for name, mark in marks.items():
         yield name, np.array(list(map(mark, old)), float), np.array(list(map(mark, new)), float)
@@ -248,13 +248,6 @@ def latency(rows: Sequence[Row], measured: float | None) -> tuple[Latency | None
             f"for one, and {limit:,.0f} ms are slow",
         )
     ]  # fmt: skip
-
-
-def _is_amount(row: Row) -> bool:
-    """Whether an answer is an amount, which can be nearly right, and no class."""
-    answer = row.output.get("answer")
-    is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
-    return is_number and "probabilities" not in row.output
 
 
 def _brier(row: Row) -> float:

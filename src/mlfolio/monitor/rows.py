@@ -42,6 +42,18 @@ class Row(NamedTuple):
         """Whether anything is known of how good the answer was."""
         return self.truth is not None or self.good is not None
 
+    @property
+    def is_class(self) -> bool:
+        """Whether the answer is one of the classes that there are probabilities of."""
+        return str(self.output.get("answer")) in self.output.get("probabilities", ())
+
+    @property
+    def is_amount(self) -> bool:
+        """Whether the answer is a number that can be nearly right."""
+        answer = self.output.get("answer")
+        is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+        return is_number and not self.is_class
+
 
 def read_reference(run: Path) -> list[Row]:
     """What the model of a run answered to rows that it had not seen; none where it kept none.

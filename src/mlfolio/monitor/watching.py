@@ -6,7 +6,7 @@ it was measured. `watch` compares any two lists of rows, `look` takes them from 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -206,13 +206,18 @@ def watch(
 
 def _of_outputs(before: Sequence[Row], now: Sequence[Row]) -> Iterator[Check]:
     """Drift of what is answered: answers, confidences, and every yes or no beside them."""
-    for column in columns_of([row.output for row in before], [row.output for row in now]):
+    for column in columns_of(list(map(_told, before)), list(map(_told, now))):
         known = column.known
         is_flag = all(isinstance(value, bool) for value in (*known[0][:1], *known[1][:1]))
         if (column.name in ("answer", "confidence") or is_flag) and _enough(column):
             check = compare(column, "prediction drift")
             if check is not None:
                 yield check
+
+
+def _told(row: Row) -> Mapping[str, Any]:
+    """An output; the answer as a text where it is a class, whose name may be a number."""
+    return {**row.output, "answer": str(row.output["answer"])} if row.is_class else row.output
 
 
 def _of_inputs(
