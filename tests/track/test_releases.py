@@ -151,10 +151,20 @@ def test_wrong_wishes_are_explained(runs: Path) -> None:
             registry.stage("iris", 2, share=share)
     with pytest.raises(UserError, match="above 0 and below 1"):
         registry.stage("iris", 2, share=0.1, shadow=True)
-    (registry.version("iris", 3).folder / "..").resolve().rename(runs / "elsewhere")
-    shutil.rmtree(runs / "mlflow")
+
+
+def test_what_is_gone_is_not_released(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    def fail(*args: object, **facts: object) -> None:
+        raise OSError("no such file")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", fail)
+    shutil.rmtree(registry.version("iris", 3).folder.parent)
     with pytest.raises(MlfolioError, match="version 3 is gone"):
         registry.promote("iris", 3, "")
+    with pytest.raises(MlfolioError, match="version 3 is gone"):
+        registry.stage("iris", 3, shadow=True)
     assert champion() == 1
 
 
