@@ -2,10 +2,11 @@
 
     python benchmarks/staging.py [--rounds 5] [--requests 200] [--canaries 2000]
 
-The first table is of one client that asks a server of iris one row after the other, with nothing
-beside the champion, a shadow, and a canary of 10 %, in turn, so that all meet the same load of the
-machine; the seconds of the processor are the server's, whatever else the machine does. The second simulates canaries whose answers are judged, all of them, and looks at them as
-`mlfolio serve` does: at 20, 40, 80, ... judged answers.
+The first table simulates canaries whose answers are judged, all of them, and looks at them as
+`mlfolio serve` does: at 20, 40, 80, ... judged answers. The second is of one client that asks a
+server of iris one row after the other, with nothing beside the champion, a shadow, and a canary of
+10 %, in turn, so that all meet the same load of the machine; the time of the processor is the
+server's, whatever else the machine does.
 """
 
 from __future__ import annotations
