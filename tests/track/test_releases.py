@@ -171,7 +171,7 @@ def test_what_is_gone_is_not_released(runs: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.slow
 def test_two_candidates_at_once_are_both_challengers(runs: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", RUN]) for _ in range(2)]
-    assert [one.wait(300) for one in both] == [0, 0]
+    assert [one.wait(900) for one in both] == [0, 0]
     assert champion() == 1
     assert registry.challenger("iris").number == 5  # type: ignore[union-attr]
     assert {registry.version("iris", number).number for number in (4, 5)} == {4, 5}
@@ -218,8 +218,8 @@ def test_a_release_that_is_killed_has_not_happened(runs: Path) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_champion(runs: Path) -> None:
-    """No file of the process may grow beyond what the database has already."""
-    limit = (runs / "mlflow.db").stat().st_size // 2
+    """No file may be written beyond its first bytes: not even SQLite's journal."""
+    limit = 1000
     program = (
         "import resource, signal\nfrom mlfolio.track import registry\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
