@@ -191,6 +191,8 @@ def test_numbers_are_compared_by_their_errors() -> None:
         ("absolute error", 1.0, 0.5)
     ]
     assert not down.passed
+    with pytest.raises(UserError, match="the truth 'yes' is no number"):
+        compare(far, near, [rows[0]._replace(truth="yes")])
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])

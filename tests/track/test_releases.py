@@ -151,17 +151,27 @@ def test_wrong_wishes_are_explained(runs: Path) -> None:
             registry.stage("iris", 2, share=share)
     with pytest.raises(UserError, match="above 0 and below 1"):
         registry.stage("iris", 2, share=0.1, shadow=True)
-    (registry.version("iris", 3).folder / "..").resolve().rename(runs / "elsewhere")
-    shutil.rmtree(runs / "mlflow")
+
+
+def test_what_is_gone_is_not_released(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import mlflow
+
+    def fail(*args: object, **facts: object) -> None:
+        raise OSError("no such file")
+
+    monkeypatch.setattr(mlflow.artifacts, "download_artifacts", fail)
+    shutil.rmtree(registry.version("iris", 3).folder.parent)
     with pytest.raises(MlfolioError, match="version 3 is gone"):
         registry.promote("iris", 3, "")
+    with pytest.raises(MlfolioError, match="version 3 is gone"):
+        registry.stage("iris", 3, shadow=True)
     assert champion() == 1
 
 
 @pytest.mark.slow
 def test_two_candidates_at_once_are_both_challengers(runs: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", RUN]) for _ in range(2)]
-    assert [one.wait(300) for one in both] == [0, 0]
+    assert [one.wait(900) for one in both] == [0, 0]
     assert champion() == 1
     assert registry.challenger("iris").number == 5  # type: ignore[union-attr]
     assert {registry.version("iris", number).number for number in (4, 5)} == {4, 5}
@@ -208,8 +218,8 @@ def test_a_release_that_is_killed_has_not_happened(runs: Path) -> None:
 
 @pytest.mark.slow
 def test_a_full_disk_leaves_the_champion(runs: Path) -> None:
-    """No file of the process may grow beyond what the database has already."""
-    limit = (runs / "mlflow.db").stat().st_size // 2
+    """No file may be written beyond its first bytes: not even SQLite's journal."""
+    limit = 1000
     program = (
         "import resource, signal\nfrom mlfolio.track import registry\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"

@@ -276,6 +276,11 @@ def _losses(
         return _Losses(name, one, other, unit or float(one.mean()))
 
     if losses.is_number(example):
+        strange = [truth for truth in truths if not isinstance(truth, int | float)]
+        if strange:
+            raise UserError(
+                f"the truth {strange[0]!r} is no number, and the answers are", "name its column: --target"
+            )
         return [table("absolute error", losses.error)]
     found = [table("wrong answers", losses.error, 1.0)]
     if "probabilities" in example and "probabilities" in challenger[0]:
@@ -326,11 +331,12 @@ def _no_worse(measure: Measure, table: _Losses, margin: float) -> Check:
     if measure.gain_ci95 is None:
         return _check(table.name, False, f"{table.name}: fewer than ten rows tell no difference")
     far, allowed = measure.gain_ci95[1], margin * table.unit
-    said = f"it is {_apart(measure)}"
     if far <= allowed:
-        return _check(table.name, True, f"{said}; at most {number(allowed)} worse is allowed")
-    more = f"which may be worse by {number(far)}, and {number(allowed)} is allowed"
-    return _check(table.name, False, f"{said}, {more}")
+        return _check(
+            table.name, True, f"{_apart(measure)}; at most {number(allowed)} worse is allowed"
+        )
+    reason = f"{_apart(measure)} may be worse by {number(far)}; {number(allowed)} is allowed"
+    return _check(table.name, False, reason)
 
 
 def _better(measure: Measure) -> Check:
@@ -343,7 +349,7 @@ def _apart(measure: Measure) -> str:
     """Both means and their difference, in words."""
     low, high = measure.gain_ci95 or (float("nan"),) * 2
     return (
-        f"{measure.name} {number(measure.challenger)} beside {number(measure.champion)} "
+        f"{measure.name} {number(measure.challenger)}, the champion's {number(measure.champion)} "
         f"(difference {signed(low)} to {signed(high)}, p = {measure.p_value:.2g})"
     )
 

@@ -29,7 +29,8 @@ from mlfolio.serve.settings import Settings
 from mlfolio.serve.threads import Threads
 from mlfolio.track import registry
 
-TALLY_S = 2.0  # between writings of what was counted
+TALLY_S = 2.0  # between writings of what was counted, while something is tried
+QUIET_S = 60.0  # and otherwise
 JUDGE_S = 10.0  # between looks at how what is tried does
 SHADOWS = 16  # requests that a shadow is busy with, or that wait for it
 ROOM = 0.5  # of the log's queue, that shadows may fill
@@ -115,8 +116,8 @@ class Staging:
         except Exception:
             self._tally(served, failed=True)
             raise
+        self._tally(served)
         if tried:
-            self._tally(served)
             _count(served, "champion")
         return outputs
 
@@ -176,14 +177,19 @@ class Staging:
         counts[1] += failed
 
     async def _keep_watching(self) -> None:
-        last, said = time.monotonic(), ""
+        written = judged = time.monotonic()
+        said = ""
         while True:
             await asyncio.sleep(TALLY_S)
+            now = time.monotonic()
             try:
-                await self._write_counts()
-                if time.monotonic() - last >= JUDGE_S:
-                    last = time.monotonic()
-                    await self._judge()
+                tried = [one for one in self._fleet if self._fleet.beside(one) is not None]
+                if tried or now - written >= QUIET_S:
+                    written = now
+                    await self._write_counts()
+                if tried and now - judged >= JUDGE_S:
+                    judged = now
+                    await self._judge(tried)
             except Exception as error:  # a registry that is away must not end the watch
                 if str(error) != said:
                     LOG.error("what is tried cannot be judged: %s", error)
@@ -204,9 +210,9 @@ class Staging:
                 now = self._counts.setdefault(key, [0, 0])
                 now[0], now[1] = now[0] + asked, now[1] + failed
 
-    async def _judge(self) -> None:
+    async def _judge(self, champions: Sequence[Served]) -> None:
         """Ends what does worse than its champion: whichever worker is first does, once for all."""
-        for champion in self._fleet:
+        for champion in champions:
             beside = self._fleet.beside(champion)
             if beside is None:
                 continue

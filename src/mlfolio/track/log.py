@@ -80,7 +80,7 @@ VERDICTS = Table(  # whether an answer was good, where nobody says what would ha
     Column("client", String(200), nullable=False),
 )
 
-TALLIES = Table(  # of requests, while a version is tried beside the champion, or where some fail
+TALLIES = Table(  # of requests: a row for a minute, for two seconds while a version is tried
     "tallies",
     TABLES,
     Column("id", String(32), primary_key=True),
@@ -288,7 +288,7 @@ def tallies(system: str, since: float, url: str | None = None) -> Sequence[RowMa
         url: SQLAlchemy URL of the log; None for the usual one.
 
     Returns:
-        Rows of `time`, `version`, `asked` and `failed`: a sum of about two seconds each.
+        Rows of `time`, `version`, `asked` and `failed`, each of the time since the row before.
 
     Raises:
         UserError: There is a log that cannot be read.
