@@ -27,6 +27,7 @@ from sqlalchemy.exc import (
 )
 
 from mlfolio.core.model import Input, Output
+from mlfolio.serve import metrics
 from mlfolio.track import conversations, log
 from mlfolio.track.log import FEEDBACK, PREDICTIONS, VERDICTS
 
@@ -124,6 +125,7 @@ class Journal:
             return False
         self._queue.extend(entries)
         self._held += sum(map(_bytes, entries))
+        metrics.LOG_WAITING.set(len(self._queue))
         return True
 
     async def close(self) -> None:
@@ -245,17 +247,22 @@ class Journal:
             for entry in entries:  # only now: until they are written they take up room
                 self._queue.popleft()
                 self._held -= _bytes(entry)
+            metrics.LOG_WAITING.set(len(self._queue))
 
     async def _attempt(self, work: Callable[[], object]) -> bool:
         """Works on the database; False, and said in the log, while that is out of order."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._writing, work)
         except Exception as error:  # whatever it is, the writer goes on
-            self._failing = True
+            self._set_failing(True)
             LOG.error("the prediction log cannot be written: %s", type(error).__name__)
             return False
-        self._failing = False
+        self._set_failing(False)
         return True
+
+    def _set_failing(self, failing: bool) -> None:
+        self._failing = failing
+        metrics.LOG_FAILING.set(failing)
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         """Writes entries in one transaction; one that cannot be written at all goes alone."""
