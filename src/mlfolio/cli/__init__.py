@@ -16,6 +16,7 @@ from mlfolio.cli import (
     evaluate,
     info,
     key,
+    migrate,
     new,
     predict,
     report,
@@ -36,8 +37,8 @@ app = typer.Typer(
 )
 ABOUT_ONE_SYSTEM = ("info", "run", "predict", "evaluate", "serve", "report", "compare")
 VERBS = (
-    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, eject,
-    new,
+    list_, info, run, predict, evaluate, serve, report, compare, data, doctor, key, tenant, migrate,
+    eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

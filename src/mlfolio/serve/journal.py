@@ -18,13 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Table, delete, insert, select
-from sqlalchemy.exc import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from mlfolio.core.model import Input, Output
 from mlfolio.serve import metrics
@@ -84,7 +79,7 @@ class Journal:
     """
 
     def __init__(self, url: str, keep_days: float = 90, capacity: int = 20_000) -> None:
-        self._engine = _open(url)
+        self._engine = log.prepare(url)
         self._keep_s = keep_days * 86_400
         self._queue: deque[Entry] = deque()
         self._capacity = capacity
@@ -289,22 +284,3 @@ def _bytes(entry: Entry) -> int:
     """What an entry's pictures take; everything else is small beside them."""
     given = vars(entry.input).values() if entry.input is not None else ()
     return sum(int(getattr(value, "nbytes", 0)) for value in given)
-
-
-def prepare(url: str) -> None:
-    """Makes the log before the first worker opens it.
-
-    Raises:
-        UserError: The database cannot be opened.
-    """
-    _open(url).dispose()
-
-
-def _open(url: str) -> Engine:
-    """An engine whose tables are there."""
-    engine = log.connect(url)
-    try:
-        log.make_tables(engine, log.TABLES)
-    except (SQLAlchemyError, OSError) as error:
-        raise log.unusable(url, error) from None
-    return engine
