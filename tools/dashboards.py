@@ -3,7 +3,7 @@
     python tools/dashboards.py            # writes them
     python tools/dashboards.py --check    # fails if they are not what it would write
 
-What is asked of Prometheus are the recorded rules where there are some (deploy/prometheus/rules.yml).
+Prometheus is asked for recorded rules where there are some (deploy/prometheus/rules.yml).
 """
 
 from __future__ import annotations
