@@ -204,7 +204,7 @@ def run(
             champion=False,
             reason="not registered",
         )
-        _describe(kind.card, result, attempt)
+        _describe(kind.card, result, model, attempt)
         attempt.drop_checkpoints()
     # The run is done now: what is not can never be champion.
     return _register(result, evaluation, loaded.info, candidate) if register else result
@@ -382,16 +382,22 @@ def _evaluate(
     return Evaluation(scores=scores), seconds
 
 
-def _describe(card: Card, result: Result, attempt: Run) -> None:
-    """Writes what a person reads afterwards: scores, environment, report, model card."""
+def _describe(card: Card, result: Result, model: Model, attempt: Run) -> None:
+    """Writes what is read afterwards: scores, environment, report, cards, bill of materials."""
     from mlfolio.report.card import write_model_card
+    from mlfolio.report.data_card import write_data_card
     from mlfolio.report.environment import environment
     from mlfolio.report.html import write_report
+    from mlfolio.report.sbom import write_sbom
 
     attempt.write("scores.json", result.summary())
+    schema = {"input": model.input_type.model_json_schema(by_alias=True)}
+    attempt.write("schema.json", {**schema, "output": model.output_type.model_json_schema()})
     attempt.write("environment.json", {**environment(), "command": _command(result)})
     write_report(attempt.folder, card)
     write_model_card(attempt.folder, card)
+    write_data_card(attempt.folder, card)
+    write_sbom(attempt.folder, card)
 
 
 def _command(result: Result) -> str:

@@ -86,15 +86,18 @@ def test_run_keeps_its_promises(fitted: Fitted) -> None:
 def test_run_folder_can_be_read(fitted: Fitted) -> None:
     folder = fitted.result.folder
     assert status(folder) == "done"
-    for name in ("knobs.json", "data.json", "scores.json", "environment.json"):
+    for name in (
+        "knobs.json", "data.json", "scores.json", "schema.json", "environment.json", "sbom.json",
+    ):  # fmt: skip
         assert json.loads((folder / name).read_text("utf-8"))
     report = (folder / "report.html").read_text("utf-8")
     assert "SAMPLE" in report
     assert "<script" not in report
     assert 'src="http' not in report
-    card = (folder / "MODEL_CARD.md").read_text("utf-8")
-    assert card.startswith("---\n")
-    assert "SAMPLE" in card
+    for name in ("MODEL_CARD.md", "DATA_CARD.md"):
+        card = (folder / name).read_text("utf-8")
+        assert card.startswith("---\n")
+        assert "SAMPLE" in card
 
 
 def test_what_a_run_keeps_as_reference_is_in_the_form_of_the_log(fitted: Fitted) -> None:

@@ -52,7 +52,19 @@ def blocks(language: str) -> list[tuple[str, str]]:
 
 def test_every_block_is_of_a_language_that_is_run() -> None:
     found = {language for page in PAGES for language, _ in BLOCK.findall(page.read_text("utf-8"))}
-    assert found <= {"python", "sh", "yaml"}, "tell the language: every block is run or read"
+    known = {"python", "sh", "yaml", "console"}
+    assert found <= known, "tell the language: every block is run or read"
+
+
+def test_console_blocks_name_files_that_exist() -> None:
+    """They need Docker or a cluster, so they are only read."""
+    made = ("deploy/secrets", "deploy/.env")
+    for page, text in blocks("console"):
+        for line in text.splitlines():
+            tools = {"docker", "kubectl", "mkdir", "echo", "openssl", "touch"}
+            assert line.split()[0] in tools, (page, line)
+            for place in re.findall(r"(?<![\w/])deploy/[\w./]+", line):
+                assert place.startswith(made) or (ROOT / place).exists(), (page, place)
 
 
 def test_yaml_blocks_are_desks_or_stories(tmp_path: Path) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import re
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,9 @@ import pytest
 import mlfolio
 from mlfolio.core.catalog import get_card
 from mlfolio.report.card import write_model_card
+from mlfolio.report.data_card import write_data_card
 from mlfolio.report.html import write_report
+from mlfolio.report.sbom import needed, write_sbom
 from mlfolio.report.words import FOREIGN, interval, megabytes, number, verdict
 
 
@@ -87,7 +92,7 @@ def test_a_full_disk_does_not_take_the_old_report(
         raise OSError("no space left")
 
     monkeypatch.setattr(Path, "write_text", half)
-    for writer in (write_report, write_model_card):
+    for writer in (write_report, write_model_card, write_data_card, write_sbom):
         with pytest.raises(OSError, match="no space"):
             writer(folder, get_card("iris"))
     assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
@@ -124,3 +129,50 @@ def test_verdicts_do_not_claim_what_is_not_significant() -> None:
     assert "better than Bayes by 0.010 to 0.020" in verdict({**score, "gain_ci95": (0.01, 0.02)})
     assert "worse than Bayes by 0.010 to 0.020" in verdict({**score, "gain_ci95": (-0.02, -0.01)})
     assert verdict({**score, "target": None, "gain_ci95": None}) == ""
+
+
+def test_the_data_card_says_what_a_model_was_made_from(home: Path) -> None:
+    hub = pytest.importorskip("huggingface_hub")
+    rows = "\n".join(f"{i % 7}.{i},{i % 5}.{i},{'ab'[i % 2]}" for i in range(60))
+    evil = "a|b <script>"
+    (home / "own.csv").write_text(f"{evil},y,species\n{rows}\n{rows}\n", "utf-8")
+
+    own = mlfolio.run("iris", data="own.csv", repeats=1, register=False)
+    official = mlfolio.run("iris", repeats=1, register=False)
+
+    said = (own.folder / "DATA_CARD.md").read_text("utf-8")
+    assert f"`{own.fingerprint}`" in said
+    assert "copies of another one" in said  # the data doctor's
+    assert "a\\|b &lt;script>" in said
+    assert FOREIGN in said
+    assert "archive.ics.uci.edu" not in said
+    official_said = (official.folder / "DATA_CARD.md").read_text("utf-8")
+    assert "https://archive.ics.uci.edu/dataset/53/iris" in official_said
+    assert re.search(r"^\| petal.length[^|]* \| number \|", official_said, re.MULTILINE)
+    card = hub.DatasetCard.load(official.folder / "DATA_CARD.md")
+    assert card.data.pretty_name == "Iris plants"
+    assert card.data.size_categories == ["n<1K"]
+
+
+def test_the_bill_of_materials_is_what_cyclonedx_reads(home: Path) -> None:
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    result = mlfolio.run("iris", repeats=1, register=False)
+
+    text = (result.folder / "sbom.json").read_text("utf-8")
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    bill = json.loads(text)
+    parts = {part["name"]: part for part in bill["components"]}
+    assert parts["scikit-learn"]["version"] == version("scikit-learn")
+    assert parts["Iris plants"]["hashes"] == [{"alg": "SHA-256", "content": result.fingerprint}]
+    assert not {"torch", "pytest", "fastapi"} & set(parts), "iris needs none of them"
+    refs = {part["bom-ref"] for part in bill["components"]} | {"model"}
+    assert {ref for one in bill["dependencies"] for ref in (one["ref"], *one["dependsOn"])} <= refs
+
+
+def test_a_bill_has_the_extra_that_a_system_needs_and_what_that_needs() -> None:
+    base, deep = needed("mlfolio", set()), needed("mlfolio", {"deep"})
+    assert {"torch", "safetensors"} <= set(deep) - set(base)
+    assert "sympy" in deep  # of torch
+    assert needed("no-such-package", set()) == {}

@@ -18,6 +18,7 @@ from mlfolio.cli import (
     ingest,
     key,
     monitor,
+    migrate,
     new,
     predict,
     release,
@@ -45,7 +46,7 @@ ABOUT_ONE_SYSTEM = (
 )  # fmt: skip
 VERBS = (
     list_, info, run, predict, evaluate, serve, monitor, ingest, watch, release, report, compare,
-    reproduce, data, doctor, key, tenant, eject, new,
+    reproduce, data, doctor, key, tenant, migrate, eject, new,
 )  # fmt: skip
 for module in VERBS:
     module.add_to(app)

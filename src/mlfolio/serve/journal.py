@@ -18,15 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, NamedTuple
 
-from sqlalchemy import Engine, Table, delete, insert, select
-from sqlalchemy.exc import (
-    IntegrityError,
-    InterfaceError,
-    OperationalError,
-    SQLAlchemyError,
-)
+from sqlalchemy import Table, delete, insert, select
+from sqlalchemy.exc import IntegrityError, InterfaceError, OperationalError
 
 from mlfolio.core.model import Input, Output
+from mlfolio.serve import metrics
 from mlfolio.track import conversations, log
 from mlfolio.track.log import FEEDBACK, PREDICTIONS, TALLIES, VERDICTS
 
@@ -84,7 +80,7 @@ class Journal:
     """
 
     def __init__(self, url: str, keep_days: float = 90, capacity: int = 20_000) -> None:
-        self._engine = _open(url)
+        self._engine = log.prepare(url)
         self._keep_s = keep_days * 86_400
         self._queue: deque[Entry] = deque()
         self._capacity = capacity
@@ -129,6 +125,7 @@ class Journal:
             return False
         self._queue.extend(entries)
         self._held += sum(map(_bytes, entries))
+        metrics.LOG_WAITING.set(len(self._queue))
         return True
 
     async def tally(self, rows: Sequence[Mapping[str, Any]]) -> bool:
@@ -260,17 +257,22 @@ class Journal:
             for entry in entries:  # only now: until they are written they take up room
                 self._queue.popleft()
                 self._held -= _bytes(entry)
+            metrics.LOG_WAITING.set(len(self._queue))
 
     async def _attempt(self, work: Callable[[], object]) -> bool:
         """Works on the database; False, and said in the log, while that is out of order."""
         try:
             await asyncio.get_running_loop().run_in_executor(self._writing, work)
         except Exception as error:  # whatever it is, the writer goes on
-            self._failing = True
+            self._set_failing(True)
             LOG.error("the prediction log cannot be written: %s", type(error).__name__)
             return False
-        self._failing = False
+        self._set_failing(False)
         return True
+
+    def _set_failing(self, failing: bool) -> None:
+        self._failing = failing
+        metrics.LOG_FAILING.set(failing)
 
     def _insert(self, entries: Sequence[Entry]) -> None:
         """Writes entries in one transaction; one that cannot be written at all goes alone."""
@@ -297,22 +299,3 @@ def _bytes(entry: Entry) -> int:
     """What an entry's pictures take; everything else is small beside them."""
     given = vars(entry.input).values() if entry.input is not None else ()
     return sum(int(getattr(value, "nbytes", 0)) for value in given)
-
-
-def prepare(url: str) -> None:
-    """Makes the log before the first worker opens it.
-
-    Raises:
-        UserError: The database cannot be opened.
-    """
-    _open(url).dispose()
-
-
-def _open(url: str) -> Engine:
-    """An engine whose tables are there."""
-    engine = log.connect(url)
-    try:
-        log.make_tables(engine, log.TABLES)
-    except (SQLAlchemyError, OSError) as error:
-        raise log.unusable(url, error) from None
-    return engine

@@ -58,6 +58,12 @@ TOKENS = Counter(
     "mlfolio_llm_tokens", "Tokens of language models", ["system", "model", "direction"]
 )
 DOLLARS = Counter("mlfolio_llm_dollars", "What they cost, by the prices", ["system", "model"])
+LOG_FAILING = Gauge(
+    "mlfolio_log_failing", "1 while predictions cannot be logged", multiprocess_mode="livemax"
+)
+LOG_WAITING = Gauge(
+    "mlfolio_log_waiting", "Predictions that wait to be logged", multiprocess_mode="livesum"
+)
 
 
 class OfModel(Told):

@@ -33,13 +33,14 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
     import uvicorn
     from uvicorn.config import STARTUP_FAILURE
 
-    from mlfolio.serve import journal, keys
+    from mlfolio.serve import keys
     from mlfolio.serve.listening import Protocol, Workers
+    from mlfolio.track import log
 
     keys.required(settings)
     check_names(settings)
     check_address(settings)
-    journal.prepare(settings.database_url)
+    log.prepare(settings.database_url).dispose()
     os.environ[ENVIRONMENT] = settings.model_dump_json()
     say(f"mlfolio on http://{settings.host}:{settings.port}")
     config = uvicorn.Config(

@@ -420,6 +420,21 @@ def connect(url: str) -> Engine:
     return engine
 
 
+def prepare(url: str) -> Engine:
+    """An engine for a log whose tables are there and have what this version writes.
+
+    Raises:
+        UserError: The database cannot be opened.
+    """
+    engine = connect(url)
+    try:
+        make_tables(engine, TABLES)
+    except (SQLAlchemyError, OSError) as error:
+        engine.dispose()
+        raise unusable(url, error) from None
+    return engine
+
+
 def make_tables(engine: Engine, tables: MetaData) -> None:
     """Makes what is not there; of two processes that do it at once one fails, and looks again."""
     for patience in (0.1, 1.0, None):

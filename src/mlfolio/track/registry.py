@@ -13,10 +13,11 @@ import json
 import logging
 import os
 import shutil
+import sqlite3
 import time
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 URI = "MLFLOW_TRACKING_URI"
 DIGEST = 36  # characters: MLflow keeps no more
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of it
+DESCRIBED = ("scores.json", "report.html", "MODEL_CARD.md", "DATA_CARD.md", "sbom.json")  # of a run
 SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
@@ -192,7 +194,7 @@ def register(
             for name in ("figures", "tables"):
                 if (run / name).is_dir():
                     mlflow.log_artifacts(str(run / name), name)
-            for name in ("scores.json", "report.html", "MODEL_CARD.md"):
+            for name in DESCRIBED:
                 if (run / name).is_file():
                     mlflow.log_artifact(str(run / name))
             uri, model_id = _log_model(system, run / "model")
@@ -553,16 +555,11 @@ def _client() -> Iterator[MlflowClient]:
     Raises:
         MlfolioError: MLflow, its database or its server failed.
     """
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
+    with _quiet():
         import mlflow
         from mlflow.exceptions import MlflowException
         from sqlalchemy.exc import SQLAlchemyError
 
-        for name in ("mlflow", "alembic", "sqlalchemy"):
-            logging.getLogger(name).setLevel(logging.ERROR)
         theirs = os.environ.get(URI)
         try:
             runs_folder().mkdir(parents=True, exist_ok=True)
@@ -575,10 +572,99 @@ def _client() -> Iterator[MlflowClient]:
         except (MlflowException, SQLAlchemyError, OSError) as error:
             raise MlfolioError(
                 f"the registry ({place()}) cannot be used: {_first_line(error)}",
-                f"is {URI} right, and the server there up?"
-                if theirs
-                else "try again; is it locked, or the disk full?",
+                _way_out(error, theirs),
             ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """MLflow's chatter and telemetry off."""
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import mlflow  # noqa: F401 - now, since it sets its logger's level itself
+
+        for name in ("mlflow", "alembic", "sqlalchemy"):
+            logging.getLogger(name).setLevel(logging.ERROR)
+        yield
+
+
+def _way_out(error: Exception, server: str | None) -> str:
+    """What to do when the registry fails."""
+    if "out-of-date database schema" in str(error):
+        return "stop what uses it, then: mlfolio migrate"
+    if server:
+        return f"is {URI} right, and the server there up?"
+    return "try again; is it locked, or the disk full?"
+
+
+def migrate() -> str:
+    """Brings our own database to what this MLflow reads: whole, or not at all.
+
+    MLflow's migrations cannot go on where one was killed, so they run on a copy that takes the
+    database's place; the old one stays beside it. A tracking server migrates its own database.
+    Nothing else may write meanwhile.
+
+    Returns:
+        What was done, in words.
+
+    Raises:
+        MlfolioError: The registry cannot be read, or a newer MLflow has written it.
+    """
+    if _is_remote():
+        with _client() as client:
+            client.search_registered_models(max_results=1)
+        return f"{place()} answers; its database is its own to migrate"
+    with _quiet():  # a client of MLflow's would refuse the database
+        runs_folder().mkdir(parents=True, exist_ok=True)
+        _make_database()
+        with FileLock(runs_folder() / ".registry.lock"), FileLock(runs_folder() / ".database.lock"):
+            before, newest = _revisions()
+            if before == newest:
+                return "the registry is up to date"
+            kept = _database().with_name(f"mlflow-{before}.db")
+            _replace_migrated(kept)
+    return f"the registry is up to date now; as it was, it is in {kept}"
+
+
+def _revisions() -> tuple[str, str]:
+    """The revision of our own database, and the one that this MLflow reads."""
+    from mlflow.store.db import utils
+    from sqlalchemy import create_engine
+
+    engine = create_engine(f"sqlite:///{_database()}")
+    try:
+        return (
+            str(utils._get_schema_version(engine)),  # type: ignore[no-untyped-call]
+            utils._get_latest_schema_revision(),  # type: ignore[no-untyped-call]
+        )
+    finally:
+        engine.dispose()
+
+
+def _replace_migrated(kept: Path) -> None:
+    """Puts a migrated copy of our database in its place, and the old one at `kept`."""
+    from alembic.util.exc import CommandError
+    from mlflow.store.db import utils
+    from sqlalchemy import create_engine
+
+    with TemporaryDirectory(prefix=".mlflow.db.", dir=runs_folder()) as folder:
+        copy = Path(folder) / "mlflow.db"
+        with closing(sqlite3.connect(_database())) as old, closing(sqlite3.connect(copy)) as new:
+            old.backup(new)
+        engine = create_engine(f"sqlite:///{copy}")
+        try:
+            utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
+        except CommandError as error:  # it knows no such revision
+            raise MlfolioError(
+                f"the registry ({place()}) was written by a newer MLflow: {_first_line(error)}",
+                "install the MLflow that wrote it, or the database that was kept before",
+            ) from error
+        finally:
+            engine.dispose()
+        shutil.copy2(_database(), kept)
+        copy.replace(_database())
 
 
 def _make_database() -> None:
