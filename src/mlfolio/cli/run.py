@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlfolio.cli.common import DataOption, Json, SystemName, pairs, print_json, print_table
+from mlfolio.cli.common import (
+    DataOption,
+    Json,
+    OnOption,
+    SystemName,
+    pairs,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from mlfolio.lifecycle import Result
@@ -25,6 +33,7 @@ def run(
     ] = None,
     data: DataOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = 0,
+    on: OnOption = "local",
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of a leak.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", help="Give the whole log.")] = False,
     as_json: Json = False,
@@ -45,6 +54,7 @@ def run(
         name,
         data=data,
         seed=seed,
+        on=on,
         force=force,
         quiet=as_json,
         verbose=verbose,
@@ -61,7 +71,8 @@ def _refuse_options(name: str, knobs: dict[str, Any]) -> None:
     """Options that were typed like knobs."""
     from mlfolio.core.errors import KnobError
 
-    for option, value in {"data": True, "seed": True, "force": False, "verbose": False}.items():
+    takes_value = {"data": True, "seed": True, "on": True, "force": False, "verbose": False}
+    for option, value in takes_value.items():
         if option in knobs:
             raise KnobError(
                 f"{name} has no knob {option!r}: it is an option of run",

@@ -143,26 +143,41 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     from pyarrow.parquet import ParquetFile
 
     try:
-        table = ParquetFile(path).read()
-        for position, field in enumerate(table.schema):
-            kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-            if pa.types.is_nested(kind) or pa.types.is_binary(kind):
-                raise FileError(
-                    f"{path.name}: a cell of column {field.name!r} is a {kind}",
-                    "leave the column out, or make numbers or text of it",
-                )
-            if pa.types.is_decimal(kind):
-                kind = pa.float64()
-            elif pa.types.is_temporal(kind):
-                kind = pa.string()
-            if kind != field.type:
-                table = table.set_column(position, field.name, table.column(position).cast(kind))
-        # Without pandas' own types, which are of many kinds where values are missing.
-        frame = table.to_pandas(ignore_metadata=True)
+        return plain_frame(ParquetFile(path).read(), path.name)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise FileError(f"{path.name} cannot be read as Parquet: {error}") from None
-    index = [name for name in frame if re.fullmatch(r"__index_level_\d+__", str(name))]
-    return _tidy(frame.drop(columns=index), path.name)
+
+
+def plain_frame(table: Any, name: str) -> pd.DataFrame:
+    """An Arrow table, shape (n, columns), with the cells that a CSV would give.
+
+    Args:
+        table: All of a file, or a part.
+        name: The file's name, for messages.
+
+    Raises:
+        FileError: Cells are no numbers, truth values or text.
+        ValueError: pyarrow cannot convert them.
+    """
+    import pyarrow as pa
+
+    for position, field in enumerate(table.schema):
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind):
+            raise FileError(
+                f"{name}: a cell of column {field.name!r} is a {kind}",
+                "leave the column out, or make numbers or text of it",
+            )
+        if pa.types.is_decimal(kind):
+            kind = pa.float64()
+        elif pa.types.is_temporal(kind):
+            kind = pa.string()
+        if kind != field.type:
+            table = table.set_column(position, field.name, table.column(position).cast(kind))
+    # Without pandas' own types, which are of many kinds where values are missing.
+    frame = table.to_pandas(ignore_metadata=True)
+    index = [column for column in frame if re.fullmatch(r"__index_level_\d+__", str(column))]
+    return _tidy(frame.drop(columns=index), name)
 
 
 def _inspect(path: Path) -> tuple[str, str]:
