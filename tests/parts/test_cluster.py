@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from torch import Generator, Tensor, nn
-from torch.nn import functional as F
 
 import mlfolio
 from mlfolio import bulk
@@ -161,7 +160,9 @@ def training(net: nn.Module, folder: Path, workers: Any = None, rate: float = 0.
     labels = (POINTS.sum(dim=1) > 0).long()
 
     def loss(rows: Tensor, rng: Generator) -> Tensor:
-        return F.cross_entropy(net(POINTS[rows]), labels[rows]) * (1 if rate < 1 else torch.nan)
+        return nn.functional.cross_entropy(net(POINTS[rows]), labels[rows]) * (
+            1 if rate < 1 else torch.nan
+        )
 
     folder.mkdir()
     run = Run("toy", folder)
