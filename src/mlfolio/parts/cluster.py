@@ -85,15 +85,16 @@ def workers_on(place: str) -> Iterator[Workers]:
 @contextmanager
 def _connected(address: str) -> Iterator[Cluster]:
     """Joins a cluster, or starts one for a while, and has scikit-learn's searches done there."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads it when it is imported
-    os.environ.setdefault("RAY_TRAIN_ENABLE_STATE_TRACKING", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray reads these when it is imported
+    if address == LOCAL:  # what is for macOS and Windows elsewhere: nothing but loopback
+        os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
     try:
         import ray
         from joblib import parallel_config
         from ray.util.joblib import register_ray
     except ImportError as error:
         raise MissingExtraError("a run on ray", "ray", error.name or "") from None
-    own = {"include_dashboard": False, "_node_ip_address": "127.0.0.1"} if address == LOCAL else {}
+    own: dict[str, Any] = {"include_dashboard": False} if address == LOCAL else {}
     was_there = ray.is_initialized()
     if not was_there:
         try:
@@ -101,11 +102,8 @@ def _connected(address: str) -> Iterator[Cluster]:
                 address, log_to_driver=False, logging_level=logging.ERROR,
                 runtime_env={"env_vars": dict.fromkeys(LIMITS, "1")}, **own,
             )  # fmt: skip
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise MlfolioError(
-                f"there is no Ray cluster at {address}: {str(error).splitlines()[0]}",
-                f"on its head: ray start --head; on this machine: ray start --address={address}",
-            ) from None
+        except Exception as error:  # of whichever class: Ray raises Exception itself, too
+            raise _no_cluster(address, error) from error
     register_ray()
     lost = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
     try:
@@ -114,6 +112,18 @@ def _connected(address: str) -> Iterator[Cluster]:
     finally:
         if not was_there:
             ray.shutdown()
+
+
+def _no_cluster(address: str, error: Exception) -> MlfolioError:
+    why = str(error).strip().partition("\n")[0]
+    if address == LOCAL:
+        return MlfolioError(
+            f"Ray did not start: {why}", "try again when less runs on this machine; or --on local"
+        )
+    return MlfolioError(
+        f"there is no Ray cluster at {address}: {why}",
+        f"on its head: ray start --head; on this machine: ray start --address={address}",
+    )
 
 
 @contextmanager
