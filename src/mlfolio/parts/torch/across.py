@@ -12,6 +12,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import torch
+from safetensors.torch import load, save
 from torch import Generator, Tensor, nn
 
 from mlfolio.core.errors import MlfolioError
@@ -24,7 +25,7 @@ from .world import World
 
 LEAST_SHARE: Final = 8  # rows of a step: with fewer, batch norm and the messages are not worth it
 
-Trained = tuple[History, dict[str, Tensor]]
+Trained = tuple[History, bytes]  # the net's tensors as safetensors: Ray takes none as they are
 
 
 def train_across(
@@ -60,7 +61,7 @@ def train_across(
         return train(net, batches, loss, recipe, run, name, score)
     copy = partial(_train_copy, net, batches, loss, recipe, run.seed, name, score, cores)
     history, weights = _on_each(copy, count, cores)
-    net.load_state_dict(weights)
+    net.load_state_dict(load(weights))
     net.eval()
     for epoch, value in enumerate(history.losses):
         scores = {f"{name} score": history.scores[epoch]} if history.scores else {}
@@ -94,7 +95,7 @@ def _train_copy(
             history = train(net, batches, loss, recipe, run, name, score, world)
         except MlfolioError as error:
             return error
-    return history, net.state_dict()
+    return history, save({name: each.contiguous() for name, each in net.state_dict().items()})
 
 
 def _on_each(copy: Callable[[], Trained | MlfolioError], count: int, cores: int) -> Trained:
