@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -73,11 +75,13 @@ def _two_machines() -> Iterator[None]:
 def _overhead() -> None:
     from mlfolio.parts.cluster import workers_on
 
-    address = os.environ.pop("RAY_ADDRESS")
-    begun = time.perf_counter()
-    with workers_on("ray"):
-        started = time.perf_counter() - begun
-    os.environ["RAY_ADDRESS"] = address
+    started = 0.0
+    alone = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    for number, place in enumerate(("local", "ray")):
+        program = f"from mlfolio.parts.cluster import workers_on\nwith workers_on('{place}'): pass"
+        command = [sys.executable, "-c", program]
+        found = _seconds(partial(subprocess.run, command, check=True, env=alone))
+        started = found - started if number else found
     print(f"| to start Ray on one machine, and to end it | 0 | {started:.1f} | | |", flush=True)
     begun = time.perf_counter()
     with workers_on("ray") as workers:

@@ -49,7 +49,7 @@ def answer_file(
     source: Path,
     target: Path,
     workers: Workers | None = None,
-    say: Callable[[int], None] = lambda rows: None,
+    say: Callable[[int], object] = lambda rows: None,
 ) -> int:
     """Answers each row of a Parquet file in another one, which appears whole or not at all.
 

@@ -201,7 +201,7 @@ def test_a_net_trained_on_two_machines_is_that_of_one(machines: Any, tmp_path: P
         with pytest.raises(MlfolioError, match="diverged"):
             training(make_net(), tmp_path / "diverged", workers, rate=1.0)
 
-    assert history.losses[-1] < history.losses[0] / 2
+    assert history.losses[-1] < 0.6 * history.losses[0]
     np.testing.assert_allclose(other.losses, history.losses, rtol=1e-4)
     for one, two in zip(alone.parameters(), shared.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-5)

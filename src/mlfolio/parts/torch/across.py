@@ -42,7 +42,7 @@ def train_across(
     On the CPU, and for losses that are a mean over rows, none of which needs the others. With
     nothing random in the loss and no batch norm the net is that of one machine, up to the order in
     which numbers are added. Else it is another one, as good: each share is augmented, dropped out
-    and normalised by itself. A training whose machine is lost begins again on those that are left.
+    and normalised by itself. A training that loses a machine begins again, three times at most.
 
     Args:
         net: As for `train`; so are the others.
@@ -100,7 +100,7 @@ def _train_copy(
 
 def _on_each(copy: Callable[[], Trained | MlfolioError], count: int, cores: int) -> Trained:
     """Has machines train together; what the first of them has in the end."""
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError
     from ray.train.torch import TorchConfig, TorchTrainer
 
     with TemporaryDirectory() as folder:  # Ray's own notes
@@ -116,12 +116,23 @@ def _on_each(copy: Callable[[], Trained | MlfolioError], count: int, cores: int)
                 storage_path=folder, failure_config=FailureConfig(max_failures=RETRIES)
             ),
         )
-        with telling(), _interruptible():
-            found: Any = trainer.fit().return_value
+        try:
+            with telling(), _interruptible():
+                found: Any = trainer.fit().return_value
+        except TrainingFailedError as error:
+            raise MlfolioError(
+                f"{count} machines could not train together: {_last_line(error)}",
+                "look at them with ray status; or train here: --on local",
+            ) from error
     if isinstance(found, MlfolioError):
         raise found
     history, weights = found
     return history, weights
+
+
+def _last_line(error: Exception) -> str:
+    """What is said after all traces."""
+    return str(error).strip().splitlines()[-1]
 
 
 @contextmanager
