@@ -105,9 +105,8 @@ def _connected(address: str) -> Iterator[Cluster]:
         except Exception as error:  # of whichever class: Ray raises Exception itself, too
             raise _no_cluster(address, error) from error
     register_ray()
-    lost = {"max_restarts": RETRIES, "max_task_retries": RETRIES}
     try:
-        with parallel_config(backend="ray", ray_remote_args=lost):
+        with telling(), parallel_config(backend="ray"):
             yield Cluster()
     finally:
         if not was_there:
