@@ -32,6 +32,7 @@ from mlfolio.core.run import Run, finished_runs, read_json, runs_folder, write_j
 from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.core.system import Data, DataInfo, Finding, System
+from mlfolio.parts.cluster import LOCAL, workers_on
 from mlfolio.track import registry
 from mlfolio.track.loader import HEADER, load_folder, load_model
 
@@ -148,6 +149,7 @@ def run(
     force: bool = False,
     register: bool = True,
     candidate: bool = False,
+    on: str = LOCAL,
     quiet: bool = True,
     verbose: bool = False,
     say: Say = lambda text: None,
@@ -163,6 +165,7 @@ def run(
         force: Go on although the data doctor found a leak.
         register: Whether to log and register the model with MLflow.
         candidate: Register it as challenger, whatever its scores: `mlfolio release` is to decide.
+        on: Where its independent tasks are done: `local`, `ray`, or `ray://HOST:PORT`.
         quiet: No progress bars.
         verbose: Say every logged metric too.
         say: Is told in a sentence what happens.
@@ -176,7 +179,8 @@ def run(
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise UserError(f"seed = {seed!r} is no seed", "an integer from 0 to 4294967295")
     made = kind.with_knobs(knobs)
-    with Run.start(kind.card.slug, seed, quiet) as attempt:
+    with workers_on(on) as workers, Run.start(kind.card.slug, seed, quiet) as attempt:
+        attempt.workers = workers
         attempt.say = say if verbose else None
         attempt.previous = _previous(kind.card.slug, say) if register else None
         loaded = load_data(made, data, say)

@@ -18,6 +18,7 @@ import pytest
 from pydantic import WithJsonSchema, create_model
 
 import mlfolio
+from mlfolio import bulk
 from mlfolio.cli.doctor import EXTRAS
 from mlfolio.cli.predict import _with_pictures
 from mlfolio.core.errors import FileError
@@ -216,6 +217,48 @@ def test_predict_files_in_and_out(trained: Cli, home: Path) -> None:
     outcome = trained("predict", "iris", "--input", "rows.csv", "--output", "answers.jsonl")
     assert "2 answers" in outcome.err
     assert len((home / "answers.jsonl").read_text("utf-8").splitlines()) == 2
+
+
+def test_predict_answers_parquet_in_batches(
+    trained: Cli, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The answers are those of a CSV, and their file appears whole or not at all."""
+    monkeypatch.setattr(bulk, "BATCH", 2)
+    names = [word.partition("=")[0] for word in FLOWER]
+    rows = pd.DataFrame([[5, 3.4, 1.5, 0.2], [6.5, 3, 5.5, 2], [None, 3, 5, 2]], columns=names)
+    rows[:2].to_parquet(home / "rows.parquet", row_group_size=1)
+    rows[:2].to_csv(home / "rows.csv", index=False)
+    assert trained("predict", "iris", "--input", "rows.csv", "--output", "answers.csv").code == 0
+    words = ["predict", "iris", "--input", "rows.parquet", "--output", "answers.parquet"]
+    assert "2 answers" in trained(*words).err
+    answers = pd.read_parquet(home / "answers.parquet")
+    pd.testing.assert_frame_equal(
+        answers, pd.read_csv(home / "answers.csv", keep_default_na=False), check_dtype=False
+    )
+
+    rows.to_parquet(home / "rows.parquet")
+    outcome = trained(*words)
+    assert outcome.code == 2
+    assert "row 3, sepal_length: required" in outcome.err
+    pd.testing.assert_frame_equal(answers, pd.read_parquet(home / "answers.parquet"))
+    assert not list(home.glob(".answers*"))
+    rows[:0].to_parquet(home / "rows.parquet")
+    assert "no rows" in trained(*words).err
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--input", "rows.csv", "--output", "a.parquet"], "rows.csv is not Parquet"),
+        (["--input", "rows.csv", "--on", "ray"], "--on ray answers large files only"),
+        (["--input", "no.parquet", "--output", "a.parquet"], "cannot be read as Parquet"),
+        ([*FLOWER, "--on", "ray"], "--output ANSWERS.parquet"),
+    ],
+)
+def test_predict_says_what_goes_in_batches(trained: Cli, words: list[str], said: str) -> None:
+    outcome = trained("predict", "iris", *words)
+    assert outcome.code == 2
+    assert said in outcome.err
 
 
 @pytest.mark.parametrize(

@@ -138,6 +138,7 @@ def prepare(folder: Path) -> None:
     table.assign(species=flowers.target_names[flowers.target]).to_csv(folder / "flowers.csv")
     ship = generate(400, seed=11)
     ship.to_csv(folder / "train.csv", index=False)
+    ship.to_parquet(folder / "big.parquet")
     rng = np.random.default_rng(0)
     churn = generate(300, seed=12)[["Age", "Fare", "Embarked"]].assign(
         months=rng.integers(1, 60, 300)

@@ -31,6 +31,9 @@ DataOption = Annotated[
     str | None,
     typer.Option("--data", help="Path of your own data, or 'official', or 'sample'."),
 ]
+OnOption = Annotated[
+    str, typer.Option("--on", help="Where: local, ray, or ray://HOST:PORT of a cluster's head.")
+]
 
 
 def pairs(arguments: Sequence[str]) -> dict[str, Any]:

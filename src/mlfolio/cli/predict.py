@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlfolio.cli.common import Json, SystemName, pairs, print_json
+from mlfolio.cli.common import Json, OnOption, SystemName, pairs, print_json
 
 if TYPE_CHECKING:
     from mlfolio.core.model import Input, Model, Output
@@ -47,10 +47,11 @@ def predict(
         Path | None,
         typer.Option(
             "--output",
-            help="Write answers here, as .csv, .json or .jsonl; for masks a film with what was "
-            "seen.",
+            help="Write answers here, as .csv, .json or .jsonl, or of a .parquet file as "
+            ".parquet; for masks a film with what was seen.",
         ),
     ] = None,
+    on: OnOption = "local",
     as_json: Json = False,
 ) -> None:
     """Answer one input given as fields, or a file of inputs."""
@@ -63,6 +64,9 @@ def predict(
         return
     if (fields is None) == (file is None):
         raise UserError("give fields or --input", f"mlfolio predict {name} --input rows.csv")
+    if _is_bulk(file, output, on):
+        _in_batches(name, Path(str(file)), Path(str(output)), on)
+        return
     asked = _form_of(output, file, as_json)
     predictor = mlfolio.load(name)
     if file is None:
@@ -86,6 +90,44 @@ def predict(
         else:
             write_text(output, text)
         typer.echo(f"{len(answers):,} answers in {output}", err=True)
+
+
+def _is_bulk(file: str | None, output: Path | None, on: str) -> bool:
+    """Whether a file of any size is to be answered in batches.
+
+    Raises:
+        UserError: Only one of both files is a table in Parquet, or a cluster is to answer another.
+    """
+    from mlfolio.core.errors import UserError
+    from mlfolio.parts.cluster import LOCAL
+
+    suffixes = [Path(str(path or "")).suffix.lower() for path in (file, output)]
+    if suffixes == [".parquet", ".parquet"]:
+        return True
+    if suffixes[1] == ".parquet":
+        raise UserError(f"{file} is not Parquet, so its answers are not", "name them .csv")
+    if on != LOCAL:
+        raise UserError(
+            f"--on {on} answers large files only",
+            "--input ROWS.parquet --output ANSWERS.parquet",
+        )
+    return False
+
+
+def _in_batches(name: str, source: Path, target: Path, on: str) -> None:
+    """Answers a file of any size, here or on a cluster."""
+    from tqdm import tqdm
+
+    import mlfolio
+    from mlfolio.bulk import answer_file
+    from mlfolio.parts.cluster import workers_on
+
+    _require_place(target, str(source))
+    predictor = mlfolio.load(name)
+    with workers_on(on) as workers, tqdm(unit=" rows", disable=None, leave=False) as bar:
+        count = answer_file(predictor.model, source, target, workers, bar.update)
+    typer.echo(_origin(predictor), err=True)
+    typer.echo(f"{count:,} answers in {target}", err=True)
 
 
 def _annotate(name: str, file: str | None, output: Path | None, options: list[str]) -> str | None:
@@ -208,16 +250,13 @@ def read_rows(file: str, model: Model) -> tuple[Rows, str]:
     if form not in ("", *TABLES, *FORMS):
         raise FileError(f"rows cannot be read from {file!r}", fix)
     if form in TABLES:
+        from mlfolio.bulk import records
         from mlfolio.data.tables import read_any_table
 
         table, said = read_any_table(path)
         if said:
             typer.echo(f"note: {said}", err=True)
-        table = table.astype(object)
-        return [  # NaN and None: cells left empty
-            {str(k): v for k, v in row.items() if not (v is None or v != v)}
-            for row in table.to_dict("records")
-        ], "csv"
+        return records(table), "csv"
     try:
         return _parse(path.read_text("utf-8"), path.name, form)
     except UnicodeDecodeError:
@@ -282,17 +321,12 @@ def _with_pictures(row: dict[str, Any], kind: type[Input]) -> dict[str, Any]:
 
 def _split(predictor: Predictor, rows: Rows) -> tuple[Rows, Rows]:
     """Parts rows into what the model is asked and what it says it does not use (id, target)."""
-    from mlfolio.core.inputs import field_names
+    from mlfolio.bulk import unused_columns
 
-    fields = set(field_names(predictor.model.input_type))
-    ignored = {name.lower() for name in getattr(predictor.model, "ignored", ())}
-
-    def part(row: dict[str, Any], used: bool) -> dict[str, Any]:
-        return {
-            k: v for k, v in row.items() if (k in fields or str(k).lower() not in ignored) == used
-        }
-
-    return [part(row, used=True) for row in rows], [part(row, used=False) for row in rows]
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    unused = set(unused_columns(predictor.model, names))
+    asked = [{k: v for k, v in row.items() if k not in unused} for row in rows]
+    return asked, [{k: v for k, v in row.items() if k in unused} for row in rows]
 
 
 def _labels(unused: Rows) -> Rows:
@@ -321,13 +355,12 @@ def _as_json(answers: Sequence[Output], form: str) -> str:
 
 def _as_csv(answers: Sequence[Output], labels: Rows) -> str:
     """Answers as CSV, the rows' labels first, one column for each class's probability."""
+    from mlfolio.bulk import cell, flat
+
     rows = []
     for label, answer in zip(labels, answers, strict=True):
-        label = {name: _harmless(value) for name, value in label.items()}
-        row = label | answer.model_dump(mode="json")
-        chances = row.pop("probabilities", {})
-        row |= {f"probability of {name}": chance for name, chance in chances.items()}
-        rows.append({name: _cell(value) for name, value in row.items()})
+        label = {name: cell(_harmless(value)) for name, value in label.items()}
+        rows.append(label | flat(answer))
     buffer = io.StringIO()
     names = dict.fromkeys(name for row in rows for name in row)
     writer = csv.DictWriter(buffer, list(names), lineterminator="\n")
@@ -352,12 +385,6 @@ def _harmless(value: Any) -> Any:
 
 def _percent(confidence: float | None) -> str:
     return "" if confidence is None else f"{confidence:.1%}"
-
-
-def _cell(value: Any) -> Any:
-    if isinstance(value, list) and all(isinstance(item, str) for item in value):
-        return "; ".join(value)
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else value
 
 
 def _sure(confidence: float | None) -> str:

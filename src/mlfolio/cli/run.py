@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mlfolio.cli.common import DataOption, Json, SystemName, pairs, print_json, print_table
+from mlfolio.cli.common import (
+    DataOption,
+    Json,
+    OnOption,
+    SystemName,
+    pairs,
+    print_json,
+    print_table,
+)
 
 if TYPE_CHECKING:
     from mlfolio.lifecycle import Result
@@ -25,6 +33,7 @@ def run(
     ] = None,
     data: DataOption = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of all chance.")] = 0,
+    on: OnOption = "local",
     force: Annotated[bool, typer.Option("--force", help="Go on in spite of a leak.")] = False,
     candidate: Annotated[
         bool, typer.Option("--candidate", help="Never champion by itself: for mlfolio release.")
@@ -48,6 +57,7 @@ def run(
         name,
         data=data,
         seed=seed,
+        on=on,
         force=force,
         candidate=candidate,
         quiet=as_json,
@@ -65,7 +75,8 @@ def _refuse_options(name: str, knobs: dict[str, Any]) -> None:
     """Options that were typed like knobs."""
     from mlfolio.core.errors import KnobError
 
-    options = {"data": True, "seed": True, "force": False, "candidate": False, "verbose": False}
+    takes_value = {"data": True, "seed": True, "on": True}
+    options = {**takes_value, "force": False, "candidate": False, "verbose": False}
     for option, value in options.items():
         if option in knobs:
             raise KnobError(

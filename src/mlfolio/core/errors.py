@@ -6,12 +6,13 @@ typing error (2) from data that are not there (3) and from a failure (1).
 
 from __future__ import annotations
 
+import copyreg
 import shlex
 import sys
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class MlfolioError(Exception):
@@ -28,6 +29,10 @@ class MlfolioError(Exception):
         self.message = message
         self.fix = fix
         super().__init__(f"{message}\n  fix: {fix}" if fix else message)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """How an error comes from another process: as it is, without its maker's arguments."""
+        return copyreg.__newobj__, (type(self), *self.args), self.__dict__  # type: ignore[attr-defined]
 
 
 class UserError(MlfolioError):

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
 from mlfolio.core.errors import FileError, UserError
+from mlfolio.core.workers import Here, Workers
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,6 +80,7 @@ class Run:
         folder: The run's own folder.
         seed: Seed for everything random.
         previous: Folder of the current champion's model, for systems that build on it.
+        workers: Who does its tasks that do not need each other.
         stage: Which part of its life the run is in; exhibits are filed under it.
         earlier: Seconds that an interrupted run has spent on what was taken over from it.
         say: Is told every logged metric, if it is set.
@@ -90,6 +92,7 @@ class Run:
         self.seed = seed
         self.quiet = quiet
         self.previous: Path | None = None
+        self.workers: Workers = Here()
         self.stage = "data"
         self.earlier = 0.0
         self.say: Callable[[str], None] | None = None

@@ -148,11 +148,24 @@ def _read_parquet(path: Path) -> pd.DataFrame:
     from pyarrow.parquet import ParquetFile
 
     try:
-        # Without pandas' own types, which are of many kinds where values are missing.
-        frame = plain_columns(ParquetFile(path).read(), path.name).to_pandas(ignore_metadata=True)
+        return plain_frame(ParquetFile(path).read(), path.name)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise FileError(f"{path.name} cannot be read as Parquet: {error}") from None
-    return _tidy(frame, path.name)
+
+
+def plain_frame(table: Any, name: str) -> pd.DataFrame:
+    """An Arrow table, shape (n, columns), with the cells that a CSV would give.
+
+    Args:
+        table: All of a file, or a part.
+        name: The file's name, for messages.
+
+    Raises:
+        FileError: Cells are no numbers, truth values or text.
+        ValueError: pyarrow cannot convert them.
+    """
+    # Without pandas' own types, which are of many kinds where values are missing.
+    return _tidy(plain_columns(table, name).to_pandas(ignore_metadata=True), name)
 
 
 def plain_columns(table: Any, name: str) -> Any:

@@ -21,9 +21,11 @@ from mlfolio.core.run import Run
 
 from .checkpoint import Checkpoint, History
 from .device import autocast
+from .world import World
 
 SAVE_S = 60.0  # between checkpoints within an epoch
 POOL = 50  # batches whose rows are sorted by length together
+ALONE = World()
 
 
 @dataclass(frozen=True)
@@ -91,6 +93,7 @@ def train(
     run: Run,
     name: str = "training",
     score: Callable[[], float] | None = None,
+    world: World = ALONE,
 ) -> History:
     """Trains a net in place; which epoch's weights it has at the end, `patience` says.
 
@@ -104,6 +107,7 @@ def train(
         run: Whose seed, progress bar and folder it is.
         name: What the bar and the log call it; each of a run needs its own.
         score: Of the net on a validation part, higher is better.
+        world: Which of several copies that train together this one is.
     """
     device = next(net.parameters()).device
     optimizer = make_optimizer(net, recipe)
@@ -126,12 +130,14 @@ def train(
                 net.train()
             for group in optimizer.param_groups:
                 group["lr"] = recipe.rate((step + 0.5) / total)
-            rng = seeded(run.seed, step)
+            share = world.share(order[place])
+            rng = seeded(run.seed, world.number(step))
             torch.manual_seed(rng.initial_seed())
             with autocast(device):
-                value = loss(order[place], rng)
+                value = loss(share, rng)
             optimizer.zero_grad()
             value.backward()  # type: ignore[no-untyped-call]
+            value = world.average(value, net, len(share) / len(order[place]))
             if recipe.clip < math.inf:
                 nn.utils.clip_grad_norm_(net.parameters(), recipe.clip)
             optimizer.step()
@@ -139,6 +145,7 @@ def train(
             history.running += value.item()
             history.seconds = time.monotonic() - started
             if place == steps_each - 1:
+                world.agree(net)
                 _end_epoch(history, steps_each, net, score, recipe, run, name)
                 kept.save(history, is_best=recipe.patience is not None and history.best == epoch)
                 if _is_over(history, recipe):

@@ -14,9 +14,10 @@ from sklearn.preprocessing import StandardScaler
 from torch import Generator, Tensor
 
 from mlfolio.core.run import Run
+from mlfolio.parts.torch.across import train_across
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
-from mlfolio.parts.torch.training import Recipe, shuffled, train
+from mlfolio.parts.torch.training import Recipe, shuffled
 
 from .augment import Warp, erase, mirror, relight, shift, warp
 from .nets import PictureNet, features_of, logits_of
@@ -118,7 +119,7 @@ def fit_net(
         answers = logits_of(net, unseen.pixels).argmax(dim=1).numpy()
         return float((answers == unseen.classes).mean())
 
-    return train(net, shuffled(len(seen), size, run.seed), loss, recipe, run, name, score)
+    return train_across(net, shuffled(len(seen), size, run.seed), loss, recipe, run, name, score)
 
 
 def calibrate(net: PictureNet, unseen: Pictures, among: int | None = None) -> None:

@@ -21,10 +21,11 @@ from mlfolio.core.score import Evaluation
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.parts.stats import mean_score
+from mlfolio.parts.torch.across import train_across
 from mlfolio.parts.torch.checkpoint import History
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.threads import one_thread
-from mlfolio.parts.torch.training import Recipe, shuffled, train
+from mlfolio.parts.torch.training import Recipe, shuffled
 from mlfolio.parts.vision.augment import Warp
 
 from . import figures
@@ -119,7 +120,9 @@ class Digits(System):
         )
         loss = loss_of(net, part, warp, self.label_smoothing)
         with one_thread(len(part) < SMALL):
-            return train(net, shuffled(len(part), size, run.seed), loss, recipe, run, name, score)
+            return train_across(
+                net, shuffled(len(part), size, run.seed), loss, recipe, run, name, score
+            )
 
     def _dense(self, data: DigitSplit, run: Run) -> NDArray[np.float64]:
         """Probabilities `(n, 10)` that a dense net gives, trained on the same pictures."""

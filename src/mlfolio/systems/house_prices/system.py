@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
+from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from threadpoolctl import threadpool_limits
@@ -30,8 +32,27 @@ from .data import TARGET, load_houses
 from .figures import SYSTEM, OutOfFold
 from .model import PriceModel
 
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 TRIVIAL, STRONG, QUANTILES = "median", "LightGBM defaults", "quantiles of all answers"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
+
+
+class Fold(NamedTuple):
+    """What comes of one outer fold; of everything see `OutOfFold`.
+
+    Attributes:
+        answers: To the rows of the test part, each of shape (n,).
+        intervals: Their ends, each of shape (n, 2).
+        importances: How much worse the answers are with one column shuffled.
+        logs: Whether all answers are positive and were learned as logarithms.
+        weights: Of the members.
+    """
+
+    answers: dict[str, Floats]
+    intervals: dict[str, Floats]
+    importances: pd.Series
+    logs: bool
+    weights: dict[str, float]
 
 
 class HousePrices(System):
@@ -91,23 +112,33 @@ class HousePrices(System):
         """For each row what it was given by models that did not see it."""
         found = OutOfFold()
         splits = folds(rows, np.zeros(len(rows)), self.folds, run.seed)
-        for number, (train, test) in enumerate(run.progress(splits, "outer fold")):
-            X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
-            with threadpool_limits(1):
-                blend = Blend(self.inner_folds, run.seed + INNER_SEED).fit(X, y)
-                guess, *ends = blend.predict_intervals(unseen, self.level)
-                guesses = {SYSTEM: guess, **blend.predict_members(unseen)}
-                guesses[STRONG] = _lightgbm(X, y, unseen, run.seed)
-                found.importances.append(figures.importances(blend, unseen, truth[test], run.seed))
-            guesses[TRIVIAL] = np.full(len(test), np.median(y))
-            found.logs &= blend.log_ and all((guess > 0).all() for guess in guesses.values())
-            tails = np.quantile(y, [(1 - self.level) / 2, (1 + self.level) / 2])
-            intervals = {SYSTEM: np.column_stack(ends), QUANTILES: np.tile(tails, (len(test), 1))}
-            for kept, parts in ((found.answers, guesses), (found.intervals, intervals)):
+        answer = partial(self._answer_fold, rows, truth, run.seed)
+        done = run.progress(run.workers.map(answer, splits), "outer fold", total=len(splits))
+        for number, ((_, test), fold) in enumerate(zip(splits, done, strict=True)):
+            found.importances.append(fold.importances)
+            found.logs &= fold.logs
+            for kept, parts in ((found.answers, fold.answers), (found.intervals, fold.intervals)):
                 for name, part in parts.items():
                     kept.setdefault(name, np.zeros((len(truth), *part.shape[1:])))[test] = part
-            run.log(number, RMSE=root_mean_squared_error(truth[test], guess), **blend.weights_)
+            error = root_mean_squared_error(truth[test], fold.answers[SYSTEM])
+            run.log(number, RMSE=error, **fold.weights)
         return found
+
+    def _answer_fold(self, rows: pd.DataFrame, truth: Floats, seed: int, split: Split) -> Fold:
+        """The whole of `fit` on one outer training part, and what it answers to the rest."""
+        train, test = split
+        X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
+        with threadpool_limits(1):
+            blend = Blend(self.inner_folds, seed + INNER_SEED).fit(X, y)
+            guess, *ends = blend.predict_intervals(unseen, self.level)
+            answers = {SYSTEM: guess, **blend.predict_members(unseen)}
+            answers[STRONG] = _lightgbm(X, y, unseen, seed)
+            importances = figures.importances(blend, unseen, truth[test], seed)
+        answers[TRIVIAL] = np.full(len(test), np.median(y))
+        tails = np.quantile(y, [(1 - self.level) / 2, (1 + self.level) / 2])
+        intervals = {SYSTEM: np.column_stack(ends), QUANTILES: np.tile(tails, (len(test), 1))}
+        logs = blend.log_ and all(bool((guess > 0).all()) for guess in answers.values())
+        return Fold(answers, intervals, importances, logs, blend.weights_)
 
     def _of_intervals(
         self, truth: Floats, found: OutOfFold, protocol: str, seed: int

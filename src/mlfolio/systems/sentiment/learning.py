@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from torch import Generator, Tensor
 
 from mlfolio.core.run import Run
+from mlfolio.parts.torch.across import train_across
 from mlfolio.parts.torch.calibration import best_temperature
 from mlfolio.parts.torch.checkpoint import History
-from mlfolio.parts.torch.training import Recipe, bucketed, evaluating, train
+from mlfolio.parts.torch.training import Recipe, bucketed, evaluating
 
 from .net import ReviewNet
 from .words import UNKNOWN, Ids, to_batch
@@ -66,7 +67,7 @@ def fit_net(
 
     lengths = [len(review) for review in seen.reviews]
     size = min(BATCH, max(8, len(lengths) // STEPS), len(lengths))
-    history = train(net, bucketed(lengths, size, run.seed), loss, recipe, run, "net", score)
+    history = train_across(net, bucketed(lengths, size, run.seed), loss, recipe, run, "net", score)
     odds = torch.from_numpy(log_odds(net, unseen.reviews, longest)).float()
     logits = torch.stack([torch.zeros_like(odds), odds], dim=1)
     net.temperature.copy_(best_temperature(logits, torch.from_numpy(unseen.positive)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from functools import partial
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -32,9 +33,23 @@ from .data import TARGET, load_passengers
 from .features import age_group, is_passenger_list, parties, passenger_steps
 from .model import TitanicModel
 
-Splits = Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 SYSTEM, TRIVIAL, STRONG = "this system", "base rate (majority class)", "LightGBM defaults"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
+
+
+class Fold(NamedTuple):
+    """What comes of one outer fold.
+
+    Attributes:
+        guesses: The chance that each way gives to each row of the test part, shape (n,).
+        inner: The score of the search inside.
+        chosen: Which candidate it chose.
+    """
+
+    guesses: dict[str, Floats]
+    inner: float
+    chosen: str
 
 
 class Titanic(System):
@@ -119,31 +134,39 @@ class Titanic(System):
         self,
         rows: pd.DataFrame,
         truth: NDArray[np.int64],
-        splits: Splits,
+        splits: Sequence[Split],
         run: Run,
         what: str = "Outer fold",
     ) -> dict[str, Floats]:
         """For each row the chance it was given by models that did not see it, shape (n,)."""
         answers: dict[str, Floats] = {}
+        answer = partial(self._answer_fold, rows, truth, run.seed)
+        folds = run.progress(run.workers.map(answer, splits), what.lower(), total=len(splits))
+        for number, ((_, test), fold) in enumerate(zip(splits, folds, strict=True)):
+            for name, guess in fold.guesses.items():
+                answers.setdefault(name, np.zeros(len(truth)))[test] = guess
+            right = (fold.guesses[SYSTEM] >= self.threshold) == truth[test]
+            run.log(number, accuracy=float(right.mean()), inner=fold.inner)
+            run.note(f"{what} {number + 1} chose {fold.chosen}.")
+        return answers
+
+    def _answer_fold(
+        self, rows: pd.DataFrame, truth: NDArray[np.int64], seed: int, split: Split
+    ) -> Fold:
+        """The whole of `fit` on one outer training part, and what it answers to the rest."""
+        train, test = split
+        X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
         steps = passenger_steps(rows.columns)
-        for number, (train, test) in enumerate(run.progress(splits, what.lower())):
-            X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
-            with threadpool_limits(1):
-                estimator, found = fit_best(X, y, self.inner_folds, run.seed + INNER_SEED, steps)
+        with threadpool_limits(1):
+            estimator, found = fit_best(X, y, self.inner_folds, seed + INNER_SEED, steps)
             guesses = {
                 SYSTEM: estimator.predict_proba(unseen)[:, 1],
-                STRONG: _lightgbm(X, y, unseen, run.seed),
+                STRONG: _lightgbm(X, y, unseen, seed),
                 TRIVIAL: np.full(len(test), y.mean()),
             }
-            if is_passenger_list(rows.columns):
-                guesses["women survive"] = (unseen["Sex"] == "female").to_numpy(dtype=float)
-            for name, guess in guesses.items():
-                answers.setdefault(name, np.zeros(len(truth)))[test] = guess
-            right = (guesses[SYSTEM] >= self.threshold) == truth[test]
-            run.log(number, accuracy=float(right.mean()), inner=_best_score(found))
-            chosen = name_of(found.best_params_["model"])
-            run.note(f"{what} {number + 1} chose {chosen}.")
-        return answers
+        if is_passenger_list(rows.columns):
+            guesses["women survive"] = (unseen["Sex"] == "female").to_numpy(dtype=float)
+        return Fold(guesses, _best_score(found), name_of(found.best_params_["model"]))
 
 
 def _groups(rows: pd.DataFrame) -> list[pd.Series]:
