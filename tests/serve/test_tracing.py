@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -159,6 +163,41 @@ def test_a_failure_is_marked_and_not_quoted(watched: Watched) -> None:
     failed = [span for span in watched.collected.spans if span.failed]
     assert [span.name for span in failed] == ["chat m"]
     assert failed[0].attributes["error.type"].endswith("AuthenticationError")
+
+
+def test_a_batch_is_linked_with_all_who_asked(watched: Watched) -> None:
+    def ask(number: int) -> Span:
+        body = {"inputs": [{"question": f"{CHARTER} {number % 3}"}]}
+        return traced(watched, "/v1/systems/documents/predict", body)[1]
+
+    with ThreadPoolExecutor(12) as pool:
+        roots = {root.id: root for root in pool.map(ask, range(12))}
+    batches = [
+        span for span in watched.collected.spans
+        if span.name == "predict documents" and span.parent in roots
+    ]  # fmt: skip
+    assert len(batches) < len(roots), "some were asked together"
+    seen = []
+    for batch in batches:
+        assert batch.attributes["mlfolio.batch.size"] == 1 + len(batch.links)
+        assert all(batch.id in roots[other].links for other in batch.links)
+        seen += [batch.parent, *batch.links]
+    assert sorted(seen) == sorted(roots), "each of them finds the batch with its answer"
+
+
+def test_another_protocol_is_refused_with_what_to_do(watched: Watched) -> None:
+    around = {**os.environ, "MLFOLIO_RUNS": str(watched.server.runs),
+              "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
+              "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "mlfolio", "serve", "--port", "0", "--no-pages"],
+        env=around, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL='grpc': traces are sent as http/protobuf" in said
+    assert "4318 (gRPC's is 4317)" in said
+    assert "Traceback" not in said
 
 
 def test_prometheus_has_stages_tokens_and_dollars(watched: Watched) -> None:

@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from mlfolio import __version__
 from mlfolio.core.errors import MissingExtraError, UserError
-from mlfolio.core.trace import spending, stage
+from mlfolio.core.trace import linked, spending, stage
 from mlfolio.serve import metrics
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -49,11 +49,13 @@ def exported() -> Iterator[None]:
     if not is_wanted():
         yield
         return
-    protocol = next(filter(None, map(os.environ.get, PROTOCOLS)), "http/protobuf")
+    name = next(filter(os.environ.get, PROTOCOLS), PROTOCOLS[1])
+    protocol = os.environ.get(name) or "http/protobuf"
     if protocol != "http/protobuf":
         raise UserError(
-            f"{PROTOCOLS[1]}={protocol!r}: traces are sent as http/protobuf alone",
-            "point it at the collector's HTTP port, mostly 4318, and leave the protocol out",
+            f"{name}={protocol!r}: traces are sent as http/protobuf alone",
+            f"point {ENDPOINTS[1]} at the collector's HTTP port, mostly 4318 (gRPC's is 4317), "
+            f"and take {name} out",
         )
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -119,7 +121,8 @@ def watched(
         about: dict[str, AttributeValue] = {
             "mlfolio.system": system, "mlfolio.batch.size": len(batch),
         }  # fmt: skip
-        with _told(system), stage(name, about, span=f"{name} {system}"):
+        with _told(system), stage(name, about, span=f"{name} {system}") as span:
+            linked(span)
             return work(batch)
 
     return run

@@ -180,7 +180,8 @@ class DocumentsModel:
     def measure(self, questions: Path, judge: str | None = None) -> Measured:
         """Asks the test questions of a file, in the form of `questions.jsonl`."""
         _, asked = read_questions(questions)
-        who = Judge(Chat(parse_spec(judge)), self.encoder) if judge else None
+        # Asked again at once: what takes too long must not cost the next questions their marks.
+        who = Judge(Chat(parse_spec(judge), pause=0), self.encoder) if judge else None
         answers = self.predict([DocumentQuestion(question=each.text) for each in asked])
         return measure(self, asked, answers, who)
 
