@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from tests.conftest import SampleOf
 from tests.parts.llm_server import READ, WROTE, Script, serve
+from tests.postgres import free_port
 from tests.serve.collector import Collected, Span, collecting
 from tests.serve.conftest import Server, logged, serving
 
@@ -43,8 +45,6 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def watched(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    import shutil
-
     folder = tmp_path_factory.mktemp("watched") / "runs"
     runs = Path(shutil.copytree(sample_of("documents").runs, folder))
     with ExitStack() as stack:
@@ -165,22 +165,24 @@ def test_a_failure_is_marked_and_not_quoted(watched: Watched) -> None:
     assert failed[0].attributes["error.type"].endswith("AuthenticationError")
 
 
-def test_a_batch_is_linked_with_all_who_asked(watched: Watched) -> None:
-    def ask(number: int) -> Span:
-        body = {"inputs": [{"question": f"{CHARTER} {number % 3}"}]}
-        return traced(watched, "/v1/systems/documents/predict", body)[1]
+def test_a_batch_is_linked_with_all_who_asked(sample_of: SampleOf, tmp_path: Path) -> None:
+    runs = shutil.copytree(sample_of("iris").runs, tmp_path / "runs")
+    flower = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+    with (
+        collecting() as collected,
+        serving(runs, OTEL_EXPORTER_OTLP_ENDPOINT=collected.url) as server,
+        ThreadPoolExecutor(24) as pool,
+    ):
+        list(pool.map(lambda _: server.predict("iris", flower), range(240)))
+        server.stop()
 
-    with ThreadPoolExecutor(12) as pool:
-        roots = {root.id: root for root in pool.map(ask, range(12))}
-    batches = [
-        span for span in watched.collected.spans
-        if span.name == "predict documents" and span.parent in roots
-    ]  # fmt: skip
-    assert len(batches) < len(roots), "some were asked together"
+    roots = {span.id: span for span in collected.spans if span.name == PREDICT}
+    batches = [span for span in collected.spans if span.parent in roots]
+    assert len(batches) < len(roots) == 240, "some were asked together"
     seen = []
     for batch in batches:
         assert batch.attributes["mlfolio.batch.size"] == 1 + len(batch.links)
-        assert all(batch.id in roots[other].links for other in batch.links)
+        assert all(roots[other].links == {batch.id} for other in batch.links)
         seen += [batch.parent, *batch.links]
     assert sorted(seen) == sorted(roots), "each of them finds the batch with its answer"
 
@@ -190,7 +192,7 @@ def test_another_protocol_is_refused_with_what_to_do(watched: Watched) -> None:
               "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
               "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}  # fmt: skip
     done = subprocess.run(
-        [sys.executable, "-m", "mlfolio", "serve", "--port", "0", "--no-pages"],
+        [sys.executable, "-m", "mlfolio", "serve", "--port", str(free_port()), "--no-pages"],
         env=around, capture_output=True, text=True, timeout=300,
     )  # fmt: skip
     assert done.returncode != 0

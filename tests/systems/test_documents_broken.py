@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -57,13 +59,13 @@ print("version", done.version)
 """
 
 
+@dataclass(frozen=True)
 class House:
     """Documents with questions to learn from, and a champion that has not learned from them."""
 
-    def __init__(self, folder: Path) -> None:
-        self.runs = folder / "runs"
-        self.files = fill(folder / "files", 150, CODES, halls=16)
-        self.bert = small_bert(folder / "bert")
+    runs: Path
+    files: Path
+    bert: Path
 
     def start(
         self, knobs: dict[str, object], dies_in: str = "", most: int = 0
@@ -87,13 +89,24 @@ class House:
         return max((self.runs / "documents").iterdir(), key=lambda path: path.stat().st_ctime_ns)
 
 
-@pytest.fixture
-def house(home: Path) -> House:
-    made = House(home)
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory, database: Path) -> House:
+    folder = tmp_path_factory.mktemp("house")
+    (folder / "runs").mkdir()
+    shutil.copy(database, folder / "runs" / "mlflow.db")
+    files = fill(folder / "files", 150, CODES, halls=16)
+    made = House(folder / "runs", files, small_bert(folder / "bert"))
     code, said, wrong = made.run({"tuned": False})
     assert code == 0, wrong
     assert "version 1" in said
     return made
+
+
+@pytest.fixture
+def house(built: House, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> House:
+    runs = shutil.copytree(built.runs, tmp_path / "runs")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(runs))
+    return replace(built, runs=runs)
 
 
 def champion() -> int:

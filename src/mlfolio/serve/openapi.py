@@ -114,10 +114,9 @@ def _concrete(
             operation["requestBody"] = {
                 "required": True, "content": {"application/octet-stream": content}
             }  # fmt: skip
-            metadata = {"application/json": {"schema": {"type": "object"}}}
             operation["parameters"].append(
                 {"name": METADATA, "in": "header", "description": "of the document",
-                 "content": metadata}
+                 "content": {"application/json": {"schema": {"type": "object"}}}}
             )  # fmt: skip
         if path.endswith("/feedback"):
             kinds = [_feedback("answer", {}), _feedback("good", {"type": "boolean"})]

@@ -28,17 +28,18 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises:
         UserError: The address is taken, a key is needed, nothing is there to serve, or the
-            prediction log cannot be opened.
+            prediction log cannot be opened. Or traces are wanted in a protocol that is not spoken.
     """
     import uvicorn
     from uvicorn.config import STARTUP_FAILURE
 
-    from mlfolio.serve import journal, keys
+    from mlfolio.serve import journal, keys, tracing
     from mlfolio.serve.listening import Protocol, Workers
 
     keys.required(settings)
     check_names(settings)
     check_address(settings)
+    tracing.check_protocol()
     journal.prepare(settings.database_url)
     os.environ[ENVIRONMENT] = settings.model_dump_json()
     say(f"mlfolio on http://{settings.host}:{settings.port}")

@@ -265,9 +265,12 @@ def _as_said(shown: str) -> str:
 
 
 def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
-    """Each citation, to be opened: file, page and headings, then the passage in its page."""
+    """Each citation, to be opened: file, page and headings, then the passage in its page.
+
+    And the warnings, also where nothing was found: a filter may have left nothing to find.
+    """
     model = ask.model
-    if not answer.sources or not isinstance(model, DocumentsModel):
+    if not isinstance(model, DocumentsModel) or not (answer.sources or answer.warnings):
         return ""
     shown = "".join(
         f'<details {"open " if number == 1 else ""}id="source-{turn}-{number}" '
@@ -279,7 +282,8 @@ def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
     )
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in answer.warnings)
     title = "Sources" if answer.found else "The nearest passage"
-    return f"<section><h4>{title}</h4>{shown}{warnings}</section>"
+    heading = f"<h4>{title}</h4>" if answer.sources else ""
+    return f"<section>{heading}{shown}{warnings}</section>"
 
 
 def _without(below: str, document: str) -> str:
