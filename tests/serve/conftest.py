@@ -89,7 +89,7 @@ def serving(
     ):  # fmt: skip
         server = Server(process, f"http://127.0.0.1:{port}", runs, said)
         try:
-            until = time.monotonic() + 400
+            until = time.monotonic() + 90
             while True:
                 assert process.poll() is None, server.said()
                 assert time.monotonic() < until, f"not ready in 90 s: {server.said()}"
