@@ -80,8 +80,8 @@ class House:
     def run(
         self, knobs: dict[str, object], dies_in: str = "", most: int = 0
     ) -> tuple[int, str, str]:
-        process = self.start(knobs, dies_in, most)
-        said, wrong = process.communicate(timeout=400)
+        with self.start(knobs, dies_in, most) as process:
+            said, wrong = process.communicate()
         return process.returncode, said, wrong
 
     def last(self) -> Path:
@@ -139,7 +139,7 @@ def test_a_run_that_is_killed_while_it_learns(house: House, what: str) -> None:
 
 def test_two_runs_that_learn_at_once(house: House) -> None:
     both = [house.start(KNOBS["encoder"]) for _ in range(2)]
-    ended = [process.communicate(timeout=500) for process in both]
+    ended = [process.communicate() for process in both]
 
     assert [process.returncode for process in both] == [0, 0], ended
     assert {said.split()[-1] for said, _ in ended} == {"2", "3"}
