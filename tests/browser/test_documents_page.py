@@ -76,6 +76,38 @@ def test_a_pdf_is_answered_from_and_a_citation_shows_its_page(
     assert page.get_by_label("share").count() == 0
 
 
+def test_questions_are_narrowed_by_what_is_known_of_documents(
+    watched: Watched, tmp_path: Path
+) -> None:
+    for name, team in (("Ulf", "harbour"), ("Eva", "railway")):
+        text = f"---\nteam: {team}\n---\n\nThe porter of Esholm is called {name} Dahl."
+        (tmp_path / f"{team}.md").write_text(text)
+    page = watched.open("documents")
+    narrow = page.get_by_label("only documents that are")
+    expect(narrow).to_have_count(0)  # nothing is known of any of them
+
+    bring(page, tmp_path / "harbour.md", tmp_path / "railway.md")
+    expect(page.locator("#said")).to_contain_text("railway.md", timeout=WAIT_MS)
+    page.get_by_role("button", name="Where to look").click(timeout=WAIT_MS)
+    narrow.click()
+    page.get_by_role("option", name="team = railway").click()
+    page.keyboard.press("Escape")
+    ask(page, "Who is the porter of Esholm?")
+    expect(page.locator("#conversation")).to_contain_text("Eva Dahl", timeout=WAIT_MS)
+    expect(page.locator("#conversation")).not_to_contain_text("Ulf Dahl")
+    assert page.evaluate(CONTRASTS) == []
+
+    narrow.fill("tem=harbour")
+    page.keyboard.press("Enter")
+    ask(page, "And who else?")
+    expect(page.locator("#conversation")).to_contain_text("did you mean 'team'?", timeout=WAIT_MS)
+    for name in ("harbour.md", "railway.md"):
+        choose(page, name)
+        page.once("dialog", lambda dialog: dialog.accept())
+        page.get_by_role("button", name="Delete this document").click()
+        expect(page.locator("#said")).to_contain_text(f"{name} is erased", timeout=WAIT_MS)
+
+
 def test_a_thumb_is_kept_and_seen_in_use(watched: Watched, site: Site, tmp_path: Path) -> None:
     (tmp_path / "ferry.txt").write_text("The ferryman of Norholm is called Ulf Dahl.")
     page = watched.open("documents")

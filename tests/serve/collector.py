@@ -26,6 +26,7 @@ class Span(NamedTuple):
     trace: str
     failed: bool
     attributes: dict[str, Any]
+    links: set[str]  # ids of other spans
 
 
 class Collected:
@@ -53,7 +54,8 @@ class Collected:
             for scope in resource.scope_spans:
                 self.spans += [
                     Span(each.name, each.span_id.hex(), each.parent_span_id.hex(),
-                         each.trace_id.hex(), each.status.code == 2, _attributes(each.attributes))
+                         each.trace_id.hex(), each.status.code == 2, _attributes(each.attributes),
+                         {link.span_id.hex() for link in each.links})
                     for each in scope.spans
                 ]  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import socket
 import sqlite3
 import time
@@ -227,6 +228,118 @@ def test_what_is_no_metadata_is_refused(library: Server, metadata: str) -> None:
     assert reply.status_code == 422
     assert reply.json()["fix"]
     assert "bad.txt" not in library.client.get(DOCUMENTS).json()
+
+
+def put(server: Server, name: str, who: bytes, *metadata: str | bytes) -> httpx.Response:
+    headers = [("Mlfolio-Metadata", value) for value in metadata]
+    return server.client.put(f"{DOCUMENTS}/{name}", content=HARBOUR % who, headers=headers)
+
+
+def test_a_document_that_is_the_body_brings_its_metadata_in_a_header(library: Server) -> None:
+    def answers(**where: object) -> str:
+        row = {"question": "Who is the harbour master of Arnholm?", "where": where}
+        return str(library.predict("documents", row).json()["predictions"][0]["answer"])
+
+    assert put(library, "a/old.txt", b"Berta", '{"team": "Stra\\u00dfe"}').status_code == 200
+    assert put(
+        library, "new.txt", b"Olaf", '{"team": "H\u00e4fen", "year": 2024}'.encode()
+    ).is_success
+    assert "Berta" in answers(team="strasse")
+    assert "Olaf" in answers(team="h\u00e4fen", year={"from": 2024})
+    assert put(library, "new.txt", b"Olaf").status_code == 200
+    assert answers(team="h\u00e4fen") == NOT_FOUND, "who comes without has none"
+    for name in ("a/old.txt", "new.txt"):
+        assert library.client.delete(f"{DOCUMENTS}/{name}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    ["", "{", "[]", '"x"', "null", '{"a": {"b": 1}}', '{"a b": 1}', '{"a": NaN}', "[" * 20_000,
+     '{"a": "\\ud800"}', '{"a": "\\u0000"}', f'{{"a": "{"x" * 201}"}}', b'{"a": "\xe9"}',
+     f'{{"a": {[f"{n:0200}" for n in range(30)]}}}'.replace("'", '"')],
+)  # fmt: skip
+def test_a_header_that_is_no_metadata_is_refused(library: Server, metadata: str | bytes) -> None:
+    reply = put(library, "bad.txt", b"Nobody", metadata)
+
+    assert reply.status_code == 422
+    assert reply.json()["fix"]
+    assert put(library, "bad.txt", b"Nobody", "{}", "{}").status_code == 422
+    assert "bad.txt" not in library.client.get(DOCUMENTS).json()
+
+
+def test_a_conversation_looks_where_it_is_told_to(library: Server) -> None:
+    """Also where a follow-up is put together with what it follows."""
+    put(library, "old.txt", b"Berta", '{"team": "port", "year": 1999}')
+    put(library, "town/new.txt", b"Olaf", '{"team": "port", "year": 2024}')
+    client = openai.OpenAI(base_url=f"{library.url}/v1", api_key="none", max_retries=0)
+    asked = {"role": "user", "content": "Who is the harbour master of Arnholm?"}
+    follow_up = [asked, {"role": "assistant", "content": "One."},
+                 {"role": "user", "content": "And what is he called?"}]  # fmt: skip
+
+    def said(messages: list[dict[str, str]], **beside: object) -> str:
+        given = {"model": "documents", "messages": messages, "extra_body": {"mlfolio": beside}}
+        whole = client.chat.completions.create(**given).choices[0].message.content
+        pieces = client.chat.completions.create(**given, stream=True)
+        assert "".join(each.choices[0].delta.content or "" for each in pieces) == whole
+        return str(whole)
+
+    for messages in ([asked], follow_up):
+        assert "Olaf" in said(messages)
+        old = said(messages, where={"team": "PORT", "year": 1999})
+        assert "Berta" in old
+        assert "Olaf" not in old
+        assert "Berta" not in said(messages, where={"year": {"from": 2000}})
+        assert "Berta" not in said(messages, document="town")
+        assert said(messages, where={"team": "nobody"}) == NOT_FOUND
+        for stream in (False, True):
+            with pytest.raises(openai.UnprocessableEntityError, match="did you mean 'team'") as no:
+                client.chat.completions.create(
+                    model="documents", messages=messages, stream=stream,
+                    extra_body={"mlfolio": {"where": {"tema": "port"}}},
+                )  # fmt: skip
+        assert no.value.body["message"].startswith("1 problem with the input; where.tema: no doc")
+    for name in ("old.txt", "town/new.txt"):
+        assert library.client.delete(f"{DOCUMENTS}/{name}").status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("beside", "said"),
+    [
+        ('{"were": {"team": 1}}', "did you mean 'where'?"),
+        ('{"where": "legal"}', "valid dict"),
+        ('{"where": {"team": {"form": 1}}}', "did you mean 'from'?"),
+        ('{"where": {"team": []}}', "at least 1"),
+        ('{"where": {"team": NaN}}', "without end"),
+        ('{"where": {"team": 1e999}}', "without end"),
+        ('{"where": {"team": "\\ud800"}}', "control characters"),
+        ('{"where": {"\\ud800": "x"}}', ""),
+        ('{"document": "\\ud800"}', ""),
+        ('{"where": {"team": ' + "[" * 500 + "]" * 500 + "}}", ""),
+        ('{"messages": []}', ""),
+        ("[]", "valid dict"),
+        ("null", "valid dict"),
+    ],
+)  # fmt: skip
+def test_what_a_conversation_cannot_have_beside_it_is_refused(
+    library: Server, beside: str, said: str
+) -> None:
+    messages = json.dumps([{"role": "user", "content": "Who?"}])
+    body = f'{{"model": "documents", "messages": {messages}, "mlfolio": {beside}}}'
+    reply = library.client.post(
+        "/v1/chat/completions", content=body, headers={"Content-Type": "application/json"}
+    )
+
+    assert reply.status_code == 422, reply.text
+    assert said in reply.json()["error"]["message"]
+
+
+def test_openapi_tells_what_a_conversation_may_have_beside_it(library: Server) -> None:
+    schemas = library.client.get("/openapi.json").json()["components"]["schemas"]
+    assert schemas["ChatRequest"]["properties"]["mlfolio"]["anyOf"] == [
+        {"$ref": "#/components/schemas/documentsTalk"}
+    ]
+    assert set(schemas["documentsTalk"]["properties"]) == {"document", "where"}
+    assert "required" not in schemas["documentsTalk"] or not schemas["documentsTalk"]["required"]
 
 
 def test_a_form_has_no_other_field(library: Server) -> None:

@@ -59,7 +59,12 @@ def house(tmp_path_factory: pytest.TempPathFactory, sample_of: SampleOf) -> Iter
 
 
 def put(client: httpx.Client, document: str, who: str) -> None:
-    reply = client.put(f"{DOCUMENTS}/{document}", content=KEEPER.format(who=who).encode())
+    team = next((name for name, its in WHO.items() if its == who), "other")
+    known = {"team": team} | ({"shared": "yes"} if team == "all" else {})
+    reply = client.put(
+        f"{DOCUMENTS}/{document}", content=KEEPER.format(who=who).encode(),
+        headers={"Mlfolio-Metadata": json.dumps(known)},
+    )  # fmt: skip
     assert reply.status_code == 200, reply.text
 
 
@@ -69,10 +74,14 @@ def predict(client: httpx.Client, *rows: dict[str, Any]) -> list[dict[str, Any]]
     return list(reply.json()["predictions"])
 
 
-def talk(client: httpx.Client, stream: bool = False) -> str:
-    body = {"model": "documents", "stream": stream,
+def converse(client: httpx.Client, stream: bool = False, **where: str) -> httpx.Response:
+    body = {"model": "documents", "stream": stream, "mlfolio": {"where": where or None},
             "messages": [{"role": "user", "content": ASKED}]}  # fmt: skip
-    reply = client.post("/v1/chat/completions", json=body)
+    return client.post("/v1/chat/completions", json=body)
+
+
+def talk(client: httpx.Client, stream: bool = False, **where: str) -> str:
+    reply = converse(client, stream, **where)
     assert reply.status_code == 200, reply.text
     return reply.text
 
@@ -114,6 +123,18 @@ def test_every_door_shows_what_is_one_s_own(house: House, name: str) -> None:
     for open_to_all in ("/v1/systems", "/v1/models", "/openapi.json"):
         text = client.get(open_to_all).text
         assert not [who for who in WHO.values() if who in text]
+
+
+def test_a_conversation_is_narrowed_by_one_s_own_metadata(house: House) -> None:
+    for name in ("acme", "bolt"):
+        require_own(name, talk(house.by[name], team=name))
+        require_own("", talk(house.by[name], team="all").replace("all", ""))
+        theirs = converse(house.by[name], shared="yes")
+        assert theirs.status_code == 422
+        assert theirs.json()["fix"] == "keys: team", "of another's keys nothing is told"
+    nothing = converse(house.by["empty"], team="acme")
+    assert nothing.json()["fix"] == "no document has metadata: give them some first"
+    require_own("all", talk(house.by["all"], shared="yes"))
 
 
 def test_questions_of_several_at_the_same_moment(house: House) -> None:
@@ -187,9 +208,21 @@ def test_pages_show_what_is_the_visitor_s(house: House, name: str) -> None:
     assert not [who for who in WHO.values() if who in page], "a page is made for everybody"
     assert "charter" not in page
 
-    require_own(name, event(client, "answer", [ASKED, [], ""]))
+    require_own(name, event(client, "answer", [ASKED, [], "", []]))
     require_own(name, event(client, "exemplary", []))
     assert "keeper.md" in event(client, "listed", [])
+    offered = event(client, "narrowable", [])
+    assert f"team={name}" in offered
+    assert not [other for other in ("acme", "bolt", "all") if other != name and other in offered]
+    narrowed = event(client, "answer", [ASKED, [], "", [f"team = {name}"]])
+    require_own(name, narrowed)
+    other = "bolt" if name == "acme" else "acme"
+    assert "no document has team = " in event(client, "answer", [ASKED, [], "", [f"team={other}"]])
+    told = event(client, "answer", [ASKED, [], "", ["tem=x", "shared=x"]])
+    assert "did you mean 'team'?" in told
+    assert 'where.shared: no document has this key"' in told.replace("\\", "")
+    for hostile in (None, 7, "team=x", [["team"]], {"team": 1}):
+        require_own(name, event(client, "answer", [ASKED, [], "", hostile]))
     assert "was erased already" in event(client, "remove", ["no-such.md", ""])
     require_own(name, event(client, "here", []) + WHO[name])
     assert client.get(DOCUMENTS).json() == ["keeper.md"]
@@ -197,8 +230,8 @@ def test_pages_show_what_is_the_visitor_s(house: House, name: str) -> None:
 
 def test_a_session_that_two_share_is_each_one_s_own(house: House) -> None:
     session = uuid4().hex
-    require_own("acme", event(house.by["acme"], "answer", [ASKED, [], ""], session))
-    require_own("bolt", event(house.by["bolt"], "answer", [ASKED, [], ""], session))
+    require_own("acme", event(house.by["acme"], "answer", [ASKED, [], "", []], session))
+    require_own("bolt", event(house.by["bolt"], "answer", [ASKED, [], "", []], session))
 
 
 def test_a_key_that_goes_while_it_is_asked(house: House) -> None:

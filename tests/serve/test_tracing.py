@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
@@ -14,6 +19,7 @@ import pytest
 
 from tests.conftest import SampleOf
 from tests.parts.llm_server import READ, WROTE, Script, serve
+from tests.postgres import free_port
 from tests.serve.collector import Collected, Span, collecting
 from tests.serve.conftest import Server, logged, serving
 
@@ -39,8 +45,6 @@ class Watched(NamedTuple):
 
 @pytest.fixture(scope="module")
 def watched(sample_of: SampleOf, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
-    import shutil
-
     folder = tmp_path_factory.mktemp("watched") / "runs"
     runs = Path(shutil.copytree(sample_of("documents").runs, folder))
     with ExitStack() as stack:
@@ -159,6 +163,43 @@ def test_a_failure_is_marked_and_not_quoted(watched: Watched) -> None:
     failed = [span for span in watched.collected.spans if span.failed]
     assert [span.name for span in failed] == ["chat m"]
     assert failed[0].attributes["error.type"].endswith("AuthenticationError")
+
+
+def test_a_batch_is_linked_with_all_who_asked(sample_of: SampleOf, tmp_path: Path) -> None:
+    runs = shutil.copytree(sample_of("iris").runs, tmp_path / "runs")
+    flower = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
+    with (
+        collecting() as collected,
+        serving(runs, OTEL_EXPORTER_OTLP_ENDPOINT=collected.url) as server,
+        ThreadPoolExecutor(24) as pool,
+    ):
+        list(pool.map(lambda _: server.predict("iris", flower), range(240)))
+        server.stop()
+
+    roots = {span.id: span for span in collected.spans if span.name == PREDICT}
+    batches = [span for span in collected.spans if span.parent in roots]
+    assert len(batches) < len(roots) == 240, "some were asked together"
+    seen = []
+    for batch in batches:
+        assert batch.attributes["mlfolio.batch.size"] == 1 + len(batch.links)
+        assert all(roots[other].links == {batch.id} for other in batch.links)
+        seen += [batch.parent, *batch.links]
+    assert sorted(seen) == sorted(roots), "each of them finds the batch with its answer"
+
+
+def test_another_protocol_is_refused_with_what_to_do(watched: Watched) -> None:
+    around = {**os.environ, "MLFOLIO_RUNS": str(watched.server.runs),
+              "OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4317",
+              "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL": "grpc"}  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-m", "mlfolio", "serve", "--port", str(free_port()), "--no-pages"],
+        env=around, capture_output=True, text=True, timeout=300,
+    )  # fmt: skip
+    assert done.returncode != 0
+    said = done.stdout + done.stderr
+    assert "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL='grpc': traces are sent as http/protobuf" in said
+    assert "4318 (gRPC's is 4317)" in said
+    assert "Traceback" not in said
 
 
 def test_prometheus_has_stages_tokens_and_dollars(watched: Watched) -> None:

@@ -130,6 +130,23 @@ def install_command(extra: str) -> str:
     return shlex.join([*pip, "-e", f"{root}[{extra}]"])
 
 
+class FullDiskError(MlfolioError):
+    """There is no room for what a run has to write.
+
+    Args:
+        folder: The run's.
+        error: What said so.
+    """
+
+    def __init__(self, folder: Path, error: BaseException) -> None:
+        said = " ".join(str(error).split())[:200]
+        super().__init__(
+            f"the run ended, for there is no room for it in {folder}: {said}",
+            "make room (earlier runs are folders beside it), or name a place with more of it in "
+            "MLFOLIO_RUNS, and run again; a champion of before goes on",
+        )
+
+
 class LeakError(UserError):
     """The data doctor found that the test data are known to the training data."""
 

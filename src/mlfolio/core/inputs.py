@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from mlfolio.core.errors import InputError, Problem, nearest
 from mlfolio.core.model import Input, Model
 
 MAX_PROBLEMS = 100  # that are told of one call
+Given = TypeVar("Given", bound=Input)
 
 
 def parse_inputs(
@@ -31,15 +32,22 @@ def parse_inputs(
     Raises:
         InputError: The problems of the rows, each with row, field, value and rule.
     """
-    inputs: list[Input] = []
+    return parse_as(model.input_type, rows, first_row)
+
+
+def parse_as(
+    kind: type[Given], rows: Sequence[Mapping[str, Any] | Input], first_row: int = 0
+) -> list[Given]:
+    """As `parse_inputs`, for a type of input."""
+    inputs: list[Given] = []
     problems: list[Problem] = []
-    names = field_names(model.input_type)
+    names = field_names(kind)
     folded = Counter(name.lower() for name in names)
     by_lower = {name.lower(): name for name in names if folded[name.lower()] == 1}
     for number, row in enumerate(rows, start=first_row):
         if len(problems) >= MAX_PROBLEMS:
             break
-        if isinstance(row, model.input_type):
+        if isinstance(row, kind):
             inputs.append(row)
             continue
         if isinstance(row, Input):  # of another model: its fields may be the same
@@ -54,9 +62,9 @@ def parse_inputs(
             problems.append(Problem(number, "(row)", rule))
             continue
         try:
-            inputs.append(model.input_type.model_validate(_named(row, by_lower)))
+            inputs.append(kind.model_validate(_named(row, by_lower)))
         except ValidationError as error:
-            problems += problems_of(model.input_type, number, error)
+            problems += problems_of(kind, number, error)
     if problems:
         raise InputError(problems, f"fields: {', '.join(names)}")
     return inputs

@@ -195,6 +195,11 @@ class Annotates(Protocol):
 class Streams(Protocol):
     """A model that can be talked to."""
 
+    @property
+    def conversation_type(self) -> type[Conversation]:
+        """What a conversation must look like: messages, and maybe fields beside them."""
+        ...
+
     def talk(self, conversation: Conversation) -> Iterator[str | Output]:
         """The pieces of an answer's text as they come; the last item is the whole output."""
         ...

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -17,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 from filelock import FileLock, Timeout
 from pydantic import BaseModel
 
-from mlfolio.core.errors import FileError, UserError
+from mlfolio.core.errors import FileError, FullDiskError, UserError
 from mlfolio.core.workers import Here, Workers
 
 if TYPE_CHECKING:
@@ -31,6 +33,7 @@ Status = Literal["running", "done", "failed", "interrupted"]
 CHECKPOINTS = "checkpoints"
 REFERENCE = "reference.jsonl"
 REFERENCE_ROWS = 2_000
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 DAMAGED = "delete the run's folder and run the system again"
 
 
@@ -108,6 +111,9 @@ class Run:
         """Makes a new folder and keeps `run.json` true: running, then done, failed or interrupted.
 
         Two runs that start in the same second get folders of their own.
+
+        Raises:
+            FullDiskError: There is no room for what it has to write.
         """
         run = cls(system, _new_folder(runs_folder() / system), seed, quiet)
         with FileLock(run.folder / ".lock"):
@@ -117,7 +123,11 @@ class Run:
             except BaseException as error:
                 interrupted = isinstance(error, KeyboardInterrupt)
                 status: Status = "interrupted" if interrupted else "failed"
-                run._set_status(status, finished=_now(), error=str(error) or type(error).__name__)
+                with suppress(OSError):  # the disk may be full
+                    said = str(error) or type(error).__name__
+                    run._set_status(status, finished=_now(), error=said)
+                if _is_full(error):
+                    raise FullDiskError(run.folder, error) from error
                 raise
             run._set_status("done", finished=_now())
 
@@ -256,6 +266,14 @@ class Run:
 def some_for_reference(n: int) -> slice:
     """Which of n rows a reference is made of, where asking a model all of them would take long."""
     return slice(None, None, max(1, -(-n // REFERENCE_ROWS)))
+
+
+def _is_full(error: BaseException) -> bool:
+    """Whether it says that there is no room; libraries in Rust tell the number in words alone."""
+    if isinstance(error, OSError) and error.errno in FULL:
+        return True
+    told = re.findall(r"\(os error (\d+)\)", str(error))
+    return any(int(number) in FULL for number in told)
 
 
 def status(folder: Path) -> Status:

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from contextvars import ContextVar, copy_context
+from contextvars import Context, ContextVar, copy_context
 from dataclasses import dataclass, field
 from typing import NamedTuple, ParamSpec, TypeVar
 
@@ -71,6 +71,24 @@ def spending() -> Iterator[Spent]:
         yield spent
     finally:
         _COUNTING.set(before)
+
+
+# Others for whom what is done here is done too: those whose questions are in one batch.
+_OTHERS: ContextVar[tuple[Context, ...]] = ContextVar("others", default=())
+
+
+def done_for(others: Sequence[Context]) -> None:
+    """Says who else the work of this context is for, by contexts that nobody is in."""
+    _OTHERS.set(tuple(others))
+
+
+def linked(span: Span) -> None:
+    """Links a span with the spans of all others whom it is for, both ways."""
+    for context in _OTHERS.get():
+        other = context.run(trace.get_current_span)
+        if other.get_span_context().is_valid:
+            span.add_link(other.get_span_context())
+            other.add_link(span.get_span_context())
 
 
 def called(call: Called) -> None:

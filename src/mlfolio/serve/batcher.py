@@ -11,6 +11,7 @@ from contextvars import Context, copy_context
 from typing import Generic, NamedTuple, TypeVar
 
 from mlfolio.core.errors import InputError
+from mlfolio.core.trace import done_for
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -53,7 +54,8 @@ class Batcher(Generic[Q, A]):
     quiet time the first question opens a window of `window_s`, so that clients who ask at the same
     moment share a batch. The function runs on a thread of its own, one batch at a time. A request
     of many questions is asked in parts, between those of others, and no further once its client
-    no longer waits. A batch is traced as a part of the first request in it.
+    no longer waits. A batch is traced as a part of the first request in it, with links to the
+    others.
 
     Args:
         answer: Takes a list of questions and gives as many answers.
@@ -164,6 +166,7 @@ class Batcher(Generic[Q, A]):
         questions = [question for request in batch for question in request.questions]
         started = time.perf_counter()
         loop, context = asyncio.get_running_loop(), batch[0].context
+        context.run(done_for, [request.context for request in batch[1:]])
         try:
             work = loop.run_in_executor(self._thread, context.run, self._answer, questions)
             answers = list(await work)

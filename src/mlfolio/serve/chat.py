@@ -1,8 +1,10 @@
 """Conversations, as OpenAI's clients hold them: `/v1/chat/completions` and `/v1/models`.
 
 The model's name is the system's. Settings that our models do not have (temperature, tools) are
-taken and left alone; what an answer rests on comes beside it, in `mlfolio`, with the prediction's
-id for feedback; what language models read and wrote for it is in `usage`.
+taken and left alone. What our models have and OpenAI's have not is in `mlfolio`, on either way: in
+a request fields beside the messages (`extra_body` of OpenAI's clients), in a reply what the answer
+rests on, with the prediction's id for feedback. What language models read and wrote for it is in
+`usage`.
 """
 
 from __future__ import annotations
@@ -18,7 +20,8 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
-from mlfolio.core.model import Conversation, Message, Streams
+from mlfolio.core.inputs import parse_as
+from mlfolio.core.model import Conversation, Message, Model, Streams
 from mlfolio.serve.journal import Entry
 from mlfolio.serve.problems import ProblemError, as_problem, openai_error
 from mlfolio.serve.service import Service
@@ -51,6 +54,7 @@ class ChatRequest(BaseModel):
     model: str
     messages: list[Turn] = Field(min_length=1, max_length=200)
     stream: bool = False
+    mlfolio: dict[str, Any] = Field({}, description="fields of the system's conversations")
 
     @field_validator("messages")
     @classmethod
@@ -76,13 +80,7 @@ async def complete(body: ChatRequest, request: Request) -> Response:
     """Answers the last message of a conversation, whole or as it comes."""
     service: Service = request.app.state.service
     served = service.fleet.get(body.model)
-    try:
-        conversation = Conversation(messages=tuple(turn.message() for turn in body.messages))
-    except ValidationError as error:
-        rules = "; ".join(str(e["msg"]) for e in error.errors())
-        raise ProblemError(422, f"the messages are not what they should be: {rules}") from None
-    if not conversation.messages[-1].content.strip():
-        raise ProblemError(422, "the last message is empty", "ask something")
+    conversation = _conversation(body, served.model)
     head = {"id": f"chatcmpl-{uuid4().hex}", "created": int(time.time()), "model": body.model}
     pieces = service.talk(served, conversation, request.scope["caller"])
     if body.stream:
@@ -99,6 +97,30 @@ async def complete(body: ChatRequest, request: Request) -> Response:
     return JSONResponse(
         {**head, "object": "chat.completion", "choices": [choice], **_beside(entry)}
     )
+
+
+def _conversation(body: ChatRequest, model: Model) -> Conversation:
+    """A conversation as a model takes it.
+
+    Raises:
+        ProblemError: The messages are none, or the model cannot be talked to.
+        InputError: It refuses what is beside them.
+    """
+    if not isinstance(model, Streams):
+        raise ProblemError(404, f"{body.model} cannot be talked to")
+    try:
+        plain = Conversation(messages=tuple(turn.message() for turn in body.messages))
+    except ValidationError as error:
+        rules = "; ".join(str(e["msg"]) for e in error.errors())
+        raise ProblemError(422, f"the messages are not what they should be: {rules}") from None
+    if not plain.messages[-1].content.strip():
+        raise ProblemError(422, "the last message is empty", "ask something")
+    if "messages" in body.mlfolio:
+        raise ProblemError(422, "there are messages in mlfolio too", "they stand beside it alone")
+    (conversation,) = parse_as(
+        model.conversation_type, [{**body.mlfolio, "messages": plain.messages}]
+    )
+    return conversation
 
 
 def _beside(entry: Entry) -> dict[str, Any]:

@@ -16,7 +16,9 @@ from mlfolio.serve.service import Service
 
 router = APIRouter(prefix="/v1/systems/{name}/documents")
 MAX_FILES = 50  # of one upload
+METADATA = "Mlfolio-Metadata"  # the header of a document that is the body itself
 _FIX = """curl -F file=@report.pdf -F 'metadata={"team": "legal"}' ..."""
+_FIX_HEADER = """curl -T report.pdf -H 'Mlfolio-Metadata: {"team": "legal"}' ..."""
 
 
 @router.get("")
@@ -39,7 +41,7 @@ async def uploaded(name: str, request: Request) -> Response:
     added: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     async with read_form(request, max_files=MAX_FILES, max_fields=1) as form:
-        metadata = _metadata(form)
+        metadata = _form_metadata(form)
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise ProblemError(422, "there is no file in the form", "curl -F file=@report.pdf ...")
@@ -62,7 +64,7 @@ async def uploaded(name: str, request: Request) -> Response:
     return JSONResponse(added, 201)
 
 
-def _metadata(form: FormData) -> dict[str, Any] | None:
+def _form_metadata(form: FormData) -> dict[str, Any] | None:
     """The field that is no file; None if there is none.
 
     Raises:
@@ -75,27 +77,55 @@ def _metadata(form: FormData) -> dict[str, Any] | None:
             raise ProblemError(
                 422, f"there is no field {name[:80]!r}", "files, and one field metadata"
             )
-        try:
-            found = orjson.loads(value)
-        except orjson.JSONDecodeError as error:
-            raise ProblemError(422, f"metadata = {value[:80]!r}: no JSON ({error})", _FIX) from None
-        if not isinstance(found, dict):
-            raise ProblemError(422, f"metadata = {value[:80]!r}: no JSON object", _FIX)
-        return found
+        return _metadata("metadata", value, _FIX)
     return None
+
+
+def _header_metadata(request: Request) -> dict[str, Any] | None:
+    """The header's; None if there is none.
+
+    Raises:
+        ProblemError: It is there twice, or is no JSON object.
+    """
+    # The bytes as they came, which are UTF-8 if they are JSON; ASCII with \u00e9 is JSON too.
+    given = [value for name, value in request.headers.raw if name == METADATA.lower().encode()]
+    if len(given) > 1:
+        raise ProblemError(422, f"the header {METADATA} is there twice", _FIX_HEADER)
+    return _metadata(METADATA, given[0], _FIX_HEADER) if given else None
+
+
+def _metadata(name: str, given: str | bytes, fix: str) -> dict[str, Any]:
+    """A JSON object that was sent under a name.
+
+    Raises:
+        ProblemError: It is none.
+    """
+    said = f"{name} = {given[:80]!r}"
+    try:
+        found = orjson.loads(given)
+    except orjson.JSONDecodeError as error:
+        raise ProblemError(422, f"{said}: no JSON ({error})", fix) from None
+    if not isinstance(found, dict):
+        raise ProblemError(422, f"{said}: no JSON object", fix)
+    return found
 
 
 @router.put("/{document:path}")
 async def replaced(name: str, document: str, request: Request) -> Response:
-    """Adds or replaces one document; the body is its content."""
+    """Adds or replaces one document; the body is its content.
+
+    The header `Mlfolio-Metadata`, a JSON object, has its metadata.
+    """
     if content_type(request).startswith("multipart/"):
         raise ProblemError(
             415, "a form, where the body is the document itself",
             "curl -T FILE; a form goes to POST",
         )  # fmt: skip
+    metadata = _header_metadata(request)
     service: Service = request.app.state.service
     served, caller = service.fleet.get(name), request.scope["caller"]
-    chunks = await service.add_document(served, document, await request.body(), caller)
+    content = await request.body()
+    chunks = await service.add_document(served, document, content, caller, metadata)
     return JSONResponse({"name": document, "chunks": chunks})
 
 

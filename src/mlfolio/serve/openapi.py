@@ -9,7 +9,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from mlfolio.core.inputs import file_fields
-from mlfolio.core.model import Indexes, Tenants
+from mlfolio.core.model import Conversation, Indexes, Streams, Tenants
+from mlfolio.serve.documents import METADATA
 from mlfolio.serve.fleet import Fleet, Served
 from mlfolio.serve.requests import most_inputs
 from mlfolio.serve.settings import MAX_EXPLAINED, Settings
@@ -57,7 +58,24 @@ def describe(app: FastAPI) -> dict[str, Any]:
                     },
                 }
     document["paths"] = paths
+    _describe_conversations(schemas, fleet)
     return document
+
+
+def _describe_conversations(schemas: dict[str, Any], fleet: Fleet) -> None:
+    """What conversations may have beside their messages, system by system."""
+    kinds = []
+    for served in fleet:
+        if isinstance(served.model, Streams):
+            schema = served.model.conversation_type.model_json_schema(by_alias=True)
+            for name in Conversation.model_fields:
+                del schema["properties"][name]
+                schema["required"].remove(name)
+            schema.get("$defs", {}).pop("Message", None)
+            kinds.append(_adopt(schema, served, "Talk", schemas))
+    if kinds:
+        field = schemas["ChatRequest"]["properties"]["mlfolio"]
+        field |= {"anyOf": kinds}
 
 
 def _offers(served: Served, path: str) -> bool:
@@ -96,6 +114,10 @@ def _concrete(
             operation["requestBody"] = {
                 "required": True, "content": {"application/octet-stream": content}
             }  # fmt: skip
+            operation["parameters"].append(
+                {"name": METADATA, "in": "header", "description": "of the document",
+                 "content": {"application/json": {"schema": {"type": "object"}}}}
+            )  # fmt: skip
         if path.endswith("/feedback"):
             kinds = [_feedback("answer", {}), _feedback("good", {"type": "boolean"})]
             operation["requestBody"] = _json_body({"oneOf": kinds})

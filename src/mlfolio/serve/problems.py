@@ -89,9 +89,11 @@ def as_problem(error: Exception, path: str = "") -> ProblemError:
 
 
 def openai_error(problem: ProblemError) -> dict[str, Any]:
-    """A problem as OpenAI's clients read it."""
+    """A problem as OpenAI's clients read it: they show the message alone."""
     kind = "invalid_request_error" if problem.status < 500 else "server_error"
-    return {"message": problem.detail, "type": kind, "code": str(problem.status)}
+    rules = [f"{each['field']}: {each['rule']}" for each in problem.more.get("errors", [])[:5]]
+    message = "; ".join([problem.detail, *rules])
+    return {"message": message, "type": kind, "code": str(problem.status)}
 
 
 def _problem(error: Exception) -> ProblemError:

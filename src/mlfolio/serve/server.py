@@ -28,18 +28,19 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
 
     Raises:
         UserError: The address is taken, a key is needed, nothing is there to serve, or the
-            prediction log cannot be opened.
+            prediction log cannot be opened. Or traces are wanted in a protocol that is not spoken.
     """
     import uvicorn
     from uvicorn.config import STARTUP_FAILURE
 
-    from mlfolio.serve import keys
+    from mlfolio.serve import keys, tracing
     from mlfolio.serve.listening import Protocol, Workers
     from mlfolio.track import log
 
     keys.required(settings)
     check_names(settings)
     check_address(settings)
+    tracing.check_protocol()
     log.prepare(settings.database_url).dispose()
     os.environ[ENVIRONMENT] = settings.model_dump_json()
     say(f"mlfolio on http://{settings.host}:{settings.port}")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, cast
 from uuid import uuid4
 
+from mlfolio.core.errors import InputError
 from mlfolio.core.inputs import parse_inputs
 from mlfolio.core.model import Conversation, Indexes, Input, Model, Output, Reason, Streams
 from mlfolio.core.trace import own_context
@@ -139,6 +140,7 @@ class Service:
 
         Raises:
             ProblemError: The model cannot be talked to.
+            InputError: It refuses the conversation.
             QueueFullError: Too many conversations wait.
             TimeoutError: A piece does not come in time.
         """
@@ -162,6 +164,8 @@ class Service:
                 said += piece
                 yield piece
                 work = self._talkers.submit(_next, pieces)
+        except InputError:  # the client's error, not the model's
+            raise
         except Exception:
             metrics.ERRORS.labels(served.card.slug).inc()
             raise

@@ -19,7 +19,7 @@ from starlette.types import Scope
 
 from mlfolio import __version__
 from mlfolio.core.errors import MissingExtraError, UserError
-from mlfolio.core.trace import spending, stage
+from mlfolio.core.trace import linked, spending, stage
 from mlfolio.serve import metrics
 
 ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
@@ -38,6 +38,22 @@ def is_wanted() -> bool:
     return any(os.environ.get(name, "").strip() for name in ENDPOINTS)
 
 
+def check_protocol() -> None:
+    """Whether traces are wanted as they can be sent, said before any process starts.
+
+    Raises:
+        UserError: They are wanted in a protocol that is not spoken here.
+    """
+    name = next(filter(os.environ.get, PROTOCOLS), PROTOCOLS[1])
+    protocol = os.environ.get(name) or "http/protobuf"
+    if is_wanted() and protocol != "http/protobuf":
+        raise UserError(
+            f"{name}={protocol!r}: traces are sent as http/protobuf alone",
+            f"point {ENDPOINTS[1]} at the collector's HTTP port, mostly 4318 (gRPC's is 4317), "
+            f"and take {name} out",
+        )
+
+
 @contextmanager
 def exported() -> Iterator[None]:
     """Sends spans as long as it is open, and at its end those that wait.
@@ -46,15 +62,10 @@ def exported() -> Iterator[None]:
         UserError: They are wanted in a protocol that is not spoken here.
         MissingExtraError: What sends them is not installed.
     """
+    check_protocol()
     if not is_wanted():
         yield
         return
-    protocol = next(filter(None, map(os.environ.get, PROTOCOLS)), "http/protobuf")
-    if protocol != "http/protobuf":
-        raise UserError(
-            f"{PROTOCOLS[1]}={protocol!r}: traces are sent as http/protobuf alone",
-            "point it at the collector's HTTP port, mostly 4318, and leave the protocol out",
-        )
     try:
         from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
         from opentelemetry.sdk.resources import Resource
@@ -119,7 +130,8 @@ def watched(
         about: dict[str, AttributeValue] = {
             "mlfolio.system": system, "mlfolio.batch.size": len(batch),
         }  # fmt: skip
-        with _told(system), stage(name, about, span=f"{name} {system}"):
+        with _told(system), stage(name, about, span=f"{name} {system}") as span:
+            linked(span)
             return work(batch)
 
     return run

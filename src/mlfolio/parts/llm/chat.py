@@ -68,15 +68,19 @@ class Chat:
         timeout: Seconds to wait for an answer, each time.
         retries: How often it is asked again after a refusal that may pass (429, 5xx, no
             connection), with growing pauses.
+        pause: Seconds for which nobody waits for it again, once it could not be reached.
 
     Raises:
         UserError: There is no key for it.
     """
 
-    def __init__(self, spec: Spec, timeout: float = 60.0, retries: int = 2) -> None:
+    def __init__(
+        self, spec: Spec, timeout: float = 60.0, retries: int = 2, pause: float = PAUSE
+    ) -> None:
         self.spec = spec
         self.timeout = timeout
         self.retries = retries
+        self.pause = pause
         self._key = _key(spec)
         self._unreachable_until = 0.0
 
@@ -133,14 +137,14 @@ class Chat:
         if time.monotonic() < self._unreachable_until:
             raise LanguageModelError(
                 f"{self.spec} could not be reached a moment ago",
-                f"check that it runs; it is asked again {PAUSE:.0f} s after a failure",
+                f"check that it runs; it is asked again {self.pause:.0f} s after a failure",
             )
         try:
             yield
         except (MissingExtraError, GeneratorExit):
             raise
         except LanguageModelError:  # it does not say which models it has
-            self._unreachable_until = time.monotonic() + PAUSE
+            self._unreachable_until = time.monotonic() + self.pause
             raise
         except Exception as error:  # every maker's client has a tree of errors of its own
             raise self._failure(error) from None
@@ -157,7 +161,7 @@ class Chat:
     def _failure(self, error: Exception) -> LanguageModelError:
         status = getattr(error, "status_code", None)
         if status is None:  # no connection, or no answer in time
-            self._unreachable_until = time.monotonic() + PAUSE
+            self._unreachable_until = time.monotonic() + self.pause
         message = hide_keys(" ".join(str(error).split()))[:300]  # half a key is a secret too
         fix = {
             401: "check the key", 403: "check the key", 404: "check the model's name",

@@ -1,7 +1,12 @@
-"""A language model as judge of answers, with the measures of RAGAS.
+"""A language model as judge of answers, with measures after those of RAGAS.
 
-Es et al. (2023), RAGAS: Automated evaluation of retrieval augmented generation. A judge errs too,
-and at times says nothing that can be read: how often is part of what it is asked for.
+Faithfulness and answer relevancy are of Es et al. (2023), RAGAS: Automated evaluation of retrieval
+augmented generation; context precision and recall came later, with their library. The formulas are
+theirs. It is asked once for each mark, in words of our own, where they ask two or more times: so
+marks are to be compared with marks of this judge, not with theirs.
+
+A judge errs too, and at times says nothing that can be read: how often is part of what it is asked
+for.
 """
 
 from __future__ import annotations
@@ -50,7 +55,7 @@ class _Questions(BaseModel):
 
 
 class Judge:
-    """Gives marks from 0 to 1; NaN where it did not answer in a form that can be read.
+    """Gives marks, 1 for the best; NaN where it did not answer in a form that can be read.
 
     Args:
         chat: The language model.
@@ -66,20 +71,33 @@ class Judge:
         return str(self.chat.spec)
 
     def faithfulness(self, question: str, answer: str, passages: Sequence[str]) -> float:
-        """Share of the answer's statements that the passages support."""
+        """Share of the answer's statements that the passages support, 0 to 1.
+
+        In the paper one call makes the statements, and another one judges them.
+        """
         said = self._verdicts(STATEMENTS, question, answer, passages)
         return float(np.mean(said)) if said else math.nan
 
     def relevancy(self, question: str, answer: str) -> float:
-        """Mean cosine of the question to questions that the answer would be to."""
+        """Mean cosine of the question to three that the answer would be to, -1 to 1.
+
+        In the paper each of them is asked for alone, and the vectors are of OpenAI's ada-002. Their
+        library gives 0 to an answer that says nothing; here such an answer is not judged.
+        """
         reply = ask_for(self.chat, ASKED_FOR, marked("answer", answer), _Questions)
         if reply is None:
             return math.nan
-        near = self.encoder.encode(reply.questions) @ self.encoder.encode_query(question)
+        could_be = self.encoder.encode(reply.questions[:QUESTIONS])
+        near = could_be @ self.encoder.encode_query(question)
         return float(near.mean())
 
     def context_precision(self, question: str, answer: str, passages: Sequence[str]) -> float:
-        """Mean precision at the places of the useful passages (average precision)."""
+        """Mean precision at the places of the useful passages (average precision), 0 to 1.
+
+        Their `ContextPrecisionWithoutReference`, which asks about each passage alone: what is
+        useful is told by the answer that was given, not by a right one. The paper has context
+        relevance in its place, the share of the sentences found that are needed.
+        """
         said = self._verdicts(USEFUL, question, answer, passages)
         if len(said) != len(passages):
             return math.nan
@@ -88,7 +106,10 @@ class Judge:
         return float((share * useful).sum() / max(useful.sum(), 1))
 
     def context_recall(self, question: str, truth: str, passages: Sequence[str]) -> float:
-        """Share of a right answer's sentences that the passages support."""
+        """Share of a right answer's sentences that the passages support, 0 to 1.
+
+        Their `LLMContextRecall`, of their library alone.
+        """
         said = self._verdicts(COVERED, question, truth, passages)
         return float(np.mean(said)) if said else math.nan
 

@@ -3,20 +3,35 @@
 from __future__ import annotations
 
 import re
-from typing import TypeVar
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from mlfolio.parts.llm.chat import Chat, LanguageModelError
 
 T = TypeVar("T", bound=BaseModel)
+TRIED: Final = 5
 
 
 def ask_for(chat: Chat, system: str, question: str, kind: type[T]) -> T | None:
     """What a language model says, read as JSON; None where it says nothing of that kind."""
     try:
         said = chat.ask(system, question)
-        found = re.search(r"\{.*\}", said, re.DOTALL)
-        return kind.model_validate_json(found[0] if found else said)
-    except (LanguageModelError, ValidationError):
+    except LanguageModelError:
         return None
+    for text in _objects(said):
+        with suppress(ValidationError):
+            return kind.model_validate_json(text)
+    return None
+
+
+def _objects(said: str) -> Iterator[str]:
+    """What may be the JSON: from the first brace to the last; else, last first, what has one pair.
+
+    Models say other things around it, with braces too: what they think before they answer, say.
+    """
+    if whole := re.search(r"\{.*\}", said, re.DOTALL):
+        yield whole[0]
+    yield from reversed(re.findall(r"\{[^{}]*\}", said)[-TRIED:])

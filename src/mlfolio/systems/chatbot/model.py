@@ -81,6 +81,7 @@ class ChatbotModel:
 
     input_type: ClassVar[type[Input]] = ChatMessage
     output_type: ClassVar[type[Output]] = ChatAnswer
+    conversation_type: ClassVar[type[Conversation]] = Conversation
 
     def __init__(self, understanding: Understanding, desk: Desk) -> None:
         self.understanding = understanding

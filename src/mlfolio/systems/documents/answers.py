@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from mlfolio.core.model import Input, Output
+from mlfolio.core.model import Conversation, Input, Output
 from mlfolio.parts.llm.usage import Usage
 from mlfolio.parts.retrieval.expand import UNEXPANDED
 from mlfolio.parts.retrieval.extract import Quote
@@ -24,22 +24,34 @@ QUOTED = "quoted instead of generated"
 Text = Annotated[
     str, StringConstraints(strip_whitespace=True, min_length=1, max_length=MAX_QUESTION)
 ]
+Place = Annotated[
+    str | None,
+    Field(max_length=1000, description="name of one document or folder to look in; all if left"),
+]
+Filter = Annotated[
+    Where | None,
+    Field(
+        description="what the documents' metadata have to be; all documents if left",
+        examples=[
+            {"team": "legal", "kind": ["contract", "policy"], "date": {"from": "2024-01-01"}}
+        ],
+    ),
+]
 
 
 class DocumentQuestion(Input):
     """A question to the documents."""
 
     question: Text = Field(description="in your own words")
-    document: str | None = Field(
-        None, max_length=1000, description="name of one document or folder to look in; all if left"
-    )
-    where: Where | None = Field(
-        None,
-        description="what the documents' metadata have to be; all documents if left",
-        examples=[
-            {"team": "legal", "kind": ["contract", "policy"], "date": {"from": "2024-01-01"}}
-        ],
-    )
+    document: Place = None
+    where: Filter = None
+
+
+class DocumentConversation(Conversation):
+    """What was said so far, and where to look for an answer to the last question."""
+
+    document: Place = None
+    where: Filter = None
 
 
 class Citation(BaseModel):

@@ -73,7 +73,7 @@ def measure(
         )  # fmt: skip
         tables["The judge"] = _about_judge(values, judged, asked, answers)
         values = values.join(judged)
-        protocols |= dict.fromkeys(JUDGED, f"judged by {judge}, as RAGAS does it")
+        protocols |= dict.fromkeys(JUDGED, f"judged by {judge}, after RAGAS")
     kept = [name for name in protocols if values[name].notna().any()]
     return Measured(values[kept], {name: protocols[name] for name in kept}, notes, tables)
 

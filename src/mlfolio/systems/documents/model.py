@@ -40,6 +40,7 @@ from .answers import (
     QUOTED,
     Citation,
     DocumentAnswer,
+    DocumentConversation,
     DocumentQuestion,
     checked,
     fell_back,
@@ -78,6 +79,7 @@ class DocumentsModel:
 
     input_type: ClassVar[type[Input]] = DocumentQuestion
     output_type: ClassVar[type[Output]] = DocumentAnswer
+    conversation_type: ClassVar[type[Conversation]] = DocumentConversation
 
     def __init__(
         self,
@@ -108,7 +110,7 @@ class DocumentsModel:
             InputError: A question asks for metadata under a key that no document has.
             UserError: `MLFOLIO_LLM` is set and names no usable model.
         """
-        self._narrowing.refuse_unknown_keys(inputs)
+        self._narrowing.refuse_unknown_keys([each.where for each in inputs])
         first: dict[DocumentQuestion, DocumentAnswer] = {}
         answers = []
         for question in inputs:
@@ -178,7 +180,8 @@ class DocumentsModel:
     def measure(self, questions: Path, judge: str | None = None) -> Measured:
         """Asks the test questions of a file, in the form of `questions.jsonl`."""
         _, asked = read_questions(questions)
-        who = Judge(Chat(parse_spec(judge)), self.encoder) if judge else None
+        # Asked again at once: what takes too long must not cost the next questions their marks.
+        who = Judge(Chat(parse_spec(judge), pause=0), self.encoder) if judge else None
         answers = self.predict([DocumentQuestion(question=each.text) for each in asked])
         return measure(self, asked, answers, who)
 
@@ -263,6 +266,10 @@ class DocumentsModel:
         """The names of all documents."""
         return self.collection.names()
 
+    def labels(self) -> list[str]:
+        """What is known of any of the documents, `key=value`, in order."""
+        return sorted(self._narrowing.vocabulary())
+
     def page(self, citation: Citation) -> str:
         """The text of the page that a citation stands on; without pages the text around it."""
         return self.collection.page(citation.document, citation.position, citation.page)
@@ -315,14 +322,24 @@ class DocumentsModel:
         """Answers the last question of a conversation, piece by piece; the whole answer is last.
 
         A follow-up is asked together with what it follows: rewritten by the language model, or
-        else by a rule (`follow_up.stand_alone`).
-        """
-        yield from own_context(self._talked(conversation.messages))
+        else by a rule (`follow_up.stand_alone`). Where to look is asked for as it is.
 
-    def _talked(self, messages: Sequence[Message]) -> Generator[str | Output, None, None]:
+        Raises:
+            InputError: It asks for metadata under a key that no document has.
+        """
+        if not isinstance(conversation, DocumentConversation):
+            conversation = DocumentConversation(messages=conversation.messages)
+        self._narrowing.refuse_unknown_keys([conversation.where])
+        yield from own_context(self._talked(conversation))
+
+    def _talked(self, conversation: DocumentConversation) -> Generator[str | Output, None, None]:
         with spending() as spent:
-            question = DocumentQuestion(question=self._stand_alone(messages))
-            yield from self._pieces(question, spent, streamed=True)
+            asked = DocumentQuestion(
+                question=self._stand_alone(conversation.messages),
+                document=conversation.document,
+                where=conversation.where,
+            )
+            yield from self._pieces(asked, spent, streamed=True)
 
     def _answer(self, asked: DocumentQuestion) -> DocumentAnswer:
         with spending() as spent:

@@ -8,7 +8,7 @@ from typing import Final
 from mlfolio.core.errors import InputError, Problem
 from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.remembered import Remembered
-from mlfolio.parts.retrieval.where import keys_of, resolve, unknown_keys
+from mlfolio.parts.retrieval.where import Where, keys_of, resolve, unknown_keys
 
 from .answers import DocumentQuestion
 
@@ -26,16 +26,19 @@ class Narrowing:
         self._index = index
         self._labels = Remembered[set[str]](1)
 
-    def refuse_unknown_keys(self, inputs: Sequence[DocumentQuestion]) -> None:
+    def refuse_unknown_keys(self, asked: Sequence[Where | None]) -> None:
         """Refuses what no document could have: a typing error, most likely.
 
+        Args:
+            asked: What each question asks for.
+
         Raises:
-            InputError: A question asks for metadata under a key that no document has.
+            InputError: One asks for metadata under a key that no document has.
         """
-        filters = [(row, asked.where) for row, asked in enumerate(inputs) if asked.where]
+        filters = [(row, where) for row, where in enumerate(asked) if where]
         if not filters:
             return
-        known = keys_of(self._vocabulary())
+        known = keys_of(self.vocabulary())
         problems = [
             Problem(row, f"where.{key}", rule)
             for row, where in filters
@@ -50,11 +53,11 @@ class Narrowing:
         """Where to look for a question, and which of its conditions no document meets."""
         if not asked.where:
             return Within(asked.document) if asked.document is not None else None, []
-        groups, lacking = resolve(asked.where, self._vocabulary())
+        groups, lacking = resolve(asked.where, self.vocabulary())
         return Within(asked.document, groups), lacking
 
-    def _vocabulary(self) -> set[str]:
-        """The labels of all documents."""
+    def vocabulary(self) -> set[str]:
+        """The labels of all documents, `key=value`."""
         version = self._index.version
         labels = self._labels.get(version, "all")
         if labels is None:

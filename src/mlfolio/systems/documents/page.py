@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
 
-from mlfolio.core.errors import MlfolioError
-from mlfolio.core.model import Conversation, Message
+from mlfolio.core.errors import InputError, MlfolioError
+from mlfolio.core.inputs import parse_as
+from mlfolio.core.model import Message
 from mlfolio.core.page import Ask
 from mlfolio.parts.text.markdown import as_said, plain
 
-from .answers import MAX_QUESTION, DocumentAnswer
+from .answers import MAX_QUESTION, DocumentAnswer, DocumentConversation
 from .model import DocumentsModel
 
 Turns = list[dict[str, Any]]
+LABELS = 500  # of the metadata, that can be chosen; others can be typed
 CITED = r"\\\[(\d+)\\\]"  # [n], as `plain` leaves it
 QUOTED = re.compile(rf"“.*” ?(?={CITED}$)")  # what documents say, before its citation: no link
 # A citation in the conversation opens its source below it.
@@ -56,6 +59,12 @@ def build(ask: Ask) -> None:
                 elem_id="question",
                 max_length=MAX_QUESTION,
             )
+            with gr.Accordion("Where to look", open=False, visible=False) as narrowing:
+                narrow = gr.Dropdown(
+                    [], value=[], multiselect=True, allow_custom_value=True, elem_id="narrow",
+                    label="only documents that are",
+                    info="of one key one of those chosen, of different keys all",
+                )  # fmt: skip
             # Filled for each visitor: tenants have other documents, and so other examples.
             examples = gr.Dataset(components=[question], samples=[], label="for example")
             with gr.Row():
@@ -71,7 +80,9 @@ def build(ask: Ask) -> None:
             names = gr.Dropdown([], label="documents", value=None, elem_id="names")
             delete = gr.Button("Delete this document")
 
-    async def answer(asked: str, turns: Turns, below: str) -> AsyncIterator[tuple[Any, Turns, str]]:
+    async def answer(
+        asked: str, turns: Turns, below: str, chosen: Any
+    ) -> AsyncIterator[tuple[Any, Turns, str]]:
         if not asked.strip():
             yield "", turns, below
             return
@@ -79,7 +90,7 @@ def build(ask: Ask) -> None:
         turns = [*turns, {"role": "user", "content": said}, {"role": "assistant", "content": ""}]
         yield "", turns, below
         try:
-            async for piece in ask.talk(_conversation(turns[:-1])):
+            async for piece in ask.talk(_conversation(turns[:-1], chosen)):
                 if isinstance(piece, str):
                     text += piece
                     turns[-1] = {"role": "assistant", "content": plain(text)}
@@ -91,7 +102,7 @@ def build(ask: Ask) -> None:
                     below = found + below.replace("<details open ", "<details ")
                 yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
-            turns[-1] = {"role": "assistant", "content": plain(f"No answer: {error.message}")}
+            turns[-1] = {"role": "assistant", "content": plain(f"No answer: {_why(error)}")}
             yield gr.skip(), turns, below
 
     async def judge(turns: Turns, thumb: gr.LikeData) -> str:
@@ -110,6 +121,11 @@ def build(ask: Ask) -> None:
 
     async def listed() -> Any:
         return gr.Dropdown(choices=await ask.documents(), value=None)
+
+    async def narrowable() -> tuple[Any, Any]:
+        labels = await asyncio.to_thread(_labels, ask)
+        choices = [(" = ".join(each.split("=", 1)), each) for each in labels[:LABELS]]
+        return gr.Accordion(visible=bool(labels)), gr.Dropdown(choices=choices)
 
     async def add(paths: list[str] | None) -> tuple[str, Any, None]:
         lines = [await _added(ask, path) for path in paths or []]
@@ -131,14 +147,16 @@ def build(ask: Ask) -> None:
 
     for event in (question.submit, send.click):
         shown = [question, talk, sources]
-        event(answer, shown, shown, show_progress="hidden")
+        event(answer, [*shown, narrow], shown, show_progress="hidden")
     clear.click(lambda: ([], ""), None, [talk, sources])
     talk.like(judge, talk, thanks, show_progress="hidden")
-    files.upload(add, files, [told, names, files])
+    brought = files.upload(add, files, [told, names, files])
     # Not checked against the list: Gradio keeps that for each visit, and forgets it when the pages
     # are built anew under one who is in them.
     deleted = [told, names, sources]
-    delete.click(remove, [names, sources], deleted, js=CONFIRM, preprocess=False)
+    gone = delete.click(remove, [names, sources], deleted, js=CONFIRM, preprocess=False)
+    for changed in (brought.then, gone.then, partial(gr.on, None)):
+        changed(narrowable, None, [narrowing, narrow], show_progress="hidden")
     gr.on(None, listed, None, names, show_progress="hidden")
     gr.on(None, exemplary, None, examples, show_progress="hidden")
     examples.click(lambda row: row[0], examples, question, show_progress="hidden")
@@ -166,8 +184,22 @@ def _take(path: Path) -> bytes:
     return content
 
 
-def _conversation(turns: Turns) -> Conversation:
-    """What was said, as models take it; Gradio may hold a text as a list of parts."""
+def _labels(ask: Ask) -> list[str]:
+    """What is known of the documents that the visitor sees."""
+    model = ask.model
+    return model.labels() if isinstance(model, DocumentsModel) else []
+
+
+def _conversation(turns: Turns, chosen: Any) -> DocumentConversation:
+    """What was said, as models take it; Gradio may hold a text as a list of parts.
+
+    Args:
+        turns: What was said.
+        chosen: What is to be known of the documents, `key=value`; it comes from a browser.
+
+    Raises:
+        InputError: That is nothing that can be known of a document.
+    """
 
     def text(content: Any) -> str:
         if isinstance(content, list):
@@ -177,7 +209,26 @@ def _conversation(turns: Turns) -> Conversation:
     messages = [
         Message(role=turn["role"], content=_as_said(text(turn["content"]))) for turn in turns
     ]
-    return Conversation(messages=tuple(messages[-20:]))
+    labels = [each for each in chosen if isinstance(each, str)] if isinstance(chosen, list) else []
+    row = {"messages": tuple(messages[-20:]), "where": _where(labels) or None}
+    (conversation,) = parse_as(DocumentConversation, [row])
+    return conversation
+
+
+def _where(labels: Sequence[str]) -> dict[str, list[str]]:
+    """Labels as a filter: of one key one of the values, and every key."""
+    where: dict[str, list[str]] = {}
+    for label in labels:
+        key, _, value = label.partition("=")
+        where.setdefault(key.strip().lower(), []).append(value)
+    return where
+
+
+def _why(error: MlfolioError) -> str:
+    """What is wrong, for a conversation: a question there has no row."""
+    if isinstance(error, InputError):
+        return "; ".join(f"{each.field}: {each.rule}" for each in error.problems)
+    return error.message
 
 
 def _prediction(turns: Turns, index: Any) -> str:
@@ -214,9 +265,12 @@ def _as_said(shown: str) -> str:
 
 
 def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
-    """Each citation, to be opened: file, page and headings, then the passage in its page."""
+    """Each citation, to be opened: file, page and headings, then the passage in its page.
+
+    And the warnings, also where nothing was found: a filter may have left nothing to find.
+    """
     model = ask.model
-    if not answer.sources or not isinstance(model, DocumentsModel):
+    if not isinstance(model, DocumentsModel) or not (answer.sources or answer.warnings):
         return ""
     shown = "".join(
         f'<details {"open " if number == 1 else ""}id="source-{turn}-{number}" '
@@ -228,7 +282,8 @@ def _sources(ask: Ask, answer: DocumentAnswer, turn: int) -> str:
     )
     warnings = "".join(f"<p>{escape(warning)}</p>" for warning in answer.warnings)
     title = "Sources" if answer.found else "The nearest passage"
-    return f"<section><h4>{title}</h4>{shown}{warnings}</section>"
+    heading = f"<h4>{title}</h4>" if answer.sources else ""
+    return f"<section>{heading}{shown}{warnings}</section>"
 
 
 def _without(below: str, document: str) -> str:
