@@ -9,7 +9,8 @@ is taken every 200 answers, at the last 1,000; after 1,000 good ones something c
 every second answer is told, 500 answers later. `vectors` draws texts (SMS) and pictures (MNIST),
 which are told from a reference of 500.
 
-The thresholds (`monitor/checks.py`, `drift.py`, `quality.py`) were set on credit-default alone.
+The thresholds (`monitor/checks.py`, `drift.py`, `quality.py`) are conventions, tried on
+credit-default and on no other data before.
 """
 
 from __future__ import annotations

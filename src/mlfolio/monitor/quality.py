@@ -199,7 +199,7 @@ def _measure(name: str, old: Floats, new: Floats) -> tuple[Measure, Check | None
         p, effect, least = _less_often(old, new), before - value, WORSE
         words = f"{name}: {before:.1%} → {value:.1%}"
     elif name == "Brier score":
-        p = float(stats.ttest_ind(new, old, equal_var=False, alternative="greater").pvalue)
+        p = _larger(new, old)
         effect, least, words = value - before, SURER, f"{name}: {before:.3f} → {value:.3f}"
     else:
         area = stats.mannwhitneyu(new, old, alternative="greater")
@@ -207,7 +207,7 @@ def _measure(name: str, old: Floats, new: Floats) -> tuple[Measure, Check | None
         p, least, words = float(area.pvalue), FARTHER, f"{name}: mean {before:.4g} → {value:.4g}"
     return measure, Check(
         kind="live quality", column=name, message=f"{words} of {len(new):,} judged answers",
-        n=len(new), p_value=1.0 if np.isnan(p) else p, effect=effect, least=least,
+        n=len(new), p_value=p, effect=effect, least=least,
     )  # fmt: skip
 
 
@@ -217,6 +217,14 @@ def _mean_ci95(values: Floats) -> Bounds | None:
         return None
     low, high = stats.t.interval(0.95, len(values) - 1, values.mean(), stats.sem(values))
     return float(low), float(high)
+
+
+def _larger(new: Floats, old: Floats) -> float:
+    """P-value of Welch's test for a larger mean; 1 where all values are the same."""
+    facts = [each for of in (new, old) for each in (of.mean(), of.std(ddof=1), len(of))]
+    with np.errstate(all="ignore"):
+        p = stats.ttest_ind_from_stats(*facts, equal_var=False, alternative="greater").pvalue
+    return 1.0 if np.isnan(p) else float(p)
 
 
 def _less_often(old: Floats, new: Floats) -> float:
