@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -16,7 +17,7 @@ import pytest
 from matplotlib.figure import Figure
 from pydantic import BaseModel
 
-from mlfolio.core.errors import FileError, UserError
+from mlfolio.core.errors import FileError, FullDiskError, UserError
 from mlfolio.core.run import (
     REFERENCE,
     REFERENCE_ROWS,
@@ -51,6 +52,20 @@ def test_a_run_that_breaks_says_so(home: Path, error: type[BaseException], expec
     assert status(run.folder) == expected
     assert json.loads((run.folder / "run.json").read_text("utf-8"))["error"] == "because"
     assert finished_runs("demo") == []
+
+
+@pytest.mark.parametrize(
+    "error",
+    [OSError(errno.ENOSPC, "No space left on device"), OSError(errno.EFBIG, "File too large"),
+     RuntimeError("lance error: LanceError(IO): File too large (os error 27), io.rs:9")],
+)  # fmt: skip
+def test_a_full_disk_is_told_with_what_to_do(home: Path, error: Exception) -> None:
+    with pytest.raises(FullDiskError, match="no room") as caught, Run.start("demo") as run:
+        raise error
+
+    assert "make room" in caught.value.fix
+    assert caught.value.__cause__ is error
+    assert status(run.folder) == "failed"
 
 
 def test_a_killed_run_is_seen_as_interrupted(home: Path) -> None:
