@@ -277,7 +277,8 @@ def _losses(
         strange = [truth for truth in truths if not isinstance(truth, int | float)]
         if strange:
             raise UserError(
-                f"the truth {strange[0]!r} is no number, and the answers are", "name its column: --target"
+                f"the truth {strange[0]!r} is no number, and the answers are",
+                "name its column: --target",
             )
         return [table("absolute error", losses.error)]
     found = [table("wrong answers", losses.error, 1.0)]
