@@ -170,12 +170,14 @@ def test_an_interrupted_run_says_so_and_leaves_no_cluster(home: Path) -> None:
     assert status(folder) == "interrupted"
 
 
-POINTS = torch.randn(96, 4, generator=Generator().manual_seed(0))
+POINTS = torch.randn(
+    96, 4, generator=Generator().manual_seed(0)
+).double()  # bfloat16 rounds coarsely
 
 
 def make_net() -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2))
+    return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2)).double()
 
 
 def training(net: nn.Module, folder: Path, workers: Any = None, rate: float = 0.02) -> Any:
