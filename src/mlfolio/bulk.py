@@ -7,6 +7,7 @@ their order are the same.
 from __future__ import annotations
 
 import json
+import logging
 import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -174,6 +175,7 @@ def _on_cluster(answering: Answering, parts: Sequence[Part]) -> Iterator[pa.Tabl
     import ray
     from ray.data import ActorPoolStrategy, DataContext, from_items
 
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     context = DataContext.get_current()
     context.execution_options.preserve_order = True
     context.enable_progress_bars = context.print_on_execution_start = False

@@ -154,9 +154,13 @@ def test_an_interrupted_run_says_so_and_leaves_no_cluster(home: Path) -> None:
         [*command, "--on", "ray"], stderr=subprocess.PIPE, text=True, env=environment
     )
     assert process.stderr is not None
-    for line in process.stderr:
-        if "evaluating" in line:
-            break
+    lines = []
+    while "evaluating" not in (line := process.stderr.readline()):
+        lines.append(line)
+        if "Ray did not start" in line:
+            process.communicate()
+            pytest.skip("Ray gives itself half a minute to start, and this machine is too busy")
+        assert line, "".join(lines)
     time.sleep(2)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
@@ -166,12 +170,14 @@ def test_an_interrupted_run_says_so_and_leaves_no_cluster(home: Path) -> None:
     assert status(folder) == "interrupted"
 
 
-POINTS = torch.randn(96, 4, generator=Generator().manual_seed(0))
+POINTS = torch.randn(
+    96, 4, generator=Generator().manual_seed(0)
+).double()  # bfloat16 rounds coarsely
 
 
 def make_net() -> nn.Module:
     torch.manual_seed(1)
-    return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2))
+    return nn.Sequential(nn.Linear(4, 16), nn.Tanh(), nn.Linear(16, 2)).double()
 
 
 def training(net: nn.Module, folder: Path, workers: Any = None, rate: float = 0.02) -> Any:
