@@ -60,6 +60,22 @@ class OutOfFold:
     fold: NDArray[np.int64]
 
 
+class Fold(NamedTuple):
+    """What the rows of one outer fold were given by models of the others.
+
+    Attributes:
+        chances: Of the second class, by who gave them, each of shape (rows,).
+        outputs: What the system answers.
+        tuned: Who gets an offer by a threshold that was tuned on the training part.
+        chosen: Name of the model.
+    """
+
+    chances: dict[str, Floats]
+    outputs: list[Output]
+    tuned: NDArray[np.bool_]
+    chosen: str
+
+
 class Churn(System):
     """The chance that a customer leaves, and what to do about it."""
 
@@ -148,26 +164,43 @@ class Churn(System):
         )
 
     def _out_of_fold(self, model: ChurnModel, data: TableSplit, run: Run) -> OutOfFold:
-        rows, truth = model.schema.conform(data.X), _codes(data)
-        inputs = np.array(model.schema.inputs(data.X), dtype=object)
+        truth = _codes(data)
         outputs = np.empty(len(truth), dtype=object)
         chances = {name: np.zeros(len(truth)) for name in (SYSTEM, STRONG, TRIVIAL)}
         tuned, fold = np.zeros(len(truth), dtype=bool), np.zeros(len(truth), dtype=np.int64)
-        splits = folds(rows, data.y, self.folds, run.seed)
-        for number, (train, test) in enumerate(run.progress(splits, "outer fold")):
-            X, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
-            estimator, search = self._fit(X, y, run.seed + INNER_SEED)
-            found = estimator.predict_proba(unseen)
-            fold[test] = number
-            chances[SYSTEM][test] = found[:, 1]
-            chances[STRONG][test] = _plain(X, y, unseen)
-            chances[TRIVIAL][test] = y.mean()
-            outputs[test] = replace(model, estimator=estimator).answer(inputs[test].tolist(), found)
-            tuned[test] = found[:, 1] >= self._tune(estimator, X, y, run.seed + INNER_SEED)
-            run.log(number, AUC=roc_area(truth[test], found[:, 1]))
-            chosen = name_of(search.best_params_["model"], candidates(0))
-            run.note(f"Outer fold {number + 1} chose {chosen}.")
+        splits = folds(model.schema.conform(data.X), data.y, self.folds, run.seed)
+        # `replace` leaves out what a model has made on the way and cannot go to another machine.
+        answer = partial(self._answer_fold, replace(model), data.X, truth, run.seed)
+        found = run.progress(run.workers.map(answer, splits), "outer fold", total=len(splits))
+        for number, ((_, test), told) in enumerate(zip(splits, found, strict=True)):
+            fold[test], outputs[test], tuned[test] = number, told.outputs, told.tuned
+            for name, guess in told.chances.items():
+                chances[name][test] = guess
+            run.log(number, AUC=roc_area(truth[test], told.chances[SYSTEM]))
+            run.note(f"Outer fold {number + 1} chose {told.chosen}.")
         return OutOfFold(chances, outputs.tolist(), tuned, fold)
+
+    def _answer_fold(
+        self, model: ChurnModel, X: pd.DataFrame, truth: NDArray[np.int64], seed: int, split: Split
+    ) -> Fold:
+        """The whole of `fit` on one outer training part, and what it answers to the rest."""
+        train, test = split
+        rows, seed = model.schema.conform(X), seed + INNER_SEED
+        known, y, unseen = rows.iloc[train], truth[train], rows.iloc[test]
+        estimator, search = self._fit(known, y, seed)
+        found = estimator.predict_proba(unseen)
+        chances = {
+            SYSTEM: found[:, 1],
+            STRONG: _plain(known, y, unseen),
+            TRIVIAL: np.full(len(test), y.mean()),
+        }
+        inputs = model.schema.inputs(X.iloc[test])
+        return Fold(
+            chances,
+            replace(model, estimator=estimator).answer(inputs, found),
+            found[:, 1] >= self._tune(estimator, known, y, seed),
+            name_of(search.best_params_["model"], candidates(0)),
+        )
 
     def _fit(
         self, X: pd.DataFrame, y: NDArray[np.int64], seed: int
