@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from mlfolio.core.errors import FileError, UserError
-from mlfolio.monitor.checks import FEWEST, Check, alarms, holm
+from mlfolio.monitor.checks import FEWEST, Check, alarms
 from mlfolio.monitor.columns import columns_of
 from mlfolio.monitor.drift import compare_categories, compare_numbers, compare_vectors
 from mlfolio.monitor.report import write_report
 from mlfolio.monitor.rows import Row, read_reference
 from mlfolio.monitor.watching import FROM_RUN, Gathered, Watched, watch
+from mlfolio.parts.stats import holm
 
 TOWNS = ("Ayr", "Bonn", "Cork")
 

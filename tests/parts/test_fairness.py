@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mlfolio.parts.tabular.fairness import by_group, holm
+from mlfolio.parts.stats import holm
+from mlfolio.parts.tabular.fairness import by_group
 
 
 def people(n: int = 2_000, seed: int = 0) -> tuple[pd.Series, pd.Series, np.ndarray, np.ndarray]:

@@ -9,6 +9,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.model_selection import StratifiedKFold
 
+Split = tuple[NDArray[np.int64], NDArray[np.int64]]
+"""Positions of the rows to learn from, and of the rows to be judged on."""
+
 
 def copies(features: pd.DataFrame) -> NDArray[np.int64]:
     """For each row the number of its group of identical rows, shape (n,)."""
@@ -16,9 +19,7 @@ def copies(features: pd.DataFrame) -> NDArray[np.int64]:
     return np.asarray(groups, dtype=np.int64)
 
 
-def folds(
-    features: pd.DataFrame, target: ArrayLike, n_folds: int, seed: int
-) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+def folds(features: pd.DataFrame, target: ArrayLike, n_folds: int, seed: int) -> list[Split]:
     """Stratified, shuffled folds in which identical rows stay in one fold.
 
     Args:

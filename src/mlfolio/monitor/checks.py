@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, Literal, get_args
 
-import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
+
+from mlfolio.parts.stats import holm
 
 Kind = Literal[
     "input drift", "prediction drift", "data quality", "live quality", "latency", "errors"
@@ -61,7 +62,7 @@ def alarms(checks: Sequence[Check], alpha: float = ALPHA) -> tuple[Alarm, ...]:
     Returns:
         Alarms with their p-values among many, the largest effects first, a kind at a time.
     """
-    among = holm([check.p_value for check in checks])
+    among = holm([check.p_value for check in checks]).tolist()
     found = [
         Alarm(**check.model_dump(exclude={"least", "p_value"}), p_value=p)
         for check, p in zip(checks, among, strict=True)
@@ -69,15 +70,6 @@ def alarms(checks: Sequence[Check], alpha: float = ALPHA) -> tuple[Alarm, ...]:
     ]
     order = get_args(Kind)
     return tuple(sorted(found, key=lambda alarm: (order.index(alarm.kind), -alarm.effect)))
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """P-values that count how many there are (Holm, 1979)."""
-    p = np.asarray(p_values, dtype=float)
-    order = np.argsort(p)
-    among = np.empty(len(p))
-    among[order] = np.maximum.accumulate(p[order] * np.arange(len(p), 0, -1))
-    return [float(each) for each in np.minimum(among, 1.0)]
 
 
 def more_often(k: int, n: int, before: int, n_before: int) -> float:

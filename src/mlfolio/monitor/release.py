@@ -24,9 +24,8 @@ from mlfolio.core.inputs import field_names, parse_inputs
 from mlfolio.core.model import Input, Model
 from mlfolio.lifecycle import Predictor, size_of
 from mlfolio.monitor import losses
-from mlfolio.monitor.checks import holm
 from mlfolio.parts.retrieval.json_lines import read_json_lines
-from mlfolio.parts.stats import mean_ci95
+from mlfolio.parts.stats import holm, mean_ci95
 from mlfolio.report.words import megabytes, number, signed
 from mlfolio.track import log
 
@@ -395,7 +394,7 @@ def _members(rows: Sequence[Row]) -> dict[str, NDArray[np.bool_]]:
 
 def _surely(p_values: Mapping[str, float]) -> list[str]:
     """The names whose p-values are significant, all together, the surest first."""
-    among = dict(zip(p_values, holm(list(p_values.values())), strict=True))
+    among = dict(zip(p_values, holm(list(p_values.values())).tolist(), strict=True))
     return [name for name in sorted(among, key=among.__getitem__) if among[name] <= ALPHA]
 
 

@@ -232,6 +232,19 @@ def bootstrap_ci95(statistic: Callable[..., float], *arrays: ArrayLike, seed: in
     return float(low), float(high)
 
 
+def holm(p_values: ArrayLike) -> NDArray[np.float64]:
+    """P-values that count how many there are, shape (n,).
+
+    Holm (1979), A simple sequentially rejective multiple test procedure.
+    """
+    p = np.asarray(p_values, dtype=np.float64)
+    order = np.argsort(p, kind="stable")
+    corrected = np.empty_like(p)
+    steps = p[order] * np.arange(len(p), 0, -1)
+    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
+    return corrected
+
+
 def roc_area(truth: ArrayLike, scores: ArrayLike) -> float:
     """Area under the ROC curve, from ranks (Mann and Whitney, 1947).
 

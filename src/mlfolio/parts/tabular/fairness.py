@@ -14,10 +14,10 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy import stats
 
-from mlfolio.parts.stats import proportion_ci95
+from mlfolio.parts.stats import holm, proportion_ci95
 from mlfolio.parts.tabular.encoder import Floats
 from mlfolio.report.words import interval, number
 
@@ -88,16 +88,6 @@ def by_group(
                 gaps.append({"column": str(column.name), **_gap(measure, known)})
     table = pd.DataFrame(lines, columns=["group", "n", *MEASURES]).set_index("group")
     return table, _corrected(pd.DataFrame(gaps))
-
-
-def holm(p_values: ArrayLike) -> Floats:
-    """Probabilities corrected for being several, shape (n,) (Holm, 1979)."""
-    p = np.asarray(p_values, dtype=np.float64)
-    order = np.argsort(p, kind="stable")
-    corrected = np.empty_like(p)
-    steps = p[order] * np.arange(len(p), 0, -1)
-    corrected[order] = np.minimum(np.maximum.accumulate(steps), 1.0)
-    return corrected
 
 
 def _measure(chances: Floats, yes: NDArray[np.bool_], truth: NDArray[np.int64]) -> dict[str, Rate]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
-from mlfolio.data.splits import folds
+from mlfolio.data.splits import Split, folds
 from mlfolio.parts.stats import mean_score, metric_score, roc_area
 from mlfolio.parts.tabular import figures
 from mlfolio.parts.tabular.encoder import Floats

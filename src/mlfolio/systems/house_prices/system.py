@@ -8,7 +8,6 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import pandas as pd
 from lightgbm import LGBMRegressor
-from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from threadpoolctl import threadpool_limits
@@ -20,7 +19,7 @@ from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
-from mlfolio.data.splits import folds
+from mlfolio.data.splits import Split, folds
 from mlfolio.parts.stats import mean_score, metric_score
 from mlfolio.parts.tabular.encoder import Floats
 from mlfolio.parts.tabular.schema import Column, Schema
@@ -32,7 +31,6 @@ from .data import TARGET, load_houses
 from .figures import SYSTEM, OutOfFold
 from .model import PriceModel
 
-Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 TRIVIAL, STRONG, QUANTILES = "median", "LightGBM defaults", "quantiles of all answers"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
 

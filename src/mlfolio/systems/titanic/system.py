@@ -21,7 +21,7 @@ from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import Source
 from mlfolio.core.system import System
 from mlfolio.data.labelled import ColumnNames, TableSplit
-from mlfolio.data.splits import folds
+from mlfolio.data.splits import Split, folds
 from mlfolio.parts.stats import mean_score, metric_score, roc_area
 from mlfolio.parts.tabular import figures
 from mlfolio.parts.tabular.encoder import Floats, TabularEncoder
@@ -33,7 +33,6 @@ from .data import TARGET, load_passengers
 from .features import age_group, is_passenger_list, parties, passenger_steps
 from .model import TitanicModel
 
-Split = tuple[NDArray[np.int64], NDArray[np.int64]]
 SYSTEM, TRIVIAL, STRONG = "this system", "base rate (majority class)", "LightGBM defaults"
 INNER_SEED = 1000  # added to the run's seed, so that inner folds are not the outer ones
 
