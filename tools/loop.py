@@ -81,8 +81,8 @@ MONTHS = (
     Month("prices rise by 30 %, and more people come for a month", DEAR),
     Month("a feed breaks: charges arrive in cents", DEAR, broken=True),
     Month("a competitor takes those who were bound and content", TAKEN),
-    Month("the same, and the new model is tried", TAKEN),
-    Month("somebody has a bad model tried", TAKEN, prank=True),
+    Month("the same, and a new model passes its gates", TAKEN),
+    Month("it takes over; then somebody has a bad model tried", TAKEN, prank=True),
 )
 
 
@@ -124,14 +124,17 @@ def play(folder: Path, url: str, number: int, month: Month) -> Told:
     began = time.time()
     say(f"month {number}: {month.title}")
     table = customers(CUSTOMERS, number, month.world)
-    if month.prank:
-        prank(folder)
     answers = ask(url, table, cents=month.broken)
     right = np.array([a["answer"] for a in answers]) == table[TARGET].to_numpy()
     versions = pd.Series([a["version"] for a in answers]).value_counts().to_dict()
     tell(url, answers, table, number)
     bring(folder, table, number)
     settle(time.time())
+    if month.prank:
+        prank(folder)
+        others = customers(CUSTOMERS, 10 * number, month.world)
+        tell(url, ask(url, others, cents=False), others, number)
+        till_withdrawn()
     looks = [step for step in story.steps(SYSTEM) if step.what == "looked" and step.time > began]
     alarms = tuple(dict.fromkeys(reason for look in looks for reason in look.reasons))
     return Told(number, month.title, began, time.time(), float(right.mean()), versions, alarms)
@@ -206,6 +209,13 @@ def settle(since: float) -> None:
             return
         time.sleep(1)
     raise SystemExit("the loop has not looked in ten minutes: see the server's log")
+
+
+def till_withdrawn() -> None:
+    """Waits until the server has taken away what is tried."""
+    until = time.monotonic() + PATIENCE_S
+    while registry.staged(SYSTEM) is not None and time.monotonic() < until:
+        time.sleep(1)
 
 
 def is_at_work() -> bool:
