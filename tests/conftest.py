@@ -81,13 +81,13 @@ Cli = Callable[..., Outcome]
 @pytest.fixture(scope="session")
 def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tracking database with nothing in it: making one takes MLflow seconds."""
-    from mlfolio.track import registry
+    from mlfolio.track import connection
 
     folder = tmp_path_factory.mktemp("database")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLFOLIO_RUNS", str(folder))
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
-        with registry._client() as client:
+        with connection.open_client() as client:
             client.search_experiments()
     return folder / "mlflow.db"
 

@@ -141,14 +141,17 @@ WATCHING = {
         Panel("Alarms", total(of("mlfolio_alarm")), bad=1),
         Panel("Drifted columns", total(of("mlfolio_drifted_columns")), bad=1),
         Panel("Retrainings in 30 days", total(grown("mlfolio_retrainings_total", "system", "30d"))),
-        Panel("Releases in 30 days", total(grown("mlfolio_releases_total", "system", "30d"))),
+        Panel(
+            "Other champions in 30 days",
+            f"sum(max by (system) (changes({of('mlfolio_champion_version')}[30d])))",
+        ),
     ],
     "Quality": [
         Panel(
             "Live quality",
             of("mlfolio_live_quality"),
-            "{{system}}",
-            says="The primary score on answers whose truth came in",
+            "{{system}} {{measure}}",
+            says="By what users told of the answers",
         ),
         Panel(
             "Confidence",
@@ -195,11 +198,6 @@ WATCHING = {
             "Retrainings of a day",
             grown("mlfolio_retrainings_total", "system, outcome", "1d"),
             "{{system}} {{outcome}}",
-        ),
-        Panel(
-            "Releases of a day",
-            grown("mlfolio_releases_total", "system, action", "1d"),
-            "{{system}} {{action}}",
         ),
     ],
 }

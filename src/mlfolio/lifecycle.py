@@ -33,7 +33,7 @@ from mlfolio.core.score import Evaluation, Score
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.core.system import Data, DataInfo, Finding, System
 from mlfolio.parts.cluster import LOCAL, workers_on
-from mlfolio.track import registry
+from mlfolio.track import connection, registry
 from mlfolio.track.loader import HEADER, load_folder, load_model
 
 Say = Callable[[str], None]
@@ -226,7 +226,7 @@ def load(system: str | type[System], version: int | None = None) -> Predictor:
     slug = kind.card.slug
     found = registry.champion(slug) if version is None else registry.version(slug, version)
     if found is None:
-        raise NotTrainedError(slug, registry.place())
+        raise NotTrainedError(slug, connection.place())
     folder = registry.local_folder(found)
     return Predictor(kind.card, load_model(kind, folder), found.number, found.source, folder)
 

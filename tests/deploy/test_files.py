@@ -142,7 +142,7 @@ def test_selectors_find_their_pods() -> None:
 def test_verbs_that_containers_run_exist() -> None:
     from mlfolio.cli import app
 
-    known = {command.name for command in app.registered_commands} | {"watch"}  # on its way
+    known = {command.name for command in app.registered_commands}
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
     run = [pod["containers"][0].get("args") for pod in pods().values()]
     run += [service.get("command") for name, service in compose.items() if name in {"migrate"}]

@@ -36,8 +36,8 @@ def revision(database: Path) -> str:
 def refusal() -> str:
     """What a new process says of a registry that it cannot write."""
     program = (
-        "from mlfolio.core.errors import MlfolioError; from mlfolio.track import registry\n"
-        "try:\n    with registry._client() as client: client.search_experiments()\n"
+        "from mlfolio.core.errors import MlfolioError; from mlfolio.track import connection\n"
+        "try:\n    with connection.open_client() as client: client.search_experiments()\n"
         "except MlfolioError as error: print(error.fix)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

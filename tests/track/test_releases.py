@@ -18,7 +18,7 @@ import pytest
 import mlfolio
 from mlfolio.core.errors import MlfolioError, UnknownNameError, UserError
 from mlfolio.core.run import runs_folder, status
-from mlfolio.track import registry
+from mlfolio.track import connection, registry
 from mlfolio.track.releases import Event, line
 from tests.postgres import free_port
 from tests.serve.conftest import serving
@@ -100,7 +100,7 @@ def test_what_was_gone_back_from_is_not_gone_back_to() -> None:
 
 
 def test_a_registry_without_history_has_one_from_now_on(runs: Path) -> None:
-    with registry._client() as client:
+    with connection.open_client() as client:
         for tag in client.get_registered_model("iris").tags:
             client.delete_registered_model_tag("iris", tag)
     (known,) = registry.history("iris")
@@ -110,7 +110,7 @@ def test_a_registry_without_history_has_one_from_now_on(runs: Path) -> None:
 
 
 def test_an_alias_that_somebody_else_has_set_counts(runs: Path) -> None:
-    with registry._client() as client:
+    with connection.open_client() as client:
         client.set_registered_model_alias("iris", "champion", "3")
     assert story() == [("run", 1), ("release", 3)]
     assert registry.rollback("iris", "by hand, too").number == 1
@@ -120,7 +120,7 @@ def test_a_former_champion_that_is_gone_is_passed_over(runs: Path) -> None:
     registry.promote("iris", 2, "better")
     registry.promote("iris", 3, "better still")
     shutil.rmtree(registry.version("iris", 2).folder.parent)
-    with registry._client() as client:
+    with connection.open_client() as client:
         client.delete_model_version("iris", "2")
     assert registry.rollback("iris", "it sulks").number == 1
     assert "past version 2" in registry.history("iris")[-1].reason

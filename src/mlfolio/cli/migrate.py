@@ -13,11 +13,11 @@ def add_to(app: typer.Typer) -> None:
 def migrate() -> None:
     """Bring the prediction log and the registry up to date, before a new version starts."""
     from mlfolio.track import (
+        connection,
         conversations,  # noqa: F401 - its table is one of the log's
         log,
-        registry,
     )
 
     log.prepare(log.database_url()).dispose()
     typer.echo("the prediction log is up to date")
-    typer.echo(registry.migrate())
+    typer.echo(connection.migrate())

@@ -118,11 +118,11 @@ def history(name: SystemName, as_json: Json = False) -> None:
     """Tell which version was champion from when on and why, and what was tried."""
     from mlfolio.core.catalog import get_card
     from mlfolio.core.errors import NotTrainedError
-    from mlfolio.track import registry
+    from mlfolio.track import connection, registry
 
     events = registry.history(get_card(name).slug)
     if not events:
-        raise NotTrainedError(name, registry.place())
+        raise NotTrainedError(name, connection.place())
     if as_json:
         print_json([event.model_dump() for event in events])
         return

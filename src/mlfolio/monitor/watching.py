@@ -21,7 +21,7 @@ from mlfolio.monitor.drift import compare, compare_vectors
 from mlfolio.monitor.embedding import embed, spread
 from mlfolio.monitor.quality import Latency, Live
 from mlfolio.monitor.rows import Row, first_rows, inputs_of, last_rows, read_reference
-from mlfolio.track import registry
+from mlfolio.track import connection, registry
 
 LAST: Final = 1_000  # answers that are looked at, if nothing else is said
 MOST: Final = 50_000  # at most
@@ -148,7 +148,7 @@ def gather(
     """
     champion = registry.champion(system)
     if champion is None:
-        raise NotTrainedError(system, registry.place())
+        raise NotTrainedError(system, connection.place())
     folder, number = champion.folder.parent, champion.number
     begin, most = since or 0.0, min(last or (LAST if since is None else MOST), MOST)
     rows = last_rows(system, number, begin, most, url=url)

@@ -22,7 +22,7 @@ from mlfolio.core.trace import stage
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import MAX_BATCH, Batcher
 from mlfolio.serve.tracing import watched
-from mlfolio.track import registry
+from mlfolio.track import connection, registry
 from mlfolio.track.loader import load_model
 from mlfolio.track.releases import Staged
 
@@ -183,7 +183,7 @@ class Fleet:
 
     async def _update(self) -> None:
         """Loads what is new and puts it in the place of the old."""
-        stamp = registry.stamp()
+        stamp = connection.stamp()
         again = any(time.monotonic() > broken.again for broken in self._broken.values())
         if stamp == self._stamp and not again:
             return
@@ -216,6 +216,7 @@ class Fleet:
             return
         self._broken.pop(name, None)
         self._served[name] = self._queue(get_card(name), model, champion, picture)
+        metrics.CHAMPION.labels(name).set(champion.number)
         LOG.info("serving %s version %d", name, champion.number)
         if old is not None:
             self._leave(old, model)

@@ -15,6 +15,7 @@ from mlfolio.monitor.story import Step
 KINDS = (
     "input drift", "prediction drift", "data quality", "live quality", "latency", "errors",
 )  # fmt: skip
+OUTCOMES = ("passed", "refused", "failed")
 
 
 class OfLoop(Collector):
@@ -32,27 +33,23 @@ class OfLoop(Collector):
             "mlfolio_live_quality", "By what users told, as the measure says",
             labels=["system", "measure"],
         )  # fmt: skip
-        champion = GaugeMetricFamily(
-            "mlfolio_champion_version", "The version that was watched", labels=["system"]
-        )
         trained = CounterMetricFamily(
             "mlfolio_retrainings", "Trainings of the loop", labels=["system", "outcome"]
         )
         for system in catalog():
             steps = story.steps(system)
-            outcomes = Counter(filter(None, map(_outcome, steps)))
-            for outcome, count in outcomes.items():
-                trained.add_metric([system, outcome], count)
             look = next((step for step in reversed(steps) if step.what == "looked"), None)
             if look is None:
                 continue
+            count = Counter(map(_outcome, steps))
+            for outcome in OUTCOMES:  # from nought on, or the first would not be seen
+                trained.add_metric([system, outcome], count[outcome])
             for kind in KINDS:
                 alarm.add_metric([system, kind], float(kind in look.facts.get("kinds", ())))
             drifted.add_metric([system], look.facts.get("drifted", 0))
-            champion.add_metric([system], look.version or 0)
             if (value := look.facts.get("quality")) is not None:
                 quality.add_metric([system, str(look.facts.get("measure"))], value)
-        yield from (alarm, drifted, quality, champion, trained)
+        yield from (alarm, drifted, quality, trained)
 
 
 def _outcome(step: Step) -> str | None:

@@ -42,6 +42,10 @@ BATCH = Histogram(
 )  # fmt: skip
 QUEUE = Gauge("mlfolio_queue", "Inputs waiting", ["system"], multiprocess_mode="livesum")
 ERRORS = Counter("mlfolio_model_errors", "Calls of the model that failed", ["system"])
+CHAMPION = Gauge(
+    "mlfolio_champion_version", "The version that is served", ["system"],
+    multiprocess_mode="mostrecent",
+)  # fmt: skip
 PREDICTIONS = Counter("mlfolio_predictions", "Answers given", ["system", "version", "answer"])
 CANARY = Counter(  # roles: champion, canary, shadow; failed and dropped are no answers
     "mlfolio_canary_answers", "Requests while a version is tried", ["system", "version", "role"]

@@ -10,16 +10,11 @@ one that is changed while it is served stays in its run's folder alone (`_log_mo
 from __future__ import annotations
 
 import json
-import logging
-import os
 import shutil
-import sqlite3
 import time
-import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
@@ -32,6 +27,7 @@ from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
 from mlfolio.track import releases
+from mlfolio.track.connection import artifacts, database, first_line, is_remote, open_client
 from mlfolio.track.loader import HEADER
 from mlfolio.track.releases import CHALLENGER, CHAMPION, Action, Event, Staged
 
@@ -39,18 +35,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel
 
-URI = "MLFLOW_TRACKING_URI"
 DIGEST = 36  # characters: MLflow keeps no more
 NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")  # what MLflow says of it
 DESCRIBED = ("scores.json", "report.html", "MODEL_CARD.md", "DATA_CARD.md", "sbom.json")  # of a run
-SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    "GIT_PYTHON_REFRESH": "quiet",
-    # MLflow's own seven retries of two minutes each hide a server that is away.
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
-}
 
 
 class Version(BaseModel):
@@ -129,25 +116,10 @@ def champion(system: str) -> Version | None:
     Raises:
         MlfolioError: The registry cannot be read.
     """
-    if not _is_remote() and not _database().exists():
+    if not is_remote() and not database().exists():
         return None
-    with _client() as client:
+    with open_client() as client:
         return _champion(client, system)
-
-
-def place() -> str:
-    """Where the registry lies, for people."""
-    return f"the server in {URI}" if _is_remote() else str(runs_folder())
-
-
-def stamp() -> float:
-    """A number that changes when the registry does: whoever saw it before need not ask again.
-
-    Of a tracking server elsewhere nothing is known, so there it changes every ten seconds.
-    """
-    if _is_remote():
-        return time.time() // 10
-    return _database().stat().st_mtime if _database().exists() else 0.0
 
 
 def register(
@@ -381,8 +353,8 @@ def version(system: str, number: int) -> Version:
         UnknownNameError: There is none.
         MlfolioError: The registry cannot be read.
     """
-    if _is_remote() or _database().exists():
-        with _client() as client:
+    if is_remote() or database().exists():
+        with open_client() as client:
             found = _version_or_none(client, system, number)
             if found is not None:
                 return found
@@ -395,7 +367,7 @@ def version(system: str, number: int) -> Version:
 @contextmanager
 def _changing() -> Iterator[MlflowClient]:
     """The registry, for one who changes it: nobody else does meanwhile."""
-    with _client() as client, FileLock(runs_folder() / ".registry.lock"):
+    with open_client() as client, FileLock(runs_folder() / ".registry.lock"):
         yield client
 
 
@@ -412,9 +384,9 @@ def _crown(client: MlflowClient, system: str, action: Action, number: int, reaso
 
 def _look_up(system: str) -> RegisteredModel | None:
     """What MLflow has of a system; None if that is nothing."""
-    if not _is_remote() and not _database().exists():
+    if not is_remote() and not database().exists():
         return None
-    with _client() as client:
+    with open_client() as client:
         return _model(client, system)
 
 
@@ -439,7 +411,7 @@ def _log_model(system: str, folder: Path) -> tuple[str, str | None]:
     """
     import mlflow
 
-    if not _is_remote() and system in catalog() and issubclass(get_system(system).model, Indexes):
+    if not is_remote() and system in catalog() and issubclass(get_system(system).model, Indexes):
         return folder.as_uri(), None
     logged = mlflow.pyfunc.log_model(
         name="model",
@@ -457,7 +429,7 @@ def _experiment(client: MlflowClient, system: str) -> str:
     MLflow fixes for good where an experiment's files go, so a runs' folder that was moved needs a
     new one; the old one keeps its runs under another name.
     """
-    home = None if _is_remote() else _artifacts(system)
+    home = None if is_remote() else artifacts(system)
     found = client.get_experiment_by_name(system)
     if found and home in (None, found.artifact_location):
         return str(found.experiment_id)
@@ -493,7 +465,7 @@ def _version(client: MlflowClient, system: str, number: int) -> Version:
     found = client.get_model_version(system, str(number))
     run = found.tags["mlfolio.run"]
     # Our own database lies beside its runs, also after both were moved.
-    folder = found.tags["mlfolio.folder"] if _is_remote() else runs_folder() / system / run
+    folder = found.tags["mlfolio.folder"] if is_remote() else runs_folder() / system / run
     return Version(
         system=system,
         number=number,
@@ -522,14 +494,14 @@ def local_folder(version: Version) -> Path:
         return version.folder
     target = runs_folder() / version.system / "fetched" / str(version.number)
     try:
-        with _client(), FileLock(runs_folder() / ".fetch.lock"):
+        with open_client(), FileLock(runs_folder() / ".fetch.lock"):
             if not any(target.rglob(HEADER)):
                 _fetch(version, target)
         return next(target.rglob(HEADER)).parent
     except Exception as error:  # whatever a tracking server's store may say
         raise MlfolioError(
             f"the model of {version.system} version {version.number} is gone: it is not in "
-            f"{version.folder}, and MLflow does not give it ({_first_line(error)})",
+            f"{version.folder}, and MLflow does not give it ({first_line(error)})",
             f"bring that folder back, or make a new model: mlfolio run {version.system}",
         ) from error
 
@@ -546,163 +518,6 @@ def _fetch(version: Version, target: Path) -> None:
     if not any(part.rglob(HEADER)):
         raise MlfolioError("no model among its files")
     part.rename(target)
-
-
-@contextmanager
-def _client() -> Iterator[MlflowClient]:
-    """MLflow, pointed at our database, with its chatter and telemetry off.
-
-    Raises:
-        MlfolioError: MLflow, its database or its server failed.
-    """
-    with _quiet():
-        import mlflow
-        from mlflow.exceptions import MlflowException
-        from sqlalchemy.exc import SQLAlchemyError
-
-        theirs = os.environ.get(URI)
-        try:
-            runs_folder().mkdir(parents=True, exist_ok=True)
-            if not theirs:
-                _make_database()
-            mlflow.set_tracking_uri(theirs or f"sqlite:///{_database()}")
-            if not theirs:  # MLflow writes its address there, as if the user had
-                os.environ.pop(URI, None)
-            yield mlflow.MlflowClient()
-        except (MlflowException, SQLAlchemyError, OSError) as error:
-            raise MlfolioError(
-                f"the registry ({place()}) cannot be used: {_first_line(error)}",
-                _way_out(error, theirs),
-            ) from error
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """MLflow's chatter and telemetry off."""
-    for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        import mlflow  # noqa: F401 - now, since it sets its logger's level itself
-
-        for name in ("mlflow", "alembic", "sqlalchemy"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-        yield
-
-
-def _way_out(error: Exception, server: str | None) -> str:
-    """What to do when the registry fails."""
-    if "out-of-date database schema" in str(error):
-        return "stop what uses it, then: mlfolio migrate"
-    if server:
-        return f"is {URI} right, and the server there up?"
-    return "try again; is it locked, or the disk full?"
-
-
-def migrate() -> str:
-    """Brings our own database to what this MLflow reads: whole, or not at all.
-
-    MLflow's migrations cannot go on where one was killed, so they run on a copy that takes the
-    database's place; the old one stays beside it. A tracking server migrates its own database.
-    Nothing else may write meanwhile.
-
-    Returns:
-        What was done, in words.
-
-    Raises:
-        MlfolioError: The registry cannot be read, or a newer MLflow has written it.
-    """
-    if _is_remote():
-        with _client() as client:
-            client.search_registered_models(max_results=1)
-        return f"{place()} answers; its database is its own to migrate"
-    with _quiet():  # a client of MLflow's would refuse the database
-        runs_folder().mkdir(parents=True, exist_ok=True)
-        _make_database()
-        with FileLock(runs_folder() / ".registry.lock"), FileLock(runs_folder() / ".database.lock"):
-            before, newest = _revisions()
-            if before == newest:
-                return "the registry is up to date"
-            kept = _database().with_name(f"mlflow-{before}.db")
-            _replace_migrated(kept)
-    return f"the registry is up to date now; as it was, it is in {kept}"
-
-
-def _revisions() -> tuple[str, str]:
-    """The revision of our own database, and the one that this MLflow reads."""
-    from mlflow.store.db import utils
-    from sqlalchemy import create_engine
-
-    engine = create_engine(f"sqlite:///{_database()}")
-    try:
-        return (
-            str(utils._get_schema_version(engine)),  # type: ignore[no-untyped-call]
-            utils._get_latest_schema_revision(),  # type: ignore[no-untyped-call]
-        )
-    finally:
-        engine.dispose()
-
-
-def _replace_migrated(kept: Path) -> None:
-    """Puts a migrated copy of our database in its place, and the old one at `kept`."""
-    from alembic.util.exc import CommandError
-    from mlflow.store.db import utils
-    from sqlalchemy import create_engine
-
-    with TemporaryDirectory(prefix=".mlflow.db.", dir=runs_folder()) as folder:
-        copy = Path(folder) / "mlflow.db"
-        with closing(sqlite3.connect(_database())) as old, closing(sqlite3.connect(copy)) as new:
-            old.backup(new)
-        engine = create_engine(f"sqlite:///{copy}")
-        try:
-            utils._upgrade_db(engine)  # type: ignore[no-untyped-call]
-        except CommandError as error:  # it knows no such revision
-            raise MlfolioError(
-                f"the registry ({place()}) was written by a newer MLflow: {_first_line(error)}",
-                "install the MLflow that wrote it, or the database that was kept before",
-            ) from error
-        finally:
-            engine.dispose()
-        shutil.copy2(_database(), kept)
-        copy.replace(_database())
-
-
-def _make_database() -> None:
-    """Makes our database if there is none: in another folder, so that it appears whole.
-
-    MLflow goes through dozens of migrations, and cannot go on where one of them was killed.
-    """
-    with FileLock(runs_folder() / ".database.lock"):
-        if _database().exists():
-            return
-        from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
-        for left in runs_folder().glob(".mlflow.db.*"):  # of attempts that were killed
-            shutil.rmtree(left)
-        for suffix in ("-wal", "-shm", "-journal"):  # of a database that somebody has deleted
-            _database().with_name(_database().name + suffix).unlink(missing_ok=True)
-        with TemporaryDirectory(prefix=".mlflow.db.", dir=runs_folder()) as folder:
-            made = Path(folder) / "mlflow.db"
-            root = (runs_folder() / "mlflow").as_uri()
-            store = SqlAlchemyStore(f"sqlite:///{made}", root)  # type: ignore[no-untyped-call]
-            store.engine.dispose()
-            made.rename(_database())
-
-
-def _is_remote() -> bool:
-    return bool(os.environ.get(URI))
-
-
-def _database() -> Path:
-    return runs_folder() / "mlflow.db"
-
-
-def _artifacts(system: str) -> str:
-    return (runs_folder() / "mlflow" / system).as_uri()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _metric_name(name: str) -> str:
