@@ -213,6 +213,14 @@ def test_slow_answers_are_told_and_quick_ones_are_not() -> None:
     assert told(watch("toy", before, slow, measured_ms=500.0)) == set()
 
 
+def test_failed_requests_are_an_alarm_where_they_are_many() -> None:
+    before, now = rows(300, seed=1), rows(300, seed=2)
+    assert watch("churn", before, now, requests=(400, 4)).alarms == ()
+    (alarm,) = watch("churn", before, now, requests=(400, 40)).alarms
+    assert (alarm.kind, alarm.message) == ("errors", "40 of 400 requests failed")
+    assert watch("churn", before, now, requests=(50, 50)).alarms == (), "too few to say anything"
+
+
 def test_a_damaged_reference_is_told(tmp_path: Path) -> None:
     assert read_reference(tmp_path) == []
     (tmp_path / "reference.jsonl").write_text(json.dumps({"input": {}}) + "\n", "utf-8")

@@ -121,7 +121,6 @@ def _print(found: Watched) -> None:
     _print_checks([check for check in found.checks if not _fired(check, found.alarms)])
     for note in found.notes:
         typer.echo(f"note: {note}")
-    typer.echo("note: failed calls are not in the log: mlfolio_model_errors_total at /metrics")
 
 
 def _print_quality(found: Watched) -> None:

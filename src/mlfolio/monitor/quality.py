@@ -23,6 +23,7 @@ from mlfolio.parts.stats import Bounds, proportion_ci95
 STRANGE: Final = 0.02  # more of the rows, from which missing and strange values matter
 WORSE: Final = 0.05  # less accuracy, or fewer thumbs up, from which that matters
 SURER: Final = 0.02  # Brier score more, likewise
+FAILING: Final = 0.01  # share of requests that fail, from which it matters
 FARTHER: Final = 0.1  # 2 AUC - 1 by which errors are larger, likewise
 SLOW: Final = 10.0  # times what the run measured, from which an answer is slow
 SLOW_MS: Final = 250.0  # and at least this
@@ -254,6 +255,24 @@ def latency(rows: Sequence[Row], measured: float | None) -> tuple[Latency | None
             p_value=float(stats.binomtest(slow, len(times), 0.5, alternative="greater").pvalue),
             message=f"half of the answers take over {p50:,.0f} ms; the run took {measured:,.1f} ms "
             f"for one, and {limit:,.0f} ms are slow",
+        )
+    ]  # fmt: skip
+
+
+def errors(asked: int, failed: int) -> list[Check]:
+    """Whether more than one of a hundred requests fails.
+
+    Args:
+        asked: Requests to the model; one may have many rows.
+        failed: Those of them that got no answer from it.
+    """
+    if asked < FEWEST:
+        return []
+    found = stats.binomtest(failed, asked, FAILING, alternative="greater")
+    return [
+        Check(
+            kind="errors", column="requests", n=asked, effect=failed / asked, least=FAILING,
+            p_value=float(found.pvalue), message=f"{failed:,} of {asked:,} requests failed",
         )
     ]  # fmt: skip
 

@@ -21,7 +21,7 @@ from mlfolio.monitor.drift import compare, compare_vectors
 from mlfolio.monitor.embedding import embed, spread
 from mlfolio.monitor.quality import Latency, Live
 from mlfolio.monitor.rows import Row, first_rows, inputs_of, last_rows, read_reference
-from mlfolio.track import connection, registry
+from mlfolio.track import connection, log, registry
 
 LAST: Final = 1_000  # answers that are looked at, if nothing else is said
 MOST: Final = 50_000  # at most
@@ -103,6 +103,7 @@ class Gathered(NamedTuple):
         rows: The last answers.
         judged: The last answers of which something is known.
         measured_ms: What one answer took in the run; None where that is not known.
+        requests: How many were asked since the first of the rows, and how many failed.
     """
 
     version: int
@@ -111,6 +112,7 @@ class Gathered(NamedTuple):
     rows: list[Row]
     judged: list[Row]
     measured_ms: float | None
+    requests: tuple[int, int]
 
 
 def look(
@@ -118,7 +120,9 @@ def look(
 ) -> Watched:
     """Looks at what the champion of a system was asked and has answered (see `gather`)."""
     found = gather(system, since=since, last=last, url=url)
-    watched = watch(system, found.reference, found.rows, found.judged, found.measured_ms)
+    watched = watch(
+        system, found.reference, found.rows, found.judged, found.measured_ms, found.requests
+    )
     notes = list(watched.notes)
     if found.source == "its first answers":
         notes.insert(
@@ -159,12 +163,15 @@ def gather(
         reference = first_rows(system, number, url=url)
         first = {row.id for row in reference}
         rows, judged = ([row for row in each if row.id not in first] for each in (rows, judged))
-    return Gathered(number, source, reference, rows, judged, _measured(folder))
+    first = min((row.time for row in rows if row.time is not None), default=begin)
+    requests = _requests(system, number, max(begin, first), url)
+    return Gathered(number, source, reference, rows, judged, _measured(folder), requests)
 
 
 def watch(
     system: str, reference: Sequence[Row], rows: Sequence[Row],
     judged: Sequence[Row] | None = None, measured_ms: float | None = None,
+    requests: tuple[int, int] = (0, 0),
 ) -> Watched:  # fmt: skip
     """Compares rows with a reference.
 
@@ -174,11 +181,12 @@ def watch(
         rows: Rows of now.
         judged: Those whose quality is measured; None for what is known of `rows`.
         measured_ms: What one answer took in the run; None where that is not known.
+        requests: How many were asked, and how many of them failed.
     """
     judged = [row for row in (rows if judged is None else judged) if row.is_judged]
     live, checks = quality.live_quality(reference, rows, judged)
     latency, slow = quality.latency(rows, measured_ms)
-    checks += slow
+    checks += slow + quality.errors(*requests)
     notes = list(_too_few(reference, rows))
     newest: list[Newest] = []
     if not notes:
@@ -202,6 +210,15 @@ def watch(
         alarms=fired, checks=tuple(checks), live=live, latency=latency,
         newest=tuple(each for each in newest if each.column in drifted), notes=tuple(notes),
     )  # fmt: skip
+
+
+def _requests(system: str, number: int, since: float, url: str | None) -> tuple[int, int]:
+    """How many requests a version was asked since a time, and how many of them failed.
+
+    They are counted by the minute, so a minute more may be in it.
+    """
+    rows = [row for row in log.tallies(system, since, url) if row["version"] == number]
+    return sum(row["asked"] for row in rows), sum(row["failed"] for row in rows)
 
 
 def _of_outputs(before: Sequence[Row], now: Sequence[Row]) -> Iterator[Check]:
