@@ -20,10 +20,12 @@ loop: .venv/all  ## six simulated months: watched, trained, released, rolled bac
 	$(BIN)/python tools/loop.py loop
 
 test: .venv/all lint types  ## everything that needs no network
-	$(BIN)/pytest -n 2 --dist loadgroup --durations=40 --durations-min=5
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not alone" --durations=40 --durations-min=5
+	$(BIN)/pytest -m alone --durations=10 --durations-min=5
 
 coverage: .venv/all  ## the same, slower, with the lines that no test reaches
-	$(BIN)/pytest -n 2 --dist loadgroup --cov --cov-report=term:skip-covered
+	$(BIN)/pytest -n 2 --dist loadgroup -m "not alone" --cov --cov-report=
+	$(BIN)/pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## under a minute: lint, types, fast tests
 	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow"

@@ -95,6 +95,7 @@ def refuse(item: int) -> int:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_items_are_done_by_both_machines_in_their_order(machines: Any) -> None:
     with workers_on("ray") as workers:
         assert isinstance(workers, Cluster)
@@ -105,6 +106,7 @@ def test_items_are_done_by_both_machines_in_their_order(machines: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_errors_come_as_they_were_raised(machines: Any) -> None:
     with (
         workers_on("ray") as workers,
@@ -115,6 +117,7 @@ def test_errors_come_as_they_were_raised(machines: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_what_a_lost_machine_did_is_done_by_another(machines: Any) -> None:
     third = add(machines, 2)
     with workers_on("ray") as workers:
@@ -125,6 +128,7 @@ def test_what_a_lost_machine_did_is_done_by_another(machines: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 @pytest.mark.parametrize("system", ["titanic", "house-prices"])
 def test_a_run_is_the_same_to_the_last_bit(home: Path, machines: Any, system: str) -> None:
     knobs = {**quick(get_system(system)), "folds": 3}
@@ -147,6 +151,7 @@ def _said(result: Result) -> list[str]:
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_an_interrupted_run_says_so_and_leaves_no_cluster(home: Path) -> None:
     command = [sys.executable, "-m", "mlfolio", "run", "house-prices", "--data", "sample"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -198,6 +203,7 @@ def training(net: nn.Module, folder: Path, workers: Any = None, rate: float = 0.
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_a_net_trained_on_two_machines_is_that_of_one(machines: Any, tmp_path: Path) -> None:
     """Up to the order in which gradients are added; shares are of 17 and 16 rows."""
     alone, shared = make_net(), make_net()
@@ -215,6 +221,7 @@ def test_a_net_trained_on_two_machines_is_that_of_one(machines: Any, tmp_path: P
 
 
 @pytest.mark.slow
+@pytest.mark.alone
 def test_files_are_answered_alike_here_and_on_a_cluster(
     machines: Any, sample_of: SampleOf, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,7 +112,7 @@ class Gathered(NamedTuple):
     rows: list[Row]
     judged: list[Row]
     measured_ms: float | None
-    requests: tuple[int, int]
+    requests: tuple[int, int] = (0, 0)
 
 
 def look(
