@@ -13,6 +13,7 @@ import pytest
 
 from mlfolio.core.errors import NotTrainedError
 from mlfolio.monitor.watching import look
+from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli
 from tests.serve.conftest import Server, serving, titanic_alone, trained
 
@@ -28,10 +29,12 @@ def own_runs(trained: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def passengers(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Rows that the champion of titanic had not seen when it answered them."""
+    """Passengers like those that titanic learned from, and none of them."""
     monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
     (path,) = own_runs.glob("titanic/*/reference.jsonl")
-    return [json.loads(line)["input"] for line in path.read_text("utf-8").splitlines()]
+    fields = json.loads(path.read_text("utf-8").partition("\n")[0])["input"]
+    table = generate(400, seed=7)[list(fields)].sample(200, random_state=0).astype(object)
+    return table.where(table.notna(), None).to_dict("records")
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ from sqlalchemy.exc import OperationalError
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.model import Input, Output
-from mlfolio.serve.journal import Entry, Journal, JournalFullError, prepare
+from mlfolio.serve.journal import Entry, Journal, JournalFullError
 from mlfolio.track.conversations import Conversations
+from mlfolio.track.log import prepare
 from tests.serve.conftest import logged
 
 
@@ -100,7 +101,7 @@ def test_processes_that_make_the_log_at_once_all_get_it(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as pool:
         for i in range(20):
             url = f"sqlite:///{tmp_path / f'{i}.db'}"
-            list(pool.map(prepare, [url] * 8))
+            list(pool.map(lambda one: prepare(one).dispose(), [url] * 8))
 
 
 def test_conversations_that_nobody_goes_on_with_are_forgotten_too(
