@@ -186,7 +186,8 @@ def test_whom_to_call_first(sample: Path) -> None:
 
 @pytest.mark.slow
 def test_the_reference_is_out_of_fold(sample: Path) -> None:
-    lines = [json.loads(line) for line in (sample / "reference.jsonl").open(encoding="utf-8")]
+    text = (sample / "reference.jsonl").read_text("utf-8")
+    lines = [json.loads(line) for line in text.splitlines()]
     data = Churn().load(SAMPLE)
     assert [line["truth"] for line in lines] == data.y.to_list()
     chances = [line["output"]["probabilities"]["Yes"] for line in lines]
