@@ -51,8 +51,8 @@ Run.log = dying
 if int(most):
     resource.setrlimit(resource.RLIMIT_FSIZE, (int(most), int(most)))
 try:
-    done = mlfolio.run("documents", data=data, encoder=bert, chunk_tokens=32, threshold=0,
-                       say=print, **json.loads(knobs))
+    knobs = {"chunk_tokens": 32, "threshold": 0, **json.loads(knobs)}
+    done = mlfolio.run("documents", data=data, encoder=bert, say=print, **knobs)
 except MlfolioError as error:
     sys.exit(f"{type(error).__name__}: {error}")
 print("version", done.version)

@@ -269,11 +269,11 @@ def some_for_reference(n: int) -> slice:
 
 
 def _is_full(error: BaseException) -> bool:
-    """Whether it says that there is no room; libraries in Rust tell the number in words alone."""
+    """Whether it says that there is no room; some libraries tell the number in words alone."""
     if isinstance(error, OSError) and error.errno in FULL:
         return True
-    told = re.findall(r"\(os error (\d+)\)", str(error))
-    return any(int(number) in FULL for number in told)
+    told = re.findall(r"\(os error (\d+)\)|\[Errno (\d+)\]", str(error))
+    return any(int(number) in FULL for numbers in told for number in numbers if number)
 
 
 def status(folder: Path) -> Status:
