@@ -30,7 +30,7 @@ from .answers import DocumentQuestion
 from .card import CARD
 from .choosing import FEWEST, choose_search, parted, scale_confidence
 from .data import ENOUGH, Corpus, load_corpus
-from .indexing import index_documents, keep_tenants, new_working
+from .indexing import index_documents, keep_tenants, new_working, remove
 from .model import ENCODER, DocumentsModel, named_reranker
 from .official import load_official
 from .scoring import abstention_scores, look, scores_beside, search_scores
@@ -147,7 +147,11 @@ class Documents(System):
         from .learning import tune_encoder
 
         working = new_working(run)
-        encoder = tune_encoder(plain, seen, run, working / ENCODER)
+        try:
+            encoder = tune_encoder(plain, seen, run, working / ENCODER)
+        except BaseException:  # no index goes with it yet
+            remove(working)
+            raise
         settings = plain.settings.model_copy(update={"tuned": True})
         tuned = index_documents(settings, encoder, working, data, run)
         ways = {"as it was": plain, "fine-tuned": tuned}
