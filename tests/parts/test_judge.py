@@ -84,6 +84,7 @@ def test_prose_around_a_reply_is_left_out(script: Script, around: str) -> None:
     ["I cannot judge this.", "{}", "[1, 0, 1, 1]", "{\"verdicts\": []}", "{\"questions\": []}",
      "{\"verdicts\": [2, 7]}", "{\"verdicts\": [null]}", "{\"verdicts\": {\"a\": 1}}",
      "{\"verdicts\": [1, 0", "{" * 50_000, "{}" * 50_000, "{\"a\":" * 50_000, 400, 429, 500],
+    ids=lambda said: str(said)[:20],
 )  # fmt: skip
 def test_no_reply_is_no_mark(script: Script, said: str | int) -> None:
     script.steps = [said]

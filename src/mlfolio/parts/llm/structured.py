@@ -32,6 +32,7 @@ def _objects(said: str) -> Iterator[str]:
 
     Models say other things around it, with braces too: what they think before they answer, say.
     """
-    if whole := re.search(r"\{.*\}", said, re.DOTALL):
-        yield whole[0]
+    first, last = said.find("{"), said.rfind("}")
+    if 0 <= first < last:
+        yield said[first : last + 1]
     yield from reversed(re.findall(r"\{[^{}]*\}", said)[-TRIED:])
