@@ -9,6 +9,7 @@ import shlex
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,6 +19,7 @@ import pandas as pd
 import pytest
 
 from mlfolio.core.catalog import SYSTEMS, get_system
+from mlfolio.monitor.policy import read_policies
 from mlfolio.systems.chatbot.desk import read_desk
 from mlfolio.systems.chatbot.stories import read_stories
 from mlfolio.systems.masks import sample as people
@@ -67,12 +69,15 @@ def test_console_blocks_name_files_that_exist() -> None:
                 assert place.startswith(made) or (ROOT / place).exists(), (page, place)
 
 
-def test_yaml_blocks_are_desks_or_stories(tmp_path: Path) -> None:
+def test_yaml_blocks_are_desks_stories_or_policies(tmp_path: Path) -> None:
+    kinds: dict[str, Callable[[Path], object]] = {
+        "stories:": read_stories, "# policy.yaml": read_policies,
+    }  # fmt: skip
     assert blocks("yaml")
     for number, (_, text) in enumerate(blocks("yaml")):
         path = tmp_path / f"{number}.yaml"
         path.write_text(text, "utf-8")
-        (read_stories if text.startswith("stories:") else read_desk)(path)
+        kinds.get(text.partition("\n")[0], read_desk)(path)
 
 
 def test_readme_tables_are_up_to_date() -> None:
@@ -167,6 +172,7 @@ def prepare(folder: Path) -> None:
     picture.save(folder / "photo.png")
     picture.save(folder / "my.png")
     film_people(folder)
+    (folder / "policy.yaml").write_text("iris: {mode: suggest, retrain: {every: 30}}\n", "utf-8")
     (folder / "my_digits").symlink_to(folder / "folder")
     (folder / "my_pictures").symlink_to(folder / "folder")
     (folder / "my-folder").symlink_to(folder / "papers")
@@ -191,7 +197,13 @@ def film_people(folder: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("page", dict.fromkeys(page for page, _ in blocks("sh")))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.alone if page == "docs/many-machines.md" else ())
+        for page in dict.fromkeys(page for page, _ in blocks("sh"))
+    ],
+)
 def test_shell_blocks_run(
     page: str, cli: Cli, home: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
 ) -> None:
