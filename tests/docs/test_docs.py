@@ -196,11 +196,18 @@ def film_people(folder: Path) -> None:
         Image.fromarray(face).save(place / f"{number}.png")
 
 
+ON_RAY = (  # it warns of itself
+    pytest.mark.alone,
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=pytest.mark.alone if page == "docs/many-machines.md" else ())
+        pytest.param(page, marks=ON_RAY if page == "docs/many-machines.md" else ())
         for page in dict.fromkeys(page for page, _ in blocks("sh"))
     ],
 )
