@@ -34,7 +34,7 @@ from mlfolio.systems.churn.data import TARGET, TODAY, World, generate
 from mlfolio.track import registry
 
 SYSTEM, CUSTOMERS, HISTORY = "churn", 1_000, 3_000
-ASKED_AT_ONCE, TOLD = 100, 0.8  # customers of a request; share of them whose fate is told
+ASKED_AT_ONCE, TOLD = 10, 0.8  # customers of a request; share of them whose fate is told
 LOOK_MINUTES, PATIENCE_S = 0.15, 600.0
 ROOT = Path(__file__).parent.parent
 
@@ -50,7 +50,7 @@ churn:
   release:
     way: canary
     share: 0.5
-    answers: 300
+    requests: 40
     gates: {better: no, margin: 0.0}
 """
 COMPETITOR = {  # whoever was bound and content is whom it wants
@@ -148,7 +148,7 @@ def customers(rows: int, number: int, world: World) -> pd.DataFrame:
 
 
 def ask(url: str, table: pd.DataFrame, cents: bool) -> list[dict[str, Any]]:
-    """Asks the server about customers, a hundred at a time; each answer with its version."""
+    """Asks the server about customers, ten at a time; each answer with its version."""
     rows = table.drop(columns=[TARGET, "customerID"])
     if cents:
         rows = rows.assign(MonthlyCharges=rows["MonthlyCharges"] * 100)

@@ -40,7 +40,7 @@ def test_a_policy_is_read(tmp_path: Path) -> None:
     path = written(
         tmp_path,
         "churn:\n  mode: act\n  retrain: {every: 30, drift: yes, labels: 1000}\n"
-        "  release: {way: canary, share: 0.2, answers: 100}\niris:\n",
+        "  release: {way: canary, share: 0.2, requests: 100}\niris:\n",
     )
     policies = read_policies(path)
     assert policies["churn"].mode == "act"

@@ -186,14 +186,14 @@ def test_a_second_watch_waits_for_nobody(iris: Path) -> None:
 
 def test_a_canary_is_tried_and_released_when_it_has_answered_enough(iris: Path) -> None:
     brought(iris, flowers(600, 2, swapped=True), "second")
-    rules = policy(release={"way": "canary", "share": 0.5, "answers": 40, "gates": {"rows": 10}})
+    rules = policy(release={"way": "canary", "share": 0.5, "requests": 40, "gates": {"rows": 10}})
     assert step("iris", rules).what == "version 2 is tried as canary"
     staged = registry.staged("iris")
     assert staged is not None
     assert (staged.number, staged.share) == (2, 0.5)
     assert step("iris", rules).what == "version 2 is tried"
     tallied({1: (30, 0), 2: (30, 0)})
-    assert step("iris", rules).reasons == ("30 of 40 answers",)
+    assert step("iris", rules).reasons == ("30 of 40 requests",)
     tallied({1: (30, 0), 2: (30, 0)})
     assert step("iris", rules).what == "version 2 is champion"
     assert (champion(), registry.staged("iris")) == (2, None)
@@ -201,7 +201,7 @@ def test_a_canary_is_tried_and_released_when_it_has_answered_enough(iris: Path) 
 
 def test_a_canary_that_fails_is_taken_away(iris: Path) -> None:
     brought(iris, flowers(600, 2, swapped=True), "second")
-    rules = policy(release={"way": "canary", "share": 0.5, "answers": 40, "gates": {"rows": 10}})
+    rules = policy(release={"way": "canary", "share": 0.5, "requests": 40, "gates": {"rows": 10}})
     step("iris", rules)
     tallied({1: (40, 0), 2: (40, 30)})
     outcome = step("iris", rules)

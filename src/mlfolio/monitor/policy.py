@@ -12,7 +12,7 @@ churn:
   release:
     way: canary           # or shadow, or champion (at once)
     share: 0.1
-    answers: 500          # that a canary or shadow gives before it is released
+    requests: 500         # that a canary or shadow answers before it is released
 ```
 """
 
@@ -56,7 +56,7 @@ class Release(Part):
 
     way: Literal["champion", "canary", "shadow"] = "champion"
     share: float = Field(0.1, gt=0, lt=1, description="of the requests, that a canary answers")
-    answers: int = Field(500, ge=20, description="that it gives before it is released")
+    requests: int = Field(500, ge=20, description="that it answers before it is released")
     probation: float = Field(
         7, ge=0, description="days in which a fall of live quality brings the former champion back"
     )

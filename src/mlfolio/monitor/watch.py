@@ -122,11 +122,11 @@ def _tried(system: str, staged: Staged, champion: Version, policy: Policy) -> Ou
     """Goes on with what is tried: releases it once it has answered enough, or takes it away."""
     name = f"version {staged.number}"
     reason = live.reason_to_end(system, staged, champion.number)
-    answers = sum(
+    requests = sum(
         row["asked"] for row in log.tallies(system, staged.since) if row["version"] == staged.number
     )
-    enough = f"{answers:,} of {policy.release.answers:,} answers"
-    if reason is None and answers < policy.release.answers:
+    enough = f"{requests:,} of {policy.release.requests:,} requests"
+    if reason is None and requests < policy.release.requests:
         return Outcome(system=system, what=f"{name} is tried", reasons=(enough,))
     if policy.mode == "suggest":
         what = f"{name} should be {'released' if reason is None else 'taken away'}"
