@@ -163,8 +163,8 @@ def gather(
         reference = first_rows(system, number, url=url)
         first = {row.id for row in reference}
         rows, judged = ([row for row in each if row.id not in first] for each in (rows, judged))
-    first = min((row.time for row in rows if row.time is not None), default=begin)
-    requests = _requests(system, number, max(begin, first), url)
+    begun = min((row.time for row in rows if row.time is not None), default=begin)
+    requests = _requests(system, number, max(begin, begun), url)
     return Gathered(number, source, reference, rows, judged, _measured(folder), requests)
 
 
