@@ -211,9 +211,8 @@ def test_a_canary_that_fails_is_taken_away(iris: Path) -> None:
 
 
 def test_a_release_whose_live_quality_falls_is_taken_back(iris: Path) -> None:
-    brought(iris, flowers(600, 2), "second")
-    lenient = policy(release={"gates": {"rows": 10, "margin": 1, "slice_margin": 1}})
-    assert step("iris", lenient).what == "version 2 is champion"
+    brought(iris, flowers(600, 2, swapped=True), "second")  # names that nobody else uses
+    assert step("iris", policy()).what == "version 2 is champion"
     judged(version=2, n=200, right=60)
     suggested = step("iris", policy(mode="suggest"))
     assert suggested.what == "a rollback is suggested"
@@ -221,6 +220,15 @@ def test_a_release_whose_live_quality_falls_is_taken_back(iris: Path) -> None:
     assert outcome.what == "version 1 is champion again", outcome
     assert "accuracy" in outcome.reasons[0]
     assert champion() == 1
+
+
+def test_a_release_is_not_taken_back_where_the_former_champion_is_no_better(iris: Path) -> None:
+    brought(iris, flowers(600, 2), "second")
+    lenient = policy(release={"gates": {"rows": 10, "margin": 1, "slice_margin": 1}})
+    assert step("iris", lenient).what == "version 2 is champion"
+    judged(version=2, n=200, right=60)
+    assert step("iris", policy()).what == "no training"
+    assert champion() == 2
 
 
 def tallied(counts: dict[int, tuple[int, int]]) -> None:

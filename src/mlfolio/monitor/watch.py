@@ -19,12 +19,13 @@ from mlfolio.core.catalog import get_system
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import runs_folder
 from mlfolio.monitor import fresh, live, story
+from mlfolio.monitor.checks import FEWEST
 from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
-from mlfolio.monitor.release import compare, read_rows
+from mlfolio.monitor.release import compare, judged_rows, read_rows
 from mlfolio.monitor.watching import Watched, look
 from mlfolio.track import log, registry
 from mlfolio.track.registry import Version
-from mlfolio.track.releases import Staged
+from mlfolio.track.releases import Event, Staged
 
 Say = Callable[[str], None]
 
@@ -97,7 +98,11 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
 
 
 def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcome | None:
-    """Takes a release back whose live quality fell; None where nothing is to be taken back."""
+    """Takes a release back whose live quality fell; None where nothing is to be taken back.
+
+    Where the world has become harder, both models fall: what was told since the release is asked of
+    both, as far as the log keeps it, and the former one has to be better beyond chance.
+    """
     fallen = [alarm.message for alarm in watched.alarms if alarm.kind == "live quality"]
     events = [
         event for event in registry.history(champion.system) if event.version == champion.number
@@ -106,6 +111,8 @@ def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcom
     if not fallen or last is None or last.action != "release" or last.time is None:
         return None
     if time.time() - last.time > policy.release.probation * DAY:
+        return None
+    if not _was_better(champion, last):
         return None
     reason = f"version {champion.number} was released not long ago: {fallen[0]}"
     if policy.mode == "suggest":
@@ -116,6 +123,17 @@ def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcom
     former = registry.rollback(champion.system, reason)
     what = f"version {former.number} is champion again"
     return Outcome(system=champion.system, what=what, reasons=(reason,))
+
+
+def _was_better(champion: Version, released: Event) -> bool:
+    """Whether the former champion would have answered better what is judged since a release."""
+    rows = judged_rows(champion.system, released.time or 0.0)
+    if released.before is None or len(rows) < FEWEST:
+        return True  # nothing but the alarm is known
+    former = lifecycle.load(champion.system, released.before)
+    trial = compare(lifecycle.load(champion.system), former, rows)
+    gain = trial.measures[0].gain_ci95 if trial.measures else None
+    return gain is not None and gain[1] < 0
 
 
 def _tried(system: str, staged: Staged, champion: Version, policy: Policy) -> Outcome:
