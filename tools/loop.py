@@ -131,6 +131,7 @@ def play(folder: Path, url: str, number: int, month: Month) -> Told:
     bring(folder, table, number)
     settle(time.time())
     if month.prank:
+        ask_on(url, month.world, number)
         prank(folder)
         others = customers(CUSTOMERS, 10 * number, month.world)
         tell(url, ask(url, others, cents=False), others, number)
@@ -138,6 +139,16 @@ def play(folder: Path, url: str, number: int, month: Month) -> Told:
     looks = [step for step in story.steps(SYSTEM) if step.what == "looked" and step.time > began]
     alarms = tuple(dict.fromkeys(reason for look in looks for reason in look.reasons))
     return Told(number, month.title, began, time.time(), float(right.mean()), versions, alarms)
+
+
+def ask_on(url: str, world: World, number: int) -> None:
+    """Asks about more customers until what is tried has answered enough, one way or the other."""
+    for more in range(1, 9):
+        if registry.staged(SYSTEM) is None:
+            return
+        table = customers(CUSTOMERS // 4, 100 * number + more, world)
+        tell(url, ask(url, table, cents=False), table, number)
+        settle(time.time())
 
 
 def customers(rows: int, number: int, world: World) -> pd.DataFrame:
