@@ -11,6 +11,7 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -61,7 +62,11 @@ def tell(system: str, what: What, *reasons: str, version: int | None = None, **f
 
 def steps(system: str) -> list[Step]:
     """What happened, oldest first; a line that a full disk has cut is left out."""
-    return list(_read(_path(system)))
+    path = _path(system)
+    if not path.is_file():
+        return []
+    found = path.stat()
+    return list(_read(path, (found.st_mtime_ns, found.st_size)))
 
 
 def latest(system: str, *whats: What) -> Step | None:
@@ -69,9 +74,12 @@ def latest(system: str, *whats: What) -> Step | None:
     return next((step for step in reversed(steps(system)) if step.what in whats), None)
 
 
-def _read(path: Path) -> Iterator[Step]:
-    if not path.is_file():
-        return
+@lru_cache(maxsize=64)  # Prometheus asks every few seconds
+def _read(path: Path, stamp: tuple[int, int]) -> tuple[Step, ...]:
+    return tuple(_parse(path))
+
+
+def _parse(path: Path) -> Iterator[Step]:
     lines = path.read_text("utf-8", errors="replace").split("\n")
     for number, line in enumerate(filter(None, lines), 1):
         try:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from mlfolio.core.catalog import catalog
 from mlfolio.monitor import story
+from mlfolio.monitor.checks import Kind
 from mlfolio.monitor.story import Step
 
-KINDS = (
-    "input drift", "prediction drift", "data quality", "live quality", "latency", "errors",
-)  # fmt: skip
 OUTCOMES = ("passed", "refused", "failed")
 
 
@@ -44,7 +43,7 @@ class OfLoop(Collector):
             count = Counter(map(_outcome, steps))
             for outcome in OUTCOMES:  # from nought on, or the first would not be seen
                 trained.add_metric([system, outcome], count[outcome])
-            for kind in KINDS:
+            for kind in get_args(Kind):
                 alarm.add_metric([system, kind], float(kind in look.facts.get("kinds", ())))
             drifted.add_metric([system], look.facts.get("drifted", 0))
             if (value := look.facts.get("quality")) is not None:
