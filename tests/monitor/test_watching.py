@@ -9,11 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from mlfolio.core.errors import NotTrainedError
 from mlfolio.monitor.watching import look
-from mlfolio.systems.titanic.data import generate
 from tests.conftest import Cli
 from tests.serve.conftest import Server, serving, titanic_alone, trained
 
@@ -28,23 +28,25 @@ def own_runs(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def passengers(own_runs: Path, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Passengers like those that titanic learned from, and none of them."""
-    monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
-    (path,) = own_runs.glob("titanic/*/reference.jsonl")
-    fields = json.loads(path.read_text("utf-8").partition("\n")[0])["input"]
-    table = generate(400, seed=7)[list(fields)].sample(200, random_state=0).astype(object)
-    return table.where(table.notna(), None).to_dict("records")
+def flowers(own_runs: Path) -> list[dict[str, float]]:
+    """Flowers like those that iris learned from, and none of them."""
+    (path,) = own_runs.glob("iris/*/reference.jsonl")
+    seen = [json.loads(line)["input"] for line in path.read_text("utf-8").splitlines()]
+    rng = np.random.default_rng(0)
+    return [
+        {name: round(max(0.1, cm + rng.normal(0, 0.05)), 2) for name, cm in flower.items()}
+        for flower in rng.permutation(np.array(seen + seen[:50]))
+    ]
 
 
 @pytest.fixture
-def asked(own_runs: Path, passengers: list[dict[str, Any]]) -> Iterator[Server]:
-    """A server that was asked of passengers like those, and told of some whether it was right."""
+def asked(own_runs: Path, flowers: list[dict[str, float]]) -> Iterator[Server]:
+    """A server that was asked of flowers like those, and told of some whether it was right."""
     with serving(own_runs) as server:
-        answered = server.predict("titanic", *passengers[:200]).json()["predictions"]
+        answered = server.predict("iris", *flowers).json()["predictions"]
         for found in answered[:20]:
             said = {"id": found["id"], "answer": found["answer"]}
-            assert server.client.post("/v1/systems/titanic/feedback", json=said).status_code == 200
+            assert server.client.post("/v1/systems/iris/feedback", json=said).status_code == 200
         yield server
 
 
@@ -55,45 +57,49 @@ def monitored(cli: Cli, runs: Path, monkeypatch: pytest.MonkeyPatch, *words: obj
 
 @pytest.mark.slow
 def test_a_served_system_is_watched_from_its_log(
-    asked: Server, own_runs: Path, cli: Cli, passengers: list[dict[str, Any]],
+    asked: Server, own_runs: Path, cli: Cli, flowers: list[dict[str, float]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
     asked.stop()  # the log is written
-    quiet = monitored(cli, own_runs, monkeypatch, "titanic")
+    quiet = monitored(cli, own_runs, monkeypatch, "iris")
     assert quiet.code == 0, quiet.out
     assert "no alarm" in quiet.out
     assert "200 answers" in quiet.out
     assert "20 answers are judged" in quiet.out
 
+    wide = "petal_width"
     with serving(own_runs) as server:
-        older = [row | {"Age": 70.0 + at % 9} for at, row in enumerate(passengers[:150])]
-        assert server.predict("titanic", *older).status_code == 200
-    loud = monitored(cli, own_runs, monkeypatch, "titanic", "--last", 150, "--json")
+        wider = [flower | {wide: flower[wide] + 1} for flower in flowers[:150]]
+        assert server.predict("iris", *wider).status_code == 200
+    loud = monitored(cli, own_runs, monkeypatch, "iris", "--last", 150, "--json")
     found = json.loads(loud.out)
 
     assert loud.code == 1
-    assert ("input drift", "Age") in {(a["kind"], a["column"]) for a in found["alarms"]}
+    assert ("input drift", wide) in {(a["kind"], a["column"]) for a in found["alarms"]}
     assert found["rows"] == 150
     assert found["live"]["judged"] == 20
     assert found["live"]["delay_median_s"] >= 0
     assert found["reference"] == "the run's reference"
     every = monitored(cli, own_runs, monkeypatch, "--last", 150)
     assert every.code == 1
-    assert "too few rows" in every.out  # iris, which nobody has asked
+    assert "too few rows" in every.out  # titanic, which nobody has asked
     assert "input drift" in every.out
 
     monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
     with sqlite3.connect(own_runs / "predictions.db") as database:
         database.execute("update predictions set tenant = 'ACME'")
-    assert look("titanic").rows == 0, "what tenants ask is left out"
+    assert look("iris").rows == 0, "what tenants ask is left out"
 
 
 @pytest.mark.slow
-def test_without_a_reference_the_first_answers_stand_for_it(asked: Server, own_runs: Path) -> None:
+def test_without_a_reference_the_first_answers_stand_for_it(
+    asked: Server, own_runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     asked.stop()
-    (path,) = own_runs.glob("titanic/*/reference.jsonl")
+    (path,) = own_runs.glob("iris/*/reference.jsonl")
     path.unlink()
-    found = look("titanic")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
+    found = look("iris")
     assert (found.reference, found.before, found.rows) == ("its first answers", 200, 0)
     assert "kept no reference" in found.notes[0]
     assert found.alarms == ()

@@ -160,6 +160,7 @@ class Run:
         inputs: Sequence[BaseModel] | None,
         outputs: Sequence[BaseModel],
         truths: Sequence[Any] | None = None,
+        out_of_fold: bool = False,
     ) -> None:
         """Keeps what is answered to rows that a model has not seen, in the form of the log.
 
@@ -171,16 +172,19 @@ class Run:
             outputs: What was answered; of many rows some are drawn.
             truths: What would have been right, in the form of an output's `answer`; None where
                 that is not known.
+            out_of_fold: Whether the models of folds answered. How confident they are is left out:
+                the model that serves has seen more rows, and may be of another kind.
         """
         nothing = [None] * len(outputs)
         rows = list(zip(inputs or nothing, outputs, truths or nothing, strict=True))
         if len(rows) > REFERENCE_ROWS:
             chosen = random.Random(self.seed).sample(range(len(rows)), REFERENCE_ROWS)  # noqa: S311
             rows = [rows[at] for at in sorted(chosen)]
+        unknown = {"confidence": None} if out_of_fold else {}
         lines = [
             to_json(
                 {"input": asked and asked.model_dump(mode="json", by_alias=True),
-                 "output": answered.model_dump(mode="json"), "truth": truth}
+                 "output": answered.model_dump(mode="json") | unknown, "truth": truth}
             )
             for asked, answered, truth in rows
         ]  # fmt: skip

@@ -132,7 +132,9 @@ class Churn(System):
         others = {TUNED: found.tuned, "everybody": everybody, "nobody": ~everybody}
         report.offers(offer, truth, found.chances, offered | others, run)
         self._list_actions(model, data, found.outputs, run)
-        run.keep_reference(model.schema.inputs(data.X), found.outputs, data.y.to_list())
+        run.keep_reference(
+            model.schema.inputs(data.X), found.outputs, data.y.to_list(), out_of_fold=True
+        )
         return Evaluation(scores=self._scores(truth, found, offered, run.seed))
 
     def _scores(

@@ -88,7 +88,7 @@ class HousePrices(System):
         figures.judge(data, found, run)
         asked = model.schema.inputs(data.X)
         told = model.answer(asked, found.answers[SYSTEM], *found.intervals[SYSTEM].T)
-        run.keep_reference(asked, told, truth.tolist())
+        run.keep_reference(asked, told, truth.tolist(), out_of_fold=True)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation"
         metrics = {
             "RMSE": root_mean_squared_error,

@@ -132,7 +132,7 @@ class Iris(System):
             per_fold.append(float(hits[chosen].mean()))
             run.log(number, accuracy=per_fold[-1])
         asked = model.schema.inputs(X)
-        run.keep_reference(asked, model.answer(asked, unseen), y.to_list())
+        run.keep_reference(asked, model.answer(asked, unseen), y.to_list(), out_of_fold=True)
         protocol = f"{self.repeats} x {self.folds}-fold stratified cross-validation, choice inside"
         means = pd.DataFrame({"accuracy": {name: hits.mean() for name, hits in right.items()}})
         run.table("All candidates, cross-validated", means, protocol)

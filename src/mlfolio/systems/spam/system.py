@@ -80,7 +80,7 @@ class Spam(System):
         figures.judge(truth, answers["chance"], answers[SYSTEM].astype(np.int64), run)
         asked = [Message(text=text) for text in compress(data.texts, data.first)]
         told = model.answer(asked, answers["chance"])
-        run.keep_reference(asked, told, [CLASSES[each] for each in truth])
+        run.keep_reference(asked, told, [CLASSES[each] for each in truth], out_of_fold=True)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold cross-validation, each text once"
         protocol += ", near-duplicates in one fold" + _told(data)
         alone = f"{protocol}, one message of each group of near-duplicates"

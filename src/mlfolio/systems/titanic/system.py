@@ -91,7 +91,7 @@ class Titanic(System):
         figures.judge(model, data, chances, rivals, _groups(data.X), run)
         asked = model.schema.inputs(data.X)
         told = model.answer(asked, np.column_stack([1 - chances, chances]))
-        run.keep_reference(asked, told, data.y.to_list())
+        run.keep_reference(asked, told, data.y.to_list(), out_of_fold=True)
         protocol = f"nested {self.folds}x{self.inner_folds}-fold stratified cross-validation"
         accuracy = self._accuracy("accuracy", answers, truth, protocol)
         auc = metric_score(
