@@ -1,13 +1,15 @@
 """How soon `mlfolio monitor` sees what goes wrong, and how often it cries wolf.
 
     python benchmarks/drift.py tables [telco-churn bank-marketing]
+    python benchmarks/drift.py served [titanic house-prices spam churn]
     python benchmarks/drift.py vectors
 
 Months of answers are simulated. Each answer is a row of the data set, drawn with its out-of-fold
 answer, so that without a change the rows of now come from where the reference comes from. A look
 is taken every 200 answers, at the last 1,000; after 1,000 good ones something changes. The truth of
 every second answer is told, 500 answers later. `vectors` draws texts (SMS) and pictures (MNIST),
-which are told from a reference of 500.
+which are told from a reference of 500. `served` simulates nothing: a system is trained on half of
+its data, and asked of 1,000 rows of the other half.
 
 The thresholds (`monitor/checks.py`, `drift.py`, `quality.py`) are conventions, tried on
 credit-default and on no other data before.
@@ -15,11 +17,15 @@ credit-default and on no other data before.
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -29,12 +35,13 @@ from scipy import stats
 from sklearn.model_selection import StratifiedKFold
 from threadpoolctl import threadpool_limits
 
+import mlfolio
 from mlfolio.core.source import OFFICIAL
 from mlfolio.data.datasets import data_folder
 from mlfolio.monitor.checks import alarms
 from mlfolio.monitor.drift import compare_vectors
 from mlfolio.monitor.embedding import SIDE
-from mlfolio.monitor.rows import Row
+from mlfolio.monitor.rows import Row, read_reference
 from mlfolio.monitor.watching import Watched, watch
 from mlfolio.parts.text.embed import get_encoder
 from mlfolio.parts.vision.backbone import SMALL, get_backbone
@@ -43,7 +50,7 @@ from mlfolio.systems.digits.system import Digits
 
 REFERENCE, WINDOW, STEP, MONTH = 2_000, 1_000, 200, 3_000
 DELAY, TOLD = 500, 0.5
-MONTHS, QUIET_MONTHS, LOOKS = 10, 40, 20
+MONTHS, QUIET_MONTHS, LOOKS, TRAINED = 10, 40, 20, 10
 YES, NO = "yes", "no"
 Ints = NDArray[np.int64]
 
@@ -261,6 +268,51 @@ def tables(names: list[str]) -> None:
             changed(name, change, table, answers, rows)
 
 
+def served(names: list[str]) -> None:
+    """Prints how often a system that was trained on half of its data alarms on the other half."""
+    print("| system | trained | with an alarm | which |\n|---|---|---|---|")
+    for name in names:
+        table, knobs = _whole(name)
+        kinds, hits = Counter[str](), []
+        for seed in range(TRAINED):
+            mixed = table.sample(frac=1, random_state=seed)
+            half = len(mixed) // 2
+            found = _serve(name, mixed[:half], mixed[half : half + WINDOW], knobs)
+            kinds.update(f"{alarm.kind} of {alarm.column}" for alarm in found.alarms)
+            hits.append(bool(found.alarms))
+        said = ", ".join(kinds) or "none"
+        print(f"| {name} | {len(hits)} | {_share(np.array(hits))} | {said} |", flush=True)
+
+
+def _whole(name: str) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The data of a system, and knobs that make its runs quick."""
+    folder = data_folder()
+    if name == "spam":
+        path = folder / "sms-spam" / "SMSSpamCollection"
+        lines = [line.split("\t", 1) for line in path.read_text("utf-8").splitlines()]
+        return pd.DataFrame(lines, columns=["label", "text"]), {"folds": 2, "inner_folds": 2}
+    if name == "churn":
+        frame = pd.read_csv(next((folder / "telco-churn").glob("*.csv")), na_values=" ")
+        return frame, {"folds": 2, "inner_folds": 2, "target": "Churn"}
+    return pd.read_csv(folder / name / "train.csv"), {"folds": 2}
+
+
+def _serve(
+    name: str, known: pd.DataFrame, asked: pd.DataFrame, knobs: Mapping[str, Any]
+) -> Watched:
+    """A run on some rows, and a look at its answers to others."""
+    with tempfile.TemporaryDirectory() as place, mock.patch.dict(os.environ, MLFOLIO_RUNS=place):
+        known.to_csv(file := Path(place) / "known.csv", index=False)
+        result = mlfolio.run(name, data=file, **knobs)
+        model = mlfolio.load(name)
+        fields = {*model.model.input_type.model_json_schema()["properties"]}
+        cells = asked[[name for name in asked if name in fields]].astype(object)
+        rows = cells.where(cells.notna(), None).to_dict("records")
+        answers = [answer.model_dump(mode="json") for answer in model.predict(rows)]
+        now = [Row(row, answer) for row, answer in zip(rows, answers, strict=True)]
+        return watch(name, read_reference(result.folder), now)
+
+
 def vectors() -> None:
     """Prints how often texts and pictures are told from a reference of 500."""
     draw = np.random.default_rng(0)
@@ -330,6 +382,8 @@ def main() -> None:
     with threadpool_limits(1):
         if what == "tables":
             tables(names or ["telco-churn", "bank-marketing"])
+        elif what == "served":
+            served(names or ["titanic", "house-prices", "spam", "churn"])
         else:
             vectors()
 

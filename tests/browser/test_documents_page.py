@@ -133,6 +133,8 @@ def test_a_thumb_is_kept_and_seen_in_use(watched: Watched, site: Site, tmp_path:
     expect(used.get_by_role("img", name="time to answer, by day")).to_be_visible()
     seen = page.locator("#watching")  # of one answer
     expect(seen).to_contain_text("Nothing can be said yet", timeout=WAIT_MS)
+    seen.locator("summary", has_text="What became of them").click()
+    expect(seen).to_contain_text("run the first model of this system")
     assert page.evaluate(CONTRASTS) == []
 
 

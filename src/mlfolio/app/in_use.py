@@ -14,8 +14,10 @@ import gradio as gr
 from mlfolio.app import watching, words
 from mlfolio.app.asking import caller
 from mlfolio.core.errors import MlfolioError
+from mlfolio.monitor import story
 from mlfolio.monitor.watching import look
 from mlfolio.serve.service import Service
+from mlfolio.track import registry
 from mlfolio.track.quality import MOST, Day, days
 
 SPANS = {"a week": 7, "a month": 30, "90 days": 90}
@@ -50,14 +52,20 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
         async with looking:
             if time.monotonic() > last[0]:
                 try:
-                    found = await asyncio.to_thread(look, name, url=service.settings.database_url)
+                    told = await asyncio.to_thread(_told, name, service.settings.database_url)
                 except MlfolioError as error:
                     return words.error([error.message, error.fix])
-                last = (time.monotonic() + SHARED_S, watching.told(found))
+                last = (time.monotonic() + SHARED_S, told)
         return last[1]
 
     gr.on([tab.select, span.change], show, span, shown, show_progress="minimal")
     gr.on(tab.select, watch, None, seen, show_progress="minimal")
+
+
+def _told(name: str, url: str) -> str:
+    """A look, and what became of the models."""
+    models = watching.happened(registry.history(name), story.steps(name), registry.staged(name))
+    return watching.told(look(name, url=url)) + models
 
 
 def charts(found: Sequence[Day], n: int, today: date) -> str:

@@ -1,16 +1,20 @@
-"""What the page of a system says of drift and quality: alarms first, then all comparisons."""
+"""What the page of a system says of drift and quality, and of what became of its models."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from html import escape
 
 from mlfolio.monitor.checks import Alarm, Check
 from mlfolio.monitor.quality import Live
+from mlfolio.monitor.story import Step
 from mlfolio.monitor.watching import Watched
 from mlfolio.report.words import number
+from mlfolio.track.releases import Event, Staged
 
 ALIKE = 0.5  # p-value from which nothing differs
+LATEST = 30  # events that are shown
 
 
 def told(found: Watched) -> str:
@@ -20,6 +24,41 @@ def told(found: Watched) -> str:
         f'<h4>Watching</h4><p class="mlf-faint">{escape(beside)}</p>{_verdict(found)}'
         f"{_quality(found.live)}{_compared(found.checks)}{_notes(found.notes)}"
     )
+
+
+def happened(events: Sequence[Event], steps: Sequence[Step], staged: Staged | None) -> str:
+    """What is tried, released and trained, and why, as HTML, the last first.
+
+    Args:
+        events: The registry's history.
+        steps: The loop's story; looks are left out.
+        staged: What is tried beside the champion.
+    """
+    lines: list[tuple[float, str, str, int | None]] = [
+        *((event.time or 0.0, event.action, event.reason, event.version) for event in events),
+        *(
+            (step.time, step.what, "; ".join(step.reasons), step.version)
+            for step in steps
+            if step.what != "looked"
+        ),
+    ]
+    tried = f'<div class="mlf-quiet" role="status">Tried now: {escape(str(staged))}.</div>'
+    cells = "".join(
+        f"<tr><td>{_when(time)}</td><td><b>{escape(what)}</b> {escape(why)}</td>"
+        f"<td>{version or ''}</td></tr>"
+        for time, what, why, version in sorted(lines, key=lambda line: -line[0])[:LATEST]
+    )
+    head = "".join(f"<th>{name}</th>" for name in ("when (UTC)", "what and why", "version"))
+    return (
+        f"<h4>Its models</h4>{tried if staged else ''}"
+        f"<details><summary>What became of them, the last {min(len(lines), LATEST)}</summary>"
+        f"<div class='mlf-table mlf-words'><table><thead><tr>{head}</tr></thead>"
+        f"<tbody>{cells}</tbody></table></div></details>"
+    )
+
+
+def _when(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%d %H:%M}" if seconds else "–"
 
 
 def _verdict(found: Watched) -> str:
