@@ -1,4 +1,7 @@
-"""A run made again is the same bit for bit, or it is said what is not."""
+"""A run made again is the same bit for bit, or it is said what is not.
+
+That each system's is, is in the contract.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +18,7 @@ from mlfolio.data.versions import DataStore
 from mlfolio.monitor.ingest import ingest
 from mlfolio.monitor.reproduce import reproduce
 from mlfolio.systems.titanic.data import generate
-from tests.conftest import Cli, SampleOf
+from tests.conftest import Cli
 
 
 @pytest.fixture(scope="module")
@@ -106,15 +109,3 @@ def test_a_run_that_is_none_is_told(run: Path) -> None:
     write_json(run / "run.json", facts)
     with pytest.raises(UserError, match="failed"):
         reproduce(run)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("system", ["house-prices", "spam", "segments", "digits"])
-def test_samples_are_bit_for_bit_the_same(
-    system: str, sample_of: SampleOf, home: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    sample = sample_of(system)
-    shutil.copytree(sample.runs, home / "copy")
-    monkeypatch.setenv("MLFOLIO_RUNS", str(home / "copy"))
-    found = reproduce(f"{system}/{sample.result.run}")
-    assert found.same, found
