@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar, Final
 
-import numpy as np
 import pandas as pd
 from pydantic import BaseModel, ConfigDict
 
@@ -87,15 +86,25 @@ class ChurnModel(TabularModel):
 
     def _changes(self, rows: pd.DataFrame, chances: Floats) -> list[list[Change]]:
         """For each row what would lower its chance, each lever with its best value."""
-        tried, asked = [], []
-        for column, offered in self.levers.items():
-            given = rows[column].to_numpy()
-            for value in offered:  # a row whose own value is not offered has no choice
-                places = np.flatnonzero(np.isin(given, offered) & (given != value))
-                tried.append(rows.iloc[places].assign(**{column: value}))
-                asked += [(at, column, given[at], value) for at in places.tolist()]
+        asked = [  # a row whose own value is not offered has no choice
+            (at, column, given, value)
+            for column, offered in self.levers.items()
+            for at, given in enumerate(rows[column])
+            if given in offered
+            for value in offered
+            if value != given
+        ]
+        tried = rows.iloc[[at for at, *_ in asked]]
+        changed = {
+            column: [
+                value if column == lever else kept
+                for (_, lever, _, value), kept in zip(asked, tried[column], strict=True)
+            ]
+            for column in self.levers
+        }
         best: dict[tuple[int, str], Change] = {}
-        after = self.estimator.predict_proba(pd.concat(tried))[:, 1].tolist() if asked else []
+        tried = tried.assign(**changed)
+        after = self.estimator.predict_proba(tried)[:, 1].tolist() if asked else []
         for (at, column, given, value), chance in zip(asked, after, strict=True):
             known = best.get((at, column))
             if chance < (known.chance if known else chances[at] - WORTH_TELLING):
