@@ -278,7 +278,7 @@ def served(names: list[str]) -> None:
             mixed = table.sample(frac=1, random_state=seed)
             half = len(mixed) // 2
             found = _serve(name, mixed[:half], mixed[half : half + WINDOW], knobs)
-            kinds.update(f"{alarm.kind} of {alarm.column}" for alarm in found.alarms)
+            kinds.update(f"{alarm.kind}: {alarm.message}" for alarm in found.alarms)
             hits.append(bool(found.alarms))
         said = ", ".join(kinds) or "none"
         print(f"| {name} | {len(hits)} | {_share(np.array(hits))} | {said} |", flush=True)

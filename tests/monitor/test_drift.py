@@ -157,12 +157,12 @@ def test_kinds_are_told_from_values() -> None:
 def test_a_classifier_tells_vectors_apart_only_where_they_differ() -> None:
     rng = np.random.default_rng(0)
     wolves = 0
-    for seed in range(60):
+    for seed in range(200):
         check, _ = compare_vectors(
             "x", rng.normal(size=(200, 50)), rng.normal(size=(150, 50)), seed=seed
         )
         wolves += check.p_value < 0.05
-    assert wolves <= 9
+    assert wolves <= 10, "one in twenty"
     moved = rng.normal(size=(150, 50))
     moved[:50, 0] += 6  # a third of the rows is new
     check, ranks = compare_vectors("x", rng.normal(size=(200, 50)), moved)

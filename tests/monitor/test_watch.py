@@ -83,9 +83,8 @@ def iris_runs(tmp_path_factory: pytest.TempPathFactory, database: Path) -> Path:
 
 @pytest.fixture
 def iris(home: Path, iris_runs: Path) -> Path:
+    """The same in another place: what the champion was fitted on is found there, too."""
     shutil.copytree(iris_runs, home / "runs", dirs_exist_ok=True)
-    for path in (home / "runs" / "iris").glob("*/data.json"):  # it names the place of before
-        path.write_text(path.read_text("utf-8").replace(str(iris_runs), str(home / "runs")))
     return home
 
 
@@ -117,13 +116,42 @@ def test_what_the_champion_never_saw_is_split_by_the_rows_themselves(iris: Path)
     brought(iris, pd.concat([table, flowers(200, 0).head(20)]), "second")
     found = unseen(first)
     assert found is not None
-    files = split(found, "species", 1000, 1000)
+    files = split(found, FIELDS, 1000, 1000)
     train, fresh = pd.read_parquet(files.train), pd.read_parquet(files.fresh)
     sides = [set(map(tuple, each[FIELDS].to_numpy().tolist())) for each in (train, fresh)]
     assert not sides[0] & sides[1]
     assert 80 < len(fresh) < 160
     assert sides[1] < set(map(tuple, table[FIELDS].to_numpy().tolist())), "nothing that is known"
-    assert split(found, "species", 1000, 1000) == files
+    assert split(found, FIELDS, 1000, 1000) == files
+
+
+def test_what_is_compared_on_was_learned_from_by_neither_whatever_its_label(iris: Path) -> None:
+    """Also where some of what is new is not among the newest."""
+    table = flowers(300, 1)
+    brought(iris, table, "second")
+    relabelled = table.head(100).assign(species="setosa", field="north")
+    brought(iris, pd.concat([relabelled, flowers(100, 4).assign(field="south")]), "third")
+    first = registry.champion("iris")
+    assert first is not None
+    found = unseen(first)
+    assert found is not None
+    files = split(found, FIELDS, 200, 1000)
+    train, fresh = (
+        set(map(tuple, pd.read_parquet(each)[FIELDS].to_numpy().tolist())) for each in files
+    )
+    assert not train & fresh
+    assert 20 < len(fresh) < 80
+
+
+def test_where_nobody_knows_what_a_champion_has_seen_nothing_is_trained(iris: Path) -> None:
+    brought(iris, flowers(300, 1), "second")
+    (path,) = (iris / "runs" / "iris").glob("*/data.json")
+    facts = json.loads(path.read_text("utf-8"))
+    facts["source"]["path"] = "/elsewhere/iris-9.version"
+    path.write_text(json.dumps(facts), "utf-8")
+    outcome = step("iris", policy())
+    assert outcome.what == "no training"
+    assert "nobody knows which rows the champion has seen" in outcome.reasons[-1]
 
 
 def test_no_rule_no_training(iris: Path) -> None:
@@ -179,6 +207,18 @@ def test_what_fails_leaves_the_champion_and_says_why(iris: Path) -> None:
     assert (champion(), whats()[-1]) == (1, "failed")
 
 
+def test_a_look_that_fails_is_told_and_the_next_system_has_its_turn(iris: Path, cli: Cli) -> None:
+    (path,) = (iris / "runs" / "iris").glob("*/reference.jsonl")
+    path.write_text("{", "utf-8")
+    rules = iris / "rules.yaml"
+    rules.write_text("iris:\ntitanic:\n", "utf-8")
+    done = cli("watch", "--once", "--policy", rules)
+    assert done.code == 1
+    assert "iris: failed" in done.out
+    assert "titanic: nothing" in done.out
+    assert whats() == ["failed"]
+
+
 def test_a_second_watch_waits_for_nobody(iris: Path) -> None:
     with FileLock(iris / "runs" / "iris" / ".watch.lock"):
         assert "another watch" in step("iris", policy()).what
@@ -210,9 +250,21 @@ def test_a_canary_that_fails_is_taken_away(iris: Path) -> None:
     assert champion() == 1
 
 
+def test_what_somebody_tries_without_its_gates_is_left_to_him(iris: Path) -> None:
+    mlfolio.run("iris", repeats=1, folds=2, candidate=True)
+    registry.stage("iris", 2, shadow=True)
+    tallied({1: (900, 0), 2: (900, 0)})
+    outcome = step("iris", policy())
+    assert outcome.what == "version 2 is tried"
+    assert "gates were passed over" in outcome.reasons[0]
+    assert champion() == 1
+
+
 def test_a_release_whose_live_quality_falls_is_taken_back(iris: Path) -> None:
     brought(iris, flowers(600, 2, swapped=True), "second")  # names that nobody else uses
     assert step("iris", policy()).what == "version 2 is champion"
+    judged(version=2, n=200, right=60, kept=False)
+    assert step("iris", policy()).what == "no training", "nobody can ask the former champion"
     judged(version=2, n=200, right=60)
     suggested = step("iris", policy(mode="suggest"))
     assert suggested.what == "a rollback is suggested"
@@ -245,8 +297,8 @@ def tallied(counts: dict[int, tuple[int, int]]) -> None:
     engine.dispose()
 
 
-def judged(version: int, n: int, right: int) -> None:
-    """Answers of a version, and what was true, in the log."""
+def judged(version: int, n: int, right: int, kept: bool = True) -> None:
+    """Answers of a version, and what was true, in the log; inputs if they are kept."""
     table = flowers(n, 9)
     answers, truths = [], []
     for at, row in enumerate(table.to_dict("records")):
@@ -256,8 +308,8 @@ def judged(version: int, n: int, right: int) -> None:
         output = {"answer": said, "confidence": 0.9, "warnings": [], "probabilities": chances}
         answers.append(
             {"id": key, "time": time.time(), "system": "iris", "version": version,
-             "input": json.dumps(row), "output": json.dumps(output), "latency_ms": 1.0,
-             "client": "local"}
+             "input": json.dumps(row) if kept else None, "output": json.dumps(output),
+             "latency_ms": 1.0, "client": "local"}
         )  # fmt: skip
         truths.append(
             {"prediction": key, "time": time.time(), "answer": json.dumps(truth), "client": "local"}
@@ -312,7 +364,6 @@ def test_a_watch_that_is_killed_in_a_training_leaves_the_champion(
 ) -> None:
     assert (champion(), whats()[-1]) == (1, "training")
     assert mlfolio.load("iris").version == 1
-    brought(killed_in_training.parent, flowers(300, 5, swapped=True), "third")
     assert step("iris", policy()).what.startswith("version 2")
 
 

@@ -116,6 +116,16 @@ def test_an_alias_that_somebody_else_has_set_counts(runs: Path) -> None:
     assert registry.rollback("iris", "by hand, too").number == 1
 
 
+def test_a_rollback_goes_to_another_version_than_that_which_is(runs: Path) -> None:
+    registry.promote("iris", 2, "better")
+    registry.promote("iris", 1, "better after all")
+    shutil.rmtree(registry.version("iris", 2).folder.parent)
+    with connection.open_client() as client:
+        client.delete_model_version("iris", "2")
+    with pytest.raises(UserError, match="no champion before version 1"):
+        registry.rollback("iris", "by hand")
+
+
 def test_a_former_champion_that_is_gone_is_passed_over(runs: Path) -> None:
     registry.promote("iris", 2, "better")
     registry.promote("iris", 3, "better still")

@@ -68,7 +68,9 @@ def release(
     if done:
         why = reason or ("; ".join(trial.reasons) if trial else "without a comparison")
         if shadow or canary is not None:
-            registry.stage(name, chosen.number, shadow=shadow, share=canary or 0.0)
+            registry.stage(
+                name, chosen.number, shadow=shadow, share=canary or 0.0, passed=trial is not None
+            )
         else:
             registry.promote(name, chosen.number, why)
     if as_json:

@@ -84,8 +84,10 @@ def compare_vectors(
     """A classifier that tries to tell then from now (Lopez-Paz and Oquab, 2017).
 
     Logistic regression, cross-fitted: each fold is judged by a fit that has not seen it, by
-    Mann and Whitney's test, and the folds' tests are taken together (Stouffer). What tells texts
-    or pictures apart at chance is no drift, whatever their vectors are.
+    Mann and Whitney's test. The folds' tests are taken together as if they agreed more than
+    independent ones do, since their fits share rows (Nadeau and Bengio, 2003, Inference for the
+    generalization error). What tells texts or pictures apart at chance is no drift, whatever their
+    vectors are.
 
     Args:
         name: The column.
@@ -118,7 +120,8 @@ def compare_vectors(
             areas.append(area)
             strengths.append(strength)
             ranks[test] = stats.rankdata(scores) / len(scores)
-    area, strength = float(np.mean(areas)), sum(strengths) / FOLDS**0.5
+    area = float(np.mean(areas))
+    strength = float(np.mean(strengths)) / (1 / FOLDS + 1 / (FOLDS - 1)) ** 0.5
     check = Check(
         kind=kind, column=name, n=len(now), p_value=float(stats.norm.sf(strength)),
         effect=max(0.0, 2 * area - 1), least=APART,

@@ -8,16 +8,25 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from mlfolio.core.errors import FileError
+import numpy as np
+
 from mlfolio.core.run import read_json, write_json
 from mlfolio.data.fingerprint import row_hashes
-from mlfolio.data.versions import SUFFIX, DataStore, DataVersion, read_manifest, read_version
+from mlfolio.data.versions import (
+    SPLITS,
+    SUFFIX,
+    DataStore,
+    DataVersion,
+    read_manifest,
+    read_version,
+)
 from mlfolio.track.registry import Version
 
-SPLITS, FACTS = "splits", "split.json"
+FACTS: Final = "split.json"
 HELD_OUT: Final = 4  # of ten new rows
 
 
@@ -57,12 +66,13 @@ def unseen(champion: Version) -> Unseen | None:
     return Unseen(newest, sum(batch.rows for batch in newest.batches[seen:]))
 
 
-def split(found: Unseen, target: str, newest: int, most_rows: int) -> Split:
+def split(found: Unseen, fields: Collection[str], newest: int, most_rows: int) -> Split:
     """Writes the files of a training; those of the same data are there already.
 
     Args:
         found: The data.
-        target: The column to predict: it does not decide where a row goes.
+        fields: The columns that a model is asked by, which decide where a row goes: neither its
+            label nor an identifier does.
         newest: Of so many rows, the last ones, some are kept for the comparison. What came before
             them may be of another time, of which nobody will ask again.
         most_rows: Of all rows the last so many are learned from.
@@ -77,19 +87,17 @@ def split(found: Unseen, target: str, newest: int, most_rows: int) -> Split:
     if folder.is_dir():
         return files
     table = read_version(found.version.path)
-    is_new = table.index >= len(table) - found.rows
     is_newest = table.index >= len(table) - min(found.rows, newest)
-    digit = row_hashes(table.drop(columns=[target], errors="ignore")) % 10
-    held = is_newest & (digit < HELD_OUT)
-    # A copy of a row that the champion knows is nothing new to either.
-    known = set(row_hashes(table[~is_new]).tolist())
-    copied = [number in known for number in row_hashes(table[held]).tolist()]
+    hashes = row_hashes(table[[name for name in table if name in fields]])
+    held = is_newest & (hashes % 10 < HELD_OUT)
+    # A copy of an older row is nothing new: the champion or the challenger has learned from it.
+    copied = np.isin(hashes[held], hashes[~is_newest])
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".") as part:
         made = Path(part) / name
         made.mkdir()
         table[~held].tail(most_rows).to_parquet(made / files.train.name, index=False)
-        fresh = table[held][[not each for each in copied]]
+        fresh = table[held][~copied]
         fresh.to_parquet(made / files.fresh.name, index=False)
         facts: dict[str, Any] = {"version": found.version.number, "held_out": len(fresh)}
         write_json(made / FACTS, facts)
@@ -99,14 +107,17 @@ def split(found: Unseen, target: str, newest: int, most_rows: int) -> Split:
 
 
 def _batches_seen(champion: Version) -> int:
-    """How many batches of the living data a champion was fitted on."""
-    try:
-        path = read_json(champion.folder.parent / "data.json", "source")["source"]["path"]
-        if path and Path(path).suffix == SUFFIX:
-            return len(read_manifest(Path(path)).batches)
-        facts = Path(path or "").with_name(FACTS)
-        number = read_json(facts, "version")["version"]
-    except (FileError, ValueError):
-        return 0
+    """How many batches of the living data a champion was fitted on.
+
+    Raises:
+        FileError: It was fitted on living data that are not here: nobody knows what it has seen.
+    """
     store = DataStore(champion.system)
-    return next((len(v.batches) for v in store.versions() if v.number == number), 0)
+    told = read_json(champion.folder.parent / "data.json", "source")["source"]["path"]
+    path = store.where(Path(told or ""))
+    if path.suffix == SUFFIX:
+        return len(read_manifest(path).batches)
+    if path.parent.parent.name != SPLITS:  # data of another place
+        return 0
+    number = read_json(path.with_name(FACTS), "version")["version"]
+    return len(read_manifest(store.folder / f"{champion.system}-{number}{SUFFIX}").batches)

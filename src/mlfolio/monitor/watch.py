@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from filelock import FileLock, Timeout
@@ -16,10 +17,10 @@ from pydantic import BaseModel
 
 from mlfolio import lifecycle
 from mlfolio.core.catalog import get_system
-from mlfolio.core.errors import MlfolioError
+from mlfolio.core.errors import FileError, MlfolioError
+from mlfolio.core.inputs import field_names
 from mlfolio.core.run import runs_folder
 from mlfolio.monitor import fresh, live, story
-from mlfolio.monitor.checks import FEWEST
 from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
 from mlfolio.monitor.release import compare, judged_rows, read_rows
 from mlfolio.monitor.watching import Watched, look
@@ -28,6 +29,7 @@ from mlfolio.track.registry import Version
 from mlfolio.track.releases import Event, Staged
 
 Say = Callable[[str], None]
+FEWEST_JUDGED = 20  # answers, from which two models are compared on them
 
 
 class Outcome(BaseModel):
@@ -61,8 +63,10 @@ def step(system: str, policy: Policy, say: Say = lambda text: None) -> Outcome:
             return _step(system, policy, say)
     except Timeout:
         return Outcome(system=system, what="nothing: another watch of it is at work")
-    except (MlfolioError, OSError) as error:
-        reason = error.message if isinstance(error, MlfolioError) else str(error)
+    except Exception as error:  # a system's own code may raise anything; the next has its turn
+        reason = error.message if isinstance(error, MlfolioError) else repr(error)
+        with suppress(OSError):  # the disk may be full
+            story.tell(system, "failed", reason)
         return Outcome(system=system, what="failed", reasons=(reason,), failed=True)
 
 
@@ -71,7 +75,11 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
     if champion is None:
         return Outcome(system=system, what="nothing: it has no champion yet")
     watched = look(system)
-    found = fresh.unseen(champion)
+    found, gaps = None, []
+    try:
+        found = fresh.unseen(champion)
+    except FileError as error:
+        gaps.append(f"nobody knows which rows the champion has seen: {error.message}")
     labels = found.rows if found else 0
     story.tell(
         system, "looked", *(alarm.message for alarm in watched.alarms), version=champion.number,
@@ -84,11 +92,11 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
     tried = story.latest(system, "training")
     facts = Facts(
         time.time(), champion.made, tried.time if tried else None, labels,
-        _untried(found, tried), watched.alarms,
+        _untried(found, story.latest(system, "compared")), watched.alarms,
     )  # fmt: skip
     decision = decide(policy.retrain, facts)
     if not decision.retrain or found is None:
-        return Outcome(system=system, what="no training", reasons=decision.reasons)
+        return Outcome(system=system, what="no training", reasons=(*decision.reasons, *gaps))
     if policy.mode == "suggest":
         return Outcome(
             system=system, what="a training is suggested",
@@ -126,10 +134,13 @@ def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcom
 
 
 def _was_better(champion: Version, released: Event) -> bool:
-    """Whether the former champion would have answered better what is judged since a release."""
+    """Whether the former champion would have answered better what is judged since a release.
+
+    Where the log keeps no inputs, nobody can tell.
+    """
     rows = judged_rows(champion.system, released.time or 0.0)
-    if released.before is None or len(rows) < FEWEST:
-        return True  # nothing but the alarm is known
+    if released.before is None or len(rows) < FEWEST_JUDGED:
+        return False
     former = lifecycle.load(champion.system, released.before)
     trial = compare(lifecycle.load(champion.system), former, rows)
     gain = trial.measures[0].gain_ci95 if trial.measures else None
@@ -140,6 +151,9 @@ def _tried(system: str, staged: Staged, champion: Version, policy: Policy) -> Ou
     """Goes on with what is tried: releases it once it has answered enough, or takes it away."""
     name = f"version {staged.number}"
     reason = live.reason_to_end(system, staged, champion.number)
+    if reason is None and not staged.passed:
+        why = "its gates were passed over, so who tries it has to release it or take it away"
+        return Outcome(system=system, what=f"{name} is tried", reasons=(why,))
     requests = sum(
         row["asked"] for row in log.tallies(system, staged.since) if row["version"] == staged.number
     )
@@ -164,25 +178,20 @@ def _train(
     kind = get_system(system)
     knobs = {name: value for name, value in champion.knobs.items() if name in kind.model_fields}
     target = str(knobs.get("target", ""))
+    story.tell(system, "training", *reasons, version=champion.number)
+    former = lifecycle.load(system)
+    fields = set(field_names(former.model.input_type))
+    files = fresh.split(found, fields, policy.retrain.newest, policy.retrain.most_rows)
+    result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
+    number = result.version or 0  # it was registered
+    story.tell(system, "trained", version=number, scores=_values(result))
+    challenger = lifecycle.load(system, number)
+    rows = read_rows(challenger.model, files.fresh, target)
+    trial = compare(former, challenger, rows, policy.release.gates)
     story.tell(
-        system, "training", *reasons, version=champion.number, batches=len(found.version.batches)
-    )
-    try:
-        files = fresh.split(found, target, policy.retrain.newest, policy.retrain.most_rows)
-        result = lifecycle.run(system, data=files.train, candidate=True, say=say, **knobs)
-        number = result.version or 0  # it was registered
-        story.tell(system, "trained", version=number, scores=_values(result))
-        challenger = lifecycle.load(system, number)
-        trial = compare(
-            lifecycle.load(system), challenger,
-            read_rows(challenger.model, files.fresh, target),
-            policy.release.gates,
-        )  # fmt: skip
-    except BaseException as error:
-        said = error.message if isinstance(error, MlfolioError) else repr(error)
-        story.tell(system, "failed", said)
-        raise
-    story.tell(system, "compared", *trial.reasons, version=number, passed=trial.passed)
+        system, "compared", *trial.reasons, version=number, passed=trial.passed,
+        batches=len(found.version.batches),
+    )  # fmt: skip
     if not trial.passed:
         what = f"version {number} was trained and is not released"
         return Outcome(system=system, what=what, reasons=(*reasons, *trial.reasons))
@@ -193,7 +202,7 @@ def _train(
 
 
 def _untried(found: fresh.Unseen | None, tried: story.Step | None) -> int:
-    """New labelled rows that the last training did not have; if it was of this champion's."""
+    """New labelled rows that the last training to come to its end did not have."""
     if found is None:
         return 0
     known = int(tried.facts.get("batches", 0)) if tried else 0
@@ -206,9 +215,9 @@ def _release(system: str, number: int, rules: Release, reasons: tuple[str, ...])
         registry.promote(system, number, "; ".join(reasons))
         return "is champion"
     if rules.way == "shadow":
-        registry.stage(system, number, shadow=True)
+        registry.stage(system, number, shadow=True, passed=True)
     else:
-        registry.stage(system, number, share=rules.share)
+        registry.stage(system, number, share=rules.share, passed=True)
     return f"is tried as {rules.way}"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import get_args
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -32,6 +32,9 @@ class OfLoop(Collector):
             "mlfolio_live_quality", "By what users told, as the measure says",
             labels=["system", "measure"],
         )  # fmt: skip
+        looked = GaugeMetricFamily(
+            "mlfolio_looked_timestamp_seconds", "When it was looked at last", labels=["system"]
+        )
         trained = CounterMetricFamily(
             "mlfolio_retrainings", "Trainings of the loop", labels=["system", "outcome"]
         )
@@ -40,7 +43,8 @@ class OfLoop(Collector):
             look = next((step for step in reversed(steps) if step.what == "looked"), None)
             if look is None:
                 continue
-            count = Counter(map(_outcome, steps))
+            looked.add_metric([system], look.time)
+            count = _trainings(steps)
             for outcome in OUTCOMES:  # from nought on, or the first would not be seen
                 trained.add_metric([system, outcome], count[outcome])
             for kind in get_args(Kind):
@@ -48,11 +52,17 @@ class OfLoop(Collector):
             drifted.add_metric([system], look.facts.get("drifted", 0))
             if (value := look.facts.get("quality")) is not None:
                 quality.add_metric([system, str(look.facts.get("measure"))], value)
-        yield from (alarm, drifted, quality, trained)
+        yield from (alarm, drifted, quality, looked, trained)
 
 
-def _outcome(step: Step) -> str | None:
-    """What a training came to, if this is the end of one."""
-    if step.what == "compared":
-        return "passed" if step.facts.get("passed") else "refused"
-    return "failed" if step.what == "failed" else None
+def _trainings(steps: Iterable[Step]) -> Counter[str]:
+    """What trainings came to; one that nothing was heard of until the next look was killed."""
+    count = Counter[str]()
+    is_training = False
+    for step in steps:
+        if step.what == "compared":
+            count["passed" if step.facts.get("passed") else "refused"] += 1
+        elif is_training and step.what in ("failed", "looked", "training"):
+            count["failed"] += 1
+        is_training = step.what in ("training", "trained")
+    return count

@@ -234,7 +234,10 @@ def rollback(system: str, reason: str) -> Version:
         model = _model(client, system)
         if model is None or releases.champion_of(model) is None:
             raise NotTrainedError(system)
+        present = releases.champion_of(model)
         for number in reversed(releases.line(releases.events_of(model))[:-1]):
+            if number == present:  # what lay between was deleted
+                continue
             try:
                 chosen = _version_or_none(client, system, number)
                 if chosen is None:
@@ -261,7 +264,9 @@ def history(system: str) -> list[Event]:
     return releases.events_of(model) if model else []
 
 
-def stage(system: str, number: int, *, shadow: bool = False, share: float = 0.0) -> Staged:
+def stage(
+    system: str, number: int, *, shadow: bool = False, share: float = 0.0, passed: bool = False
+) -> Staged:
     """Lets servers try a version beside the champion, in the place of what they tried before.
 
     Args:
@@ -269,6 +274,7 @@ def stage(system: str, number: int, *, shadow: bool = False, share: float = 0.0)
         number: Its number.
         shadow: Whether it answers copies of the requests, for nobody to see.
         share: Else the share of requests that it answers, in (0, 1).
+        passed: Whether it has passed its gates.
 
     Raises:
         UserError: There is no such version, it is the champion, the share is none, or the system
@@ -293,7 +299,7 @@ def stage(system: str, number: int, *, shadow: bool = False, share: float = 0.0)
             raise NotTrainedError(system)
         if champion == number:
             raise UserError(f"version {number} of {system} is the champion already")
-        staged = Staged(number=number, share=share, since=time.time())
+        staged = Staged(number=number, share=share, since=time.time(), passed=passed)
         client.set_registered_model_tag(system, releases.STAGED, staged.model_dump_json())
         releases.record(client, system, "stage", number, str(staged))
     return staged

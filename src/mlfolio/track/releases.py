@@ -53,11 +53,13 @@ class Staged(BaseModel):
         share: Of the requests that it answers, in [0, 1); 0 for a shadow, which answers copies of
             all of them, for nobody to see.
         since: When that began, in seconds since 1970.
+        passed: Whether its gates were passed: the loop releases no other.
     """
 
     number: int
     share: float = Field(ge=0, lt=1)
     since: float
+    passed: bool = False
 
     @property
     def is_shadow(self) -> bool:
