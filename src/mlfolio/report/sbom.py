@@ -9,9 +9,10 @@ from __future__ import annotations
 import re
 import uuid
 from collections.abc import Iterator, Mapping
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
+from functools import lru_cache
+from importlib.metadata import PackageMetadata, PackageNotFoundError, distribution
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -20,6 +21,27 @@ from mlfolio.core.card import Card
 from mlfolio.core.run import read_json, write_json
 
 SHA256 = re.compile("[0-9a-f]{64}")
+
+
+class Package(NamedTuple):
+    """What an installed package says of itself.
+
+    Attributes:
+        name: As it writes it.
+        version: As it was installed.
+        wants: What it may need, with the conditions.
+        licences: As CycloneDX has them.
+    """
+
+    name: str
+    version: str
+    wants: tuple[Requirement, ...]
+    licences: tuple[dict[str, Any], ...]
+
+    @property
+    def purl(self) -> str:
+        """Its package URL, by which others know it too."""
+        return f"pkg:pypi/{canonicalize_name(self.name)}@{self.version}"
 
 
 def write_sbom(folder: Path, card: Card) -> Path:
@@ -47,7 +69,7 @@ def write_sbom(folder: Path, card: Card) -> Path:
         "dependencies": [
             {"ref": "model", "dependsOn": ["data", *_refs(packages, ["mlfolio"])]},
             *(
-                {"ref": _purl(each), "dependsOn": _refs(packages, _names(each))}
+                {"ref": each.purl, "dependsOn": _refs(packages, [w.name for w in each.wants])}
                 for each in packages.values()
             ),
         ],
@@ -57,7 +79,7 @@ def write_sbom(folder: Path, card: Card) -> Path:
     return path
 
 
-def needed(name: str, extras: set[str]) -> dict[str, Distribution]:
+def needed(name: str, extras: set[str]) -> dict[str, Package]:
     """An installed package and all that it needs here, by canonical name.
 
     What is not installed is left out: the run went without it.
@@ -66,7 +88,7 @@ def needed(name: str, extras: set[str]) -> dict[str, Distribution]:
         name: Of the package.
         extras: Its optional parts that are wanted too.
     """
-    found: dict[str, Distribution] = {}
+    found: dict[str, Package] = {}
     seen: set[tuple[str, str]] = set()
     waiting = [(canonicalize_name(name), extra) for extra in ("", *sorted(extras))]
     while waiting:
@@ -75,7 +97,7 @@ def needed(name: str, extras: set[str]) -> dict[str, Distribution]:
             continue
         seen.add((one, extra))
         try:
-            found.setdefault(one, distribution(one))
+            found.setdefault(one, _read(one))
         except PackageNotFoundError:
             continue
         for wanted in _wanted(found[one], extra):
@@ -84,42 +106,47 @@ def needed(name: str, extras: set[str]) -> dict[str, Distribution]:
     return dict(sorted(found.items()))
 
 
-def _wanted(package: Distribution, extra: str) -> Iterator[Requirement]:
+@lru_cache(maxsize=512)  # metadata are parsed anew by each look at them
+def _read(name: str) -> Package:
+    """An installed package.
+
+    Raises:
+        PackageNotFoundError: It is not installed.
+    """
+    found = distribution(name)
+    metadata = found.metadata
+    return Package(
+        metadata["Name"], metadata["Version"], tuple(map(Requirement, found.requires or ())),
+        tuple(_licences(metadata)),
+    )  # fmt: skip
+
+
+def _wanted(package: Package, extra: str) -> Iterator[Requirement]:
     """What a package, or one extra of it, wants on this machine."""
-    for line in package.requires or ():
-        requirement = Requirement(line)
+    for requirement in package.wants:
         if requirement.marker is None or requirement.marker.evaluate({"extra": extra}):
             yield requirement
 
 
-def _names(package: Distribution) -> list[str]:
-    """All that a package may want here; the bill has those of them that are there."""
-    return [canonicalize_name(Requirement(line).name) for line in package.requires or ()]
+def _refs(packages: Mapping[str, Package], names: list[str]) -> list[str]:
+    """Those of some packages that are there."""
+    known = map(canonicalize_name, names)
+    return sorted({packages[name].purl for name in known if name in packages})
 
 
-def _refs(packages: Mapping[str, Distribution], names: list[str]) -> list[str]:
-    return sorted({_purl(packages[name]) for name in names if name in packages})
-
-
-def _purl(package: Distribution) -> str:
-    """Its package URL, by which others know it too."""
-    return f"pkg:pypi/{canonicalize_name(package.metadata['Name'])}@{package.version}"
-
-
-def _package(package: Distribution) -> dict[str, Any]:
+def _package(package: Package) -> dict[str, Any]:
     about = {
         "type": "library",
-        "bom-ref": _purl(package),
-        "name": package.metadata["Name"],
+        "bom-ref": package.purl,
+        "name": package.name,
         "version": package.version,
-        "purl": _purl(package),
+        "purl": package.purl,
     }
-    return {**about, "licenses": licences} if (licences := _licences(package)) else about
+    return {**about, "licenses": list(package.licences)} if package.licences else about
 
 
-def _licences(package: Distribution) -> list[dict[str, Any]]:
+def _licences(metadata: PackageMetadata) -> list[dict[str, Any]]:
     """As the package states them: an SPDX expression, or else in its own words."""
-    metadata = package.metadata
     if expressions := metadata.get_all("License-Expression", []):
         return [{"expression": expressions[0]}]
     classified = [
