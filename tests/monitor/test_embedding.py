@@ -32,7 +32,9 @@ def picture(rng: np.random.Generator, is_round: bool) -> str:
     x, y = rng.integers(-4, 5, 2)
     rows, columns = np.mgrid[-16:16, -16:16]
     size = 8
-    apart = np.hypot(rows - y, columns - x) if is_round else np.maximum(abs(rows - y), abs(columns - x))
+    apart = (
+        np.hypot(rows - y, columns - x) if is_round else np.maximum(abs(rows - y), abs(columns - x))
+    )
     pixels = rng.integers(0, 60, (32, 32, 3)) + 150 * (apart < size)[..., None]
     Image.fromarray(pixels.astype(np.uint8)).save(file := io.BytesIO(), "png")
     return base64.b64encode(file.getvalue()).decode()
