@@ -21,7 +21,8 @@ FOLDER = DEPLOY / "prometheus"
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 # Told by the loop's story, once a system is watched.
 WATCHED = {
-    "mlfolio_alarm", "mlfolio_drifted_columns", "mlfolio_live_quality", "mlfolio_retrainings_total",
+    "mlfolio_alarm", "mlfolio_drifted_columns", "mlfolio_live_quality",
+    "mlfolio_looked_timestamp_seconds", "mlfolio_retrainings_total",
 }  # fmt: skip
 
 

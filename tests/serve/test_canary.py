@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import random
 import shutil
 import sqlite3
+import threading
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +19,12 @@ from sklearn.datasets import load_iris
 
 import mlfolio
 from mlfolio.core.errors import UserError
+from mlfolio.core.inputs import parse_inputs
+from mlfolio.serve.batcher import QueueFullError
+from mlfolio.serve.fleet import Served
+from mlfolio.serve.keys import Caller
+from mlfolio.serve.service import Service
+from mlfolio.serve.settings import Settings
 from mlfolio.track import log, registry
 from tests.serve.conftest import Server, serving
 
@@ -191,3 +201,101 @@ def test_several_workers_end_it_once(runs: Path) -> None:
 def test_documents_are_not_tried(runs: Path) -> None:
     with pytest.raises(UserError, match="holds documents that are changed while it serves"):
         registry.stage("documents", 2, shadow=True)
+
+
+class Trial:
+    """A server's inside, with version 2 as the canary of iris, and models that may hang."""
+
+    TIME_S = 2.0  # of a request
+    ROOM = 3  # requests that wait for a model
+
+    def __init__(self, service: Service, patch: pytest.MonkeyPatch) -> None:
+        self._service = service
+        self._patch = patch
+        self.champion = service.fleet.get("iris")
+        beside = service.fleet.beside(self.champion)
+        assert beside is not None
+        self.canary = beside.served
+
+    async def ask(self, of_canary: bool, within: float = TIME_S) -> None:
+        """One request, as a route asks it."""
+        self._patch.setattr(random, "random", lambda: 0.0 if of_canary else 0.99)
+        inputs = parse_inputs(self.champion.model, [FLOWER])
+        async with asyncio.timeout(within):
+            await self._service.predict(self.champion, inputs, Caller("local"), logged=False)
+
+    async def ask_many(self, count: int, of_canary: bool) -> Counter[type]:
+        """What became of requests at the same time."""
+        asked = [self.ask(of_canary) for _ in range(count)]
+        return Counter(map(type, await asyncio.gather(*asked, return_exceptions=True)))
+
+    @contextmanager
+    def hanging(self, served: Served, seconds: float = 60) -> Iterator[None]:
+        """Its model takes so long for every answer, until it is let go."""
+        held, kind = threading.Event(), type(served.model)
+        predict = kind.predict
+
+        def slowly(model: Any, inputs: Any) -> Any:
+            if model is served.model:
+                held.wait(seconds)
+            return predict(model, inputs)
+
+        with self._patch.context() as patch:
+            patch.setattr(kind, "predict", slowly)
+            try:
+                yield
+            finally:
+                held.set()
+
+
+Counted = Callable[[Callable[[Trial], Awaitable[None]]], dict[int, tuple[int, int]]]
+
+
+@pytest.fixture
+def counted(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
+    """Lets something happen in a trial; what was asked of each version then, and has failed."""
+    registry.stage("iris", 2, share=0.5)
+
+    def count(happens: Callable[[Trial], Awaitable[None]]) -> dict[int, tuple[int, int]]:
+        async def main() -> None:
+            settings = Settings(systems=("iris",), timeout_s=Trial.TIME_S, queue_rows=Trial.ROOM)
+            service = Service(settings)
+            await service.start()
+            try:
+                await happens(Trial(service, monkeypatch))
+            finally:
+                await service.close()
+
+        asyncio.run(main())
+        query = "select version, sum(asked), sum(failed) from tallies group by version"
+        return {version: (asked, failed) for version, asked, failed in rows(runs, query)}
+
+    return count
+
+
+def test_a_champion_that_hangs_has_failed(counted: Counted) -> None:
+    async def happens(trial: Trial) -> None:
+        with trial.hanging(trial.champion):
+            with pytest.raises(TimeoutError):
+                await trial.ask(of_canary=False, within=0.1)  # somebody who does not wait
+            assert await trial.ask_many(5, of_canary=False) == {TimeoutError: 3, QueueFullError: 2}
+
+    assert counted(happens) == {1: (3, 3)}
+
+
+def test_a_canary_fails_when_it_hangs_and_not_when_its_queue_is_full(counted: Counted) -> None:
+    async def happens(trial: Trial) -> None:
+        with trial.hanging(trial.canary):
+            assert await trial.ask_many(5, of_canary=True) == {type(None): 5}
+
+    assert counted(happens) == {1: (5, 0), 2: (3, 3)}
+
+
+def test_what_would_be_late_for_a_canary_is_late_for_its_champion(counted: Counted) -> None:
+    async def happens(trial: Trial) -> None:
+        with trial.hanging(trial.champion, 0.6 * Trial.TIME_S):
+            assert await trial.ask_many(1, of_canary=False) == {type(None): 1}
+        with trial.hanging(trial.canary, 0.6 * Trial.TIME_S):
+            assert await trial.ask_many(1, of_canary=True) == {type(None): 1}
+
+    assert counted(happens) == {1: (2, 1), 2: (1, 1)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -16,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from types import FrameType
+from typing import NoReturn
 
 from mlfolio.core.errors import MissingExtraError
 
@@ -27,7 +30,7 @@ NICE = 10
 
 @contextmanager
 def scheduled(policy: Path, minutes: float, systems: Sequence[str] = ()) -> Iterator[None]:
-    """Watches every so many minutes, for as long as the server runs.
+    """Watches every so many minutes, for as long as the server runs; on the main thread.
 
     Args:
         policy: The policy file.
@@ -48,12 +51,19 @@ def scheduled(policy: Path, minutes: float, systems: Sequence[str] = ()) -> Iter
         watch, "interval", minutes=minutes, next_run_time=first, max_instances=1, coalesce=True
     )
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    # uvicorn has its process killed by the signal that it was ended with, if nobody else takes it:
+    # a look would go on, train, and release.
+    signal.signal(signal.SIGTERM, _leave)
     scheduler.start()
     try:
         yield
     finally:
         watch.end()
         scheduler.shutdown()
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(128 + number)
 
 
 class _Watch:
@@ -74,6 +84,8 @@ class _Watch:
             self._command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT, text=True, errors="replace",
         )  # fmt: skip
+        if self._ended.is_set():  # since it was asked
+            self._process.terminate()
         with suppress(OSError):  # it has ended already
             os.setpriority(os.PRIO_PROCESS, self._process.pid, NICE)
         said, _ = self._process.communicate()

@@ -62,7 +62,7 @@ def serve(settings: Settings, say: Callable[[str], None]) -> None:
         if settings.workers == 1:
             server = uvicorn.Server(config)
             with suppress(KeyboardInterrupt):
-                server.run()  # ends the process when it was told to: little behind it may matter
+                server.run()  # ends the process by the signal, unless `scheduled` has taken that
             failed = not server.started
         else:
             with tempfile.TemporaryDirectory(prefix="mlfolio-metrics-") as folder:

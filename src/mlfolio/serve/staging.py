@@ -3,7 +3,9 @@
 A canary's requests are drawn by chance, one by one. Drawing clients instead would often be all or
 nothing: on one machine, and behind a proxy, all of them are one. And what is compared has to
 differ by nothing but the model. Nobody sees a canary fail: the champion answers then. A shadow
-works when the answer is out already, on threads of its own; what finds it busy is left out.
+works when the answer is out already, on threads of its own. What finds a queue full is left out.
+Otherwise whoever has half of a request's time and gives no answer has failed, champion or not: one
+that is as good must not fall because the machine is slow.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ QUIET_S = 60.0  # and otherwise
 JUDGE_S = 10.0  # between looks at how what is tried does
 SHADOWS = 16  # requests that a shadow is busy with, or that wait for it
 ROOM = 0.5  # of the log's queue, that shadows may fill
-PATIENCE = 0.5  # of a request's time, until a canary is given up and the champion answers
+PATIENCE = 0.5  # of a request's time, until a canary is given up: the champion needs the rest
 LOG = logging.getLogger(__name__)
 
 
@@ -51,6 +53,7 @@ class Staging:
         self._fleet = fleet
         self._journal = journal
         self._settings = settings
+        self._patience_s = settings.timeout_s * PATIENCE
         self._counts: dict[tuple[str, int], list[int]] = {}  # asked, failed
         self._readers = Threads("shadow", 1, waiting=SHADOWS)
         self._shadows: set[asyncio.Task[None]] = set()
@@ -109,14 +112,20 @@ class Staging:
     async def _of_champion(
         self, served: Served, inputs: Sequence[Input], caller: Caller, tried: bool
     ) -> list[Output]:
+        started = time.perf_counter()
         try:
             outputs = await served.answers.ask(served.asked(inputs, caller.tenant))
         except (InputError, QueueFullError):
             raise
+        except asyncio.CancelledError:  # its time is over; or, sooner, whoever asked went away
+            if self._is_late(started):
+                self._tally(served, failed=True)
+            raise
         except Exception:
             self._tally(served, failed=True)
             raise
-        self._tally(served)
+        # Late, but an answer: a failure only beside what would have been given up by now.
+        self._tally(served, failed=tried and self._is_late(started))
         if tried:
             _count(served, "champion")
         return outputs
@@ -127,9 +136,12 @@ class Staging:
         """Its answers; None where it has none, so that somebody else has to answer."""
         tried = beside.served
         try:
-            async with asyncio.timeout(self._settings.timeout_s * PATIENCE):
+            async with asyncio.timeout(self._patience_s):
                 asked = parse_inputs(tried.model, inputs)
                 outputs = await tried.answers.ask(tried.asked(asked, caller.tenant))
+        except QueueFullError:
+            _count(tried, "dropped")
+            return None
         except Exception as error:  # also inputs that the champion takes, and it does not
             self._failed(tried, error)
             return None
@@ -142,7 +154,7 @@ class Staging:
     ) -> None:
         tried, started = beside.served, time.perf_counter()
         try:
-            async with asyncio.timeout(self._settings.timeout_s):
+            async with asyncio.timeout(self._patience_s):
                 asked = await self._readers.run(parse_inputs, tried.model, inputs)
                 outputs = await tried.answers.ask(tried.asked(asked, entries[0].tenant))
         except QueueFullError:
@@ -164,6 +176,9 @@ class Staging:
             ],
             ROOM,
         )  # fmt: skip
+
+    def _is_late(self, started: float) -> bool:
+        return time.perf_counter() - started >= self._patience_s
 
     def _failed(self, tried: Served, error: Exception) -> None:
         self._tally(tried, failed=True)
