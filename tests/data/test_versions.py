@@ -94,6 +94,24 @@ def test_what_is_no_version_is_told(home: Path) -> None:
         read_table(home / "my.version")
 
 
+def test_data_that_moved_with_the_runs_are_found(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    version = keep(FLOWERS).path
+    train = version.parent / "splits" / "1-2" / "train.parquet"
+    train.parent.mkdir(parents=True)
+    FLOWERS.to_parquet(train)
+    own = home / "own.csv"
+    assert [DataStore("iris").where(path) for path in (version, train)] == [version, train]
+    (home / "runs").rename(home / "moved")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(home / "moved"))
+    store = DataStore("iris")
+    assert store.where(version) == home / "moved" / "data" / "iris" / "iris-1.version"
+    assert store.where(train) == store.folder / "splits" / "1-2" / "train.parquet"
+    assert store.where(train).is_file()
+    assert store.where(own) == own, "it was never in the store"
+
+
 def test_a_system_trains_on_a_version(home: Path) -> None:
     import mlfolio
 

@@ -9,6 +9,8 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
+import pandas as pd
 import pytest
 
 import mlfolio
@@ -97,6 +99,22 @@ def test_a_version_of_data_makes_its_run_again_after_later_batches(
     monkeypatch.setenv("MLFOLIO_RUNS", str(home / "moved"))
     assert DataStore("titanic").latest() is not None
     found = reproduce(f"titanic/{result.run}")
+    assert found.same, found
+
+
+def test_a_run_of_the_loop_is_made_again_after_the_runs_moved(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=60), "y": rng.normal(size=60)}).round(3)
+    table["species"] = np.where(table["x"] > 0, "a", "b")
+    train = DataStore("iris").folder / "splits" / "2-60" / "train.parquet"
+    train.parent.mkdir(parents=True)
+    table.to_parquet(train)
+    result = mlfolio.run("iris", data=train, repeats=1, folds=2, register=False)
+    (home / "runs").rename(home / "moved")
+    monkeypatch.setenv("MLFOLIO_RUNS", str(home / "moved"))
+    found = reproduce(f"iris/{result.run}")
     assert found.same, found
 
 

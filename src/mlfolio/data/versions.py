@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
 SUFFIX: Final = ".version"
-BATCHES, PART = "batches", ".part"
+BATCHES, SPLITS, PART = "batches", "splits", ".part"
 GREATEST: Final = 1e100  # as in a labelled table: what is beyond it is no number to learn from
 LONG: Final = r"^[-+]?\d{16,}$"  # an id: as a float it would be another one
 
@@ -169,6 +169,24 @@ class DataStore:
     def latest(self) -> DataVersion | None:
         """The newest version; None if there is none."""
         return next(reversed(self.versions()), None)
+
+    def where(self, path: Path) -> Path:
+        """Where data of a run lie now: they lie beside the runs, also after both moved.
+
+        Args:
+            path: Where they lay: a version, or a file that a training was split into
+                (`splits/<name>/<file>`).
+
+        Returns:
+            The path itself where something is there, or where it is neither of the two.
+        """
+        if path.exists():
+            return path
+        if path.suffix == SUFFIX:
+            return self.folder / path.name
+        if path.parent.parent.name == SPLITS:
+            return self.folder / SPLITS / path.parent.name / path.name
+        return path
 
     @contextmanager
     def writing(self) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from mlfolio.core.errors import UnknownNameError, UserError
 from mlfolio.core.run import finished_runs, read_json, runs_folder, status, to_json
 from mlfolio.core.source import Source
 from mlfolio.core.system import DataInfo
-from mlfolio.data.versions import SUFFIX, DataStore
+from mlfolio.data.versions import DataStore
 from mlfolio.report.environment import environment
 
 MEASURED = ("value", "ci95", "n", "baseline")
@@ -106,13 +106,8 @@ def _folder(run: str | Path) -> Path:
 
 
 def _source(system: str, source: Source) -> Source:
-    """Where a run's data came from; versions of data lie beside the runs, also after both moved."""
-    if source.path is None:
-        return source
-    path = source.path
-    if not path.exists() and path.suffix == SUFFIX:
-        path = DataStore(system).folder / path.name
-    return Source.own(path)
+    """Where a run's data came from; living data may have moved with the runs."""
+    return Source.own(DataStore(system).where(source.path)) if source.path else source
 
 
 def _digests(folder: Path) -> dict[str, str]:
