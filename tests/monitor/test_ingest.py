@@ -172,10 +172,12 @@ def test_two_customers_who_are_alike_have_two_ids(home: Path) -> None:
 
 
 def test_rows_without_an_id_are_not_of_one_customer(home: Path) -> None:
-    shop = customers(100, seed=1).astype({"customerID": object})
-    shop.loc[20:, "customerID"] = None
-    shop.to_csv("one.csv", index=False)
-    (result,) = ingest("churn", "one.csv", target="Churn")
+    shop = customers(200, seed=1).astype({"customerID": object})
+    shop[:100].to_csv("one.csv", index=False)
+    ingest("churn", "one.csv", target="Churn")
+    shop.loc[shop.index[120:], "customerID"] = None
+    shop[100:].to_csv("two.csv", index=False)
+    (result,) = ingest("churn", "two.csv", target="Churn")
     assert (result.accepted, result.quarantined) == (100, 0)
 
 
@@ -347,8 +349,9 @@ def test_rows_of_a_database(kind: str, iris: Path, request: pytest.FixtureReques
     pd.DataFrame({"n": [1]}).to_sql("victims", engine, index=False)
     with pytest.raises(UserError):
         ingest("iris", url, query="DELETE FROM victims")
-    with pytest.raises(UserError):
-        ingest("iris", url, query="DROP TABLE victims")
+    for query in ("DROP TABLE victims", "SELECT 1; COMMIT; DROP TABLE victims"):
+        with pytest.raises(UserError):
+            ingest("iris", url, query=query)
     assert len(pd.read_sql("victims", engine)) == 1, "nothing in a database is changed"
     engine.dispose()
 
@@ -490,4 +493,6 @@ def test_what_was_kept_before_a_file_is_refused_is_told(cli: Cli, iris: Path) ->
     shutil.rmtree(DataStore("iris").folder)
     outcome = cli("ingest", "iris", "days", "--json")
     assert outcome.code == 2
-    assert [facts["accepted"] for facts in json.loads(outcome.out)] == [6]
+    kept, end = json.JSONDecoder().raw_decode(outcome.out)
+    assert [facts["accepted"] for facts in kept] == [6]
+    assert "2.csv is refused" in json.loads(outcome.out[end:])["error"]["message"]

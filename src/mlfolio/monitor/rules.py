@@ -215,6 +215,8 @@ def find_id(columns: Sequence[str], used: Collection[str]) -> str | None:
 
 def as_text(cell: Cell) -> str:
     """A cell as a CSV would have it: 3.0 is written 3."""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
     return str(cell)
