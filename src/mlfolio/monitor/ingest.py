@@ -122,7 +122,8 @@ def ingest(
         target: The column to predict; that of the champion's run if None.
         id: The column that tells rows apart; if None one that nothing is learned from and whose
             name says so, where there is one.
-        most_bad: Share of bad rows, in [0, 1], beyond which a batch is refused whole.
+        most_bad: Share of bad rows among those with a label, in [0, 1], beyond which a batch is
+            refused whole.
         copies: Whether a row, or an id, may be in a batch twice. Rows of earlier batches are not
             taken again.
         dry: Look and tell only; nothing is kept.
