@@ -60,7 +60,8 @@ def test_parquet_gives_what_a_csv_gives(tmp_path: Path) -> None:
     table = read_table(path)
 
     assert table.iloc[0].to_dict() == {
-        "whole": 1.0, "true": True, "word": "a", "kind": "b", "day": table["day"][0], "price": 1.5,
+        "whole": 1.0, "true": "True", "word": "a", "kind": "b", "day": table["day"][0],
+        "price": 1.5,
     }  # fmt: skip
     assert datetime.fromisoformat(table["day"][0]) == datetime(2020, 1, 2)
     assert table.iloc[1].isna().all()

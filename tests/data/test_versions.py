@@ -41,15 +41,20 @@ def test_a_version_reads_like_the_csv_of_its_rows(home: Path) -> None:
     table = pd.DataFrame(
         {"whole": [1, 2, 3], "part": [0.1, None, 1e-7], "word": ["x", None, "y,z"],
          "truth": ["True", "False", "True"], "empty": [None, None, None],
-         "long": ["12345678901234567890", "2", "3"], "mixed": ["1", "b", "2.5"]}
+         "excel": ["TRUE", "false", "True"], "unsure": ["TRUE", None, "FALSE"],
+         "perhaps": ["TRUE", "maybe", "FALSE"], "mixed": ["1", "b", "2.5"],
+         "long": ["12345678901234567890", "2", "3"], "zeros": ["0042", "7", "8"]}
     )  # fmt: skip
     table.to_csv("own.csv", index=False)
     kept = read_table(keep(table).path)
     kept = kept.where(kept.notna(), np.nan)  # missing is None or NaN
+    ids = ["long", "zeros"]
     pd.testing.assert_frame_equal(
-        kept.drop(columns="long"), read_table(Path("own.csv")).drop(columns="long")
+        kept.drop(columns=ids), read_table(Path("own.csv")).drop(columns=ids)
     )
+    assert kept["excel"].to_list() == ["True", "False", "True"]
     assert kept["long"].iloc[0] == "12345678901234567890", "as a float it would be another id"
+    assert kept["zeros"].to_list() == ["0042", "7", "8"], "and as a whole number too"
 
 
 def test_later_batches_change_no_version(home: Path) -> None:
@@ -65,6 +70,16 @@ def test_later_batches_change_no_version(home: Path) -> None:
     assert both["colour"].isna().sum() == 2
     assert DataStore("iris").latest() == second
     assert [v.number for v in DataStore("iris").versions()] == [1, 2]
+
+
+def test_a_damaged_old_manifest_stops_nothing(home: Path) -> None:
+    first = keep(FLOWERS)
+    for number in range(2, 11):
+        last = keep(FLOWERS.assign(petals=number), str(number))
+    first.path.write_text("{}")
+    assert DataStore("iris").latest() == last
+    assert last.number == 10
+    assert keep(FLOWERS.assign(petals=11), "11").rows == 22
 
 
 def test_a_batch_has_the_fingerprint_of_its_rows(home: Path) -> None:

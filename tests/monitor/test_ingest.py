@@ -22,6 +22,7 @@ from mlfolio.data.tables import read_table
 from mlfolio.data.versions import DataStore
 from mlfolio.monitor.ingest import Ingested, ingest
 from mlfolio.serve.journal import Entry, Journal
+from mlfolio.systems.churn import data as churn
 from mlfolio.systems.titanic.data import generate
 from mlfolio.track.log import database_url
 from tests.conftest import Cli
@@ -44,6 +45,12 @@ def write(path: Path, rows: list[tuple[Any, ...]], columns: tuple[str, ...] = CO
 def lines(result: Ingested, folder: str = "quarantine") -> list[dict[str, Any]]:
     (path,) = (file for file in result.files if file.parent.name == folder)
     return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+
+
+def customers(n: int, seed: int) -> pd.DataFrame:
+    """Customers with their ids, no two of them alike in everything else."""
+    shop = churn.generate(2 * n, seed=seed)
+    return shop.drop_duplicates([c for c in shop if c != "customerID"]).head(n)
 
 
 @pytest.fixture(scope="module")
@@ -131,8 +138,78 @@ def test_the_same_batch_again_makes_no_version(iris: Path) -> None:
     assert (more.accepted, more.known, more.quarantined) == (1, 3, 0)
     assert more.version is not None
     assert more.version.rows == 7
-    (copies,) = ingest("iris", write(iris / "copies.csv", GOOD[:2]), copies=True)
-    assert copies.accepted == 2
+
+
+def test_copies_are_taken_within_a_batch_only(iris: Path) -> None:
+    ingest("iris", write(iris / "new.csv", GOOD))
+    twice = [*GOOD, *[(5.2, 3.4, 1.4, 0.2, "setosa")] * 2]
+    (result,) = ingest("iris", write(iris / "more.csv", twice), copies=True)
+    assert (result.accepted, result.known, result.quarantined) == (2, 6, 0)
+
+
+@pytest.mark.parametrize("order", ["the log first", "the log last"])
+def test_a_customer_is_known_without_the_id_and_with_a_column_more(home: Path, order: str) -> None:
+    """Of two copies of a row one would be learned from, and the other one measured on."""
+    shop = customers(100, seed=1)
+    plain, more = shop.drop(columns="customerID"), shop.assign(Colour="red", Shop=range(100))
+    tables = [plain, shop, more] if order == "the log first" else [shop, plain, more]
+    results = []
+    for number, table in enumerate(tables):
+        table.to_csv(f"{number}.csv", index=False)
+        results += ingest("churn", f"{number}.csv", target="Churn")
+    assert [(r.accepted, r.known, r.quarantined) for r in results] == [
+        (100, 0, 0), (0, 100, 0), (0, 100, 0),
+    ]  # fmt: skip
+
+
+def test_two_customers_who_are_alike_have_two_ids(home: Path) -> None:
+    shop = customers(100, seed=1)
+    shop.to_csv("one.csv", index=False)
+    ingest("churn", "one.csv", target="Churn")
+    shop.assign(customerID=[f"new-{i}" for i in range(100)]).to_csv("two.csv", index=False)
+    (result,) = ingest("churn", "two.csv", target="Churn")
+    assert (result.accepted, result.known) == (100, 0)
+
+
+def test_rows_without_an_id_are_not_of_one_customer(home: Path) -> None:
+    shop = customers(200, seed=1).astype({"customerID": object})
+    shop[:100].to_csv("one.csv", index=False)
+    ingest("churn", "one.csv", target="Churn")
+    shop.loc[shop.index[120:], "customerID"] = None
+    shop[100:].to_csv("two.csv", index=False)
+    (result,) = ingest("churn", "two.csv", target="Churn")
+    assert (result.accepted, result.quarantined) == (100, 0)
+
+
+def test_rows_are_known_however_their_cells_are_written(home: Path) -> None:
+    """An id is text as it stands there; 1.50 is 1.5, and TRUE is True."""
+    first = [(f"{n:04d}", n + 0.5, f"{n}.50", ("TRUE", "false")[n % 2], "ab"[n // 2 % 2])
+             for n in range(60)]  # fmt: skip
+    columns = ("customer_id", "x", "note", "member", "kind")
+    (one,) = ingest("iris", write(home / "1.csv", first, columns), target="kind")
+    assert one.version is not None
+    kept = read_table(one.version.path)
+    assert kept["customer_id"].to_list()[:2] == ["0000", "0001"]
+    assert kept["member"].to_list()[:2] == ["True", "False"]
+    more = [*first, ("42", 0.1, "7.50", "TRUE", "a"), ("0043", 0.1, "7.5", "True", "a")]
+    (two,) = ingest("iris", write(home / "2.csv", more, columns), target="kind")
+    assert (two.accepted, two.known, two.quarantined) == (1, 60, 1), "0042 and 42 are two"
+    assert lines(two)[0]["values"]["customer_id"] == "0043"
+
+
+def test_truth_values_mean_the_same_as_in_a_run(home: Path) -> None:
+    """TRUE as Excel writes it, in a feature with missing cells and in the column to predict."""
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"x": rng.normal(size=80).round(3), "y": rng.normal(size=80).round(3)})
+    table["member"] = rng.choice(["TRUE", "FALSE", ""], 80)
+    table["left"] = np.where(table["x"] > 0, "TRUE", "FALSE")
+    table.to_csv("own.csv", index=False)
+    before = mlfolio.run("iris", data="own.csv", target="left", repeats=1, folds=2)
+    (result,) = ingest("iris", "own.csv")
+    assert (result.accepted, result.quarantined, result.strange["member"]) == (80, 0, 0)
+    assert result.version is not None
+    after = mlfolio.run("iris", data=result.version.path, target="left", repeats=1, register=False)
+    assert after.fingerprint == before.fingerprint
 
 
 def test_a_batch_that_is_mostly_bad_is_refused_whole(iris: Path) -> None:
@@ -272,6 +349,9 @@ def test_rows_of_a_database(kind: str, iris: Path, request: pytest.FixtureReques
     pd.DataFrame({"n": [1]}).to_sql("victims", engine, index=False)
     with pytest.raises(UserError):
         ingest("iris", url, query="DELETE FROM victims")
+    for query in ("DROP TABLE victims", "SELECT 1; COMMIT; DROP TABLE victims"):
+        with pytest.raises(UserError):
+            ingest("iris", url, query=query)
     assert len(pd.read_sql("victims", engine)) == 1, "nothing in a database is changed"
     engine.dispose()
 
@@ -283,6 +363,8 @@ def test_rows_of_a_database(kind: str, iris: Path, request: pytest.FixtureReques
         ("postgresql://me:geheim@127.0.0.1:9/db", "postgresql\\+?.*127.0.0.1/db cannot be read"),
         ("nothing://me:geheim@host/db", "nothing://host/db cannot be read"),
         ("://me:geheim@", "no URL of a database"),
+        ("postgresql://me:pa@geheim@127.0.0.1:9/db", "more than one @"),
+        ("postgresql://me:geheim@host:port/db", "no URL of a database"),
     ],
 )
 def test_databases_that_cannot_be_used_are_told_without_their_password(
@@ -294,32 +376,79 @@ def test_databases_that_cannot_be_used_are_told_without_their_password(
     assert not (iris / "nowhere.db").exists()
 
 
-def test_feedback_becomes_a_batch(iris: Path) -> None:
+@pytest.mark.slow
+def test_a_user_name_in_what_a_database_says_is_not_told(iris: Path, postgres: str) -> None:
+    url = postgres.replace("tester@", "nobody-here:geheim@")
+    with pytest.raises(UserError, match="cannot be read") as caught:
+        ingest("iris", url, table="t")
+    assert "nobody-here" not in str(caught.value)
+
+
+def test_a_damaged_file_of_rules_is_told(home: Path) -> None:
+    write(home / "new.csv", GOOD)
+    ingest("iris", "new.csv")
+    (DataStore("iris").folder / "founded.json").write_text("{}")
+    with pytest.raises(FileError, match=r"founded\.json is damaged"):
+        ingest("iris", write(home / "more.csv", [(5.2, 3.4, 1.4, 0.2, "setosa")]))
+
+
+def log(answers: list[tuple[str, tuple[Any, ...] | None, str | None]]) -> None:
+    """Writes answers of iris into the log: the id, the flower, and what it is said to be."""
     model = mlfolio.load("iris").model
-    questions = [model.input_type.model_validate(dict(zip(COLUMNS[:4], row[:4], strict=True)))
-                 for row in GOOD]  # fmt: skip
 
     async def main() -> None:
         journal = Journal(database_url())
         journal.start()
-        for number, (question, answer) in enumerate(
-            zip(questions, model.predict(questions), strict=True)
-        ):
-            mine = uuid4().hex
-            kept = question if number else None
-            await journal.add([Entry(mine, time.time(), "iris", 1, kept, answer, 1.0, "ann")])
-            if number < 4:
-                await journal.judge(mine, "iris", json.dumps(GOOD[number][4]), "bob")
+        known = {answer["id"] for answer in journal.read("iris")}
+        for mine, row, truth in answers:
+            question = model.input_type.model_validate(
+                dict(zip(COLUMNS[:4], (row or GOOD[0])[:4], strict=True))
+            )
+            (answer,) = model.predict([question])
+            kept = question if row else None
+            entry = Entry(mine, time.time(), "iris", 1, kept, answer, 1.0, "ann")
+            if mine not in known:
+                await journal.add([entry])
+            if truth:
+                await journal.judge(mine, "iris", json.dumps(truth), "bob")
         await journal.close()
 
     asyncio.run(main())
+
+
+def test_feedback_becomes_a_batch(iris: Path) -> None:
+    truths = [row[4] for row in GOOD[:4]] + [None, None]
+    rows = [None, *GOOD[1:]]
+    log([(uuid4().hex, row, truth) for row, truth in zip(rows, truths, strict=True)])
     (result,) = ingest("iris", feedback=True)
     assert (result.accepted, result.quarantined) == (3, 0), "of the first the question is not kept"
     assert result.version is not None
     frame = read_table(result.version.path)
+    assert list(frame) == list(COLUMNS), "the ids of the answers are nothing to learn from"
     assert frame["species"].to_list() == [row[4] for row in GOOD[1:4]]
     assert frame["petal_width"].to_list() == [row[3] for row in GOOD[1:4]]
     assert ingest("iris", feedback=True)[0].again
+
+
+def test_questions_that_are_alike_are_told_apart_by_their_answers(iris: Path) -> None:
+    log([(uuid4().hex, GOOD[0], "setosa") for _ in range(5)])
+    (first,) = ingest("iris", feedback=True)
+    assert (first.accepted, first.quarantined) == (5, 0)
+    log([(uuid4().hex, GOOD[0], "setosa"), (uuid4().hex, GOOD[2], "versicolor")])
+    (second,) = ingest("iris", feedback=True, copies=True)
+    assert (second.accepted, second.known) == (2, 5)
+
+
+def test_a_corrected_answer_is_told_and_the_first_one_stays(iris: Path) -> None:
+    mine = uuid4().hex
+    log([(mine, GOOD[0], "virginica"), (uuid4().hex, GOOD[2], "versicolor")])
+    ingest("iris", feedback=True)
+    log([(mine, GOOD[0], "setosa")])
+    (result,) = ingest("iris", feedback=True)
+    assert (result.accepted, result.known, result.quarantined) == (0, 1, 1)
+    assert "corrected after it was taken in" in lines(result)[0]["reasons"][0]
+    assert result.version is not None
+    assert read_table(result.version.path)["species"].to_list() == ["virginica", "versicolor"]
 
 
 def test_no_feedback_is_told(iris: Path) -> None:
@@ -351,3 +480,19 @@ def test_the_command_tells_what_became_of_a_batch(cli: Cli, iris: Path) -> None:
     assert (facts["again"], facts["version"]) == (True, 1)
     assert cli("ingest", "iris", "nowhere.csv").code == 2
     assert "did you mean 'iris'" in cli("ingest", "irsi", "new.csv").err
+
+
+def test_what_was_kept_before_a_file_is_refused_is_told(cli: Cli, iris: Path) -> None:
+    (iris / "days").mkdir()
+    write(iris / "days" / "1.csv", GOOD)
+    write(iris / "days" / "2.csv", [("?", 1, 1, 1, "setosa")])
+    outcome = cli("ingest", "iris", "days")
+    assert outcome.code == 2
+    assert "1.csv: 6 rows accepted" in outcome.out
+    assert "2.csv is refused" in outcome.err
+    shutil.rmtree(DataStore("iris").folder)
+    outcome = cli("ingest", "iris", "days", "--json")
+    assert outcome.code == 2
+    kept, end = json.JSONDecoder().raw_decode(outcome.out)
+    assert [facts["accepted"] for facts in kept] == [6]
+    assert "2.csv is refused" in json.loads(outcome.out[end:])["error"]["message"]

@@ -38,7 +38,7 @@ def ingest(
         float, typer.Option("--most-bad", min=0, max=1, help="Share of bad rows to put up with.")
     ] = 0.5,
     copies: Annotated[
-        bool, typer.Option("--copies", help="Take rows that are there already once more.")
+        bool, typer.Option("--copies", help="Take what is in a batch twice.")
     ] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Look only, keep nothing.")] = False,
     as_json: Json = False,
@@ -46,17 +46,23 @@ def ingest(
     """Take new rows into a system's data; bad ones are set aside."""
     from mlfolio.monitor import ingest as ingesting
 
-    results = ingesting.ingest(
-        name, where, query=query, table=table, feedback=feedback, target=target, id=id_,
-        most_bad=most_bad, copies=copies, dry=dry_run,
-    )  # fmt: skip
-    if as_json:
-        print_json([_facts(result) for result in results])
-        return
-    for result in results:
-        _show(result, dry_run)
+    results: list[Ingested] = []
+
+    def tell(result: Ingested) -> None:
+        results.append(result)
+        if not as_json:
+            _show(result, dry_run)
+
+    try:
+        ingesting.ingest(
+            name, where, query=query, table=table, feedback=feedback, target=target, id=id_,
+            most_bad=most_bad, copies=copies, dry=dry_run, tell=tell,
+        )  # fmt: skip
+    finally:  # what was kept is told, also where a later file is refused
+        if as_json and results:
+            print_json([_facts(result) for result in results])
     version = results[-1].version
-    if version is not None and not dry_run:
+    if version is not None and not dry_run and not as_json:
         typer.echo(
             f"to train on all {version.rows:,} rows: mlfolio run {name} --data {version.path}"
         )

@@ -122,7 +122,9 @@ def _read_parquet(path: Path) -> Rows:
 
 
 def read_database(url: str, *, query: str | None = None, table: str | None = None) -> Rows:
-    """What a query or a table of a database holds; nothing in it is changed.
+    """What a query or a table of a database holds.
+
+    SQLite and PostgreSQL are asked to let nothing be changed; elsewhere all is rolled back.
 
     Args:
         url: SQLAlchemy URL.
@@ -138,12 +140,12 @@ def read_database(url: str, *, query: str | None = None, table: str | None = Non
     if (query is None) == (table is None):
         raise UserError("a database needs a query or a table", "--table NAME or --query SQL")
     address = _address(url)
-    where = _without_password(address)
 
     def rows() -> Iterator[Cells]:
         engine = _engine(address)
         try:
-            with engine.connect().execution_options(stream_results=True) as connection:
+            options = {"stream_results": True, "postgresql_readonly": True}
+            with engine.connect().execution_options(**options) as connection:
                 asked = text(query) if query is not None else _all_of(connection, str(table))
                 result = connection.execute(asked)
                 yield list(result.keys())
@@ -159,22 +161,34 @@ def read_database(url: str, *, query: str | None = None, table: str | None = Non
     columns = tuple(map(str, next(lines)))
     asked = f"table {table}" if table is not None else f"query {query}"
     check_names(columns, asked)
-    return Rows(f"{where}, {asked}", columns, in_chunks(lines), frozenset(("",)))
+    return Rows(
+        f"{_without_password(address)}, {asked}", columns, in_chunks(lines), frozenset(("",))
+    )
 
 
 def _address(url: str) -> URL:
-    """The URL in parts, and of SQLite a database that is there: connecting would make it."""
+    """The URL in parts, and of SQLite a database that is there: connecting would make it.
+
+    Raises:
+        UserError: It is none, or an @ in a password makes it another one.
+        FileError: There is no such database.
+    """
     from sqlalchemy import make_url
     from sqlalchemy.exc import SQLAlchemyError
 
     try:
         address = make_url(url)
-    except SQLAlchemyError:
+    except (SQLAlchemyError, ValueError):
         kind = url.partition("://")[0]  # the rest may hold a password
         raise UserError(
             f"{kind}://... is no URL of a database",
             "for example postgresql://user:password@host/database or sqlite:///file.db",
         ) from None
+    if address.host and "@" in f"{address.host}{address.database}":
+        raise UserError(
+            f"the URL of {address.get_backend_name()} has more than one @",
+            "in a user name or a password write %40 for @, %2F for / and %3A for :",
+        )
     if address.drivername == "postgresql":
         address = address.set(drivername="postgresql+psycopg")
     if address.get_backend_name() == "sqlite" and not Path(address.database or "").is_file():
@@ -186,6 +200,9 @@ def _engine(address: URL) -> Any:
     from sqlalchemy import create_engine
     from sqlalchemy.exc import SQLAlchemyError
 
+    if address.get_backend_name() == "sqlite":  # which has no transaction around DROP
+        uri = Path(str(address.database)).resolve().as_uri()
+        address = address.set(database=uri).update_query_dict({"mode": "ro", "uri": "true"})
     try:
         return create_engine(address)
     except (SQLAlchemyError, ImportError) as error:
@@ -218,7 +235,8 @@ def _unusable(address: URL, error: Exception) -> UserError:
     original = getattr(error, "orig", None)
     said = str(original or "").strip().partition("\n")[0]
     secrets = [str(address.password or ""), *map(str, address.query.values())]
-    if any(secret and secret in said for secret in secrets):
+    user = re.search(rf"\b{re.escape(address.username)}\b", said) if address.username else None
+    if user or any(secret and secret in said for secret in secrets):
         said = ""
     return UserError(
         f"{_without_password(address)} cannot be read: {said or type(error).__name__}",

@@ -96,7 +96,7 @@ def _read_table(path: Path, target: str | None) -> pd.DataFrame:
         if target is not None and target in table and table[target].isna().any():
             position = list(table.columns).index(target)
             options |= {"usecols": [position], "keep_default_na": False, "na_values": [""]}
-            table[target] = pd.read_csv(path, **options).iloc[:, 0]
+            table[target] = _with_truths_as_text(pd.read_csv(path, **options)).iloc[:, 0]
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise FileError(
             f"{path.name} cannot be read as CSV: {str(error).strip()}",
@@ -301,5 +301,12 @@ def _tidy(table: pd.DataFrame, name: str) -> pd.DataFrame:
     names = [str(column).strip() for column in table.columns]
     check_names(names, name)
     table.columns = pd.Index(names)
-    truths = table.select_dtypes("bool").columns
-    return table.astype(dict.fromkeys(truths, str)) if len(truths) else table
+    return _with_truths_as_text(table)
+
+
+def _with_truths_as_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Truth values as text, also where some are missing."""
+    for column in table:
+        if pd.api.types.infer_dtype(table[column], skipna=True) == "boolean":
+            table[column] = table[column].map(str, na_action="ignore")
+    return table

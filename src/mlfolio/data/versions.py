@@ -7,8 +7,9 @@ a version is there whole or not at all. It is read like any other table: `--data
 
 from __future__ import annotations
 
+import re
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -27,7 +28,11 @@ if TYPE_CHECKING:
 SUFFIX: Final = ".version"
 BATCHES, SPLITS, PART = "batches", "splits", ".part"
 GREATEST: Final = 1e100  # as in a labelled table: what is beyond it is no number to learn from
-LONG: Final = r"^[-+]?\d{16,}$"  # an id: as a float it would be another one
+EXACT: Final = r"^[-+]?(\d{16,}|0\d+)$"  # an id: as a number it would be another one
+# What pandas takes for a truth value, so that rows mean the same as when a run reads the file.
+TRUTHS: Final = {word: word.capitalize() for name in ("true", "false")
+                 for word in (name, name.upper(), name.capitalize())}  # fmt: skip
+PREDICTION: Final = "prediction_id"  # tells answers of the log apart; nothing is learned from it
 
 
 class Batch(BaseModel):
@@ -81,14 +86,15 @@ class DataVersion(BaseModel):
         """Its manifest, which `--data` and `Source.own` take."""
         return DataStore(self.system).folder / f"{self.system}-{self.number}{SUFFIX}"
 
-    def frames(self) -> Iterator[DataFrame]:
-        """Its batches, one after the other.
+    def parts(self) -> Iterator[tuple[int, DataFrame]]:
+        """Its rows, some thousands at a time, each time with their batch's number, from 1.
 
         Raises:
-            FileError: One is gone, or is not what it was.
+            FileError: A batch is gone, or is not what it was.
         """
-        for batch in self.batches:
-            yield _read_batch(self.path.parent / BATCHES / batch.file, batch).to_pandas()
+        for number, batch in enumerate(self.batches, 1):
+            for table in _read_batch(self.path.parent / BATCHES / batch.file, batch):
+                yield number, table.to_pandas()
 
 
 class Staging:
@@ -130,11 +136,12 @@ class Staging:
         typed = self.path.with_name("typed.parquet")
         with ParquetFile(self.path) as staged:
             kinds = {name: _type_of(staged, name) for name in self._schema.names}
-            schema = pa.schema(list(kinds.items()))
+            truths = [name for name, kind in kinds.items() if kind == pa.bool_()]
+            schema = pa.schema(list({**kinds, **dict.fromkeys(truths, pa.string())}.items()))
 
             def groups() -> Iterator[DataFrame]:
                 for number in range(staged.num_row_groups):
-                    table = staged.read_row_group(number).cast(schema)
+                    table = _with_truths(staged.read_row_group(number), truths).cast(schema)
                     writer.write_table(table)
                     yield table.to_pandas()
 
@@ -167,8 +174,35 @@ class DataStore:
         return sorted(found, key=lambda version: version.number)
 
     def latest(self) -> DataVersion | None:
-        """The newest version; None if there is none."""
-        return next(reversed(self.versions()), None)
+        """The newest version; None if there is none. Only its own manifest is read.
+
+        Raises:
+            FileError: It is damaged.
+        """
+        numbers = {
+            int(found[1]): path
+            for path in self.folder.glob(f"*{SUFFIX}")
+            if (found := re.search(r"-(\d+)$", path.stem))
+        }
+        return read_manifest(numbers[max(numbers)]) if numbers else None
+
+    def where(self, path: Path) -> Path:
+        """Where data of a run lie now: they lie beside the runs, also after both moved.
+
+        Args:
+            path: Where they lay: a version, or a file that a training was split into
+                (`splits/<name>/<file>`).
+
+        Returns:
+            The path itself where something is there, or where it is neither of the two.
+        """
+        if path.exists():
+            return path
+        if path.suffix == SUFFIX:
+            return self.folder / path.name
+        if path.parent.parent.name == SPLITS:
+            return self.folder / SPLITS / path.parent.name / path.name
+        return path
 
     def where(self, path: Path) -> Path:
         """Where data of a run lie now: they lie beside the runs, also after both moved.
@@ -257,12 +291,17 @@ def read_manifest(path: Path) -> DataVersion:
 def read_version(path: Path) -> DataFrame:
     """The rows of a version, the oldest batch first, in the types that a CSV of them would have.
 
+    Ids that a number would change stay text (0042), and those of the log's answers are left out.
+
     Raises:
         FileError: A batch is gone, or is not what it was.
     """
     import pyarrow as pa
 
-    tables = [_read_batch(path.parent / BATCHES / b.file, b) for b in read_manifest(path).batches]
+    tables = [
+        pa.concat_tables(_read_batch(path.parent / BATCHES / batch.file, batch))
+        for batch in read_manifest(path).batches
+    ]
     # A column that is text in one batch is text in all of them.
     texts = {f.name for table in tables for f in table.schema if pa.types.is_string(f.type)}
     cast = [
@@ -270,35 +309,44 @@ def read_version(path: Path) -> DataFrame:
                               for f in table.schema]))
         for table in tables
     ]  # fmt: skip
-    frame: DataFrame = pa.concat_tables(cast, promote_options="permissive").to_pandas()
+    whole = pa.concat_tables(cast, promote_options="permissive")
+    if PREDICTION in whole.column_names:
+        whole = whole.drop_columns([PREDICTION])
+    frame: DataFrame = whole.to_pandas()
     return frame
 
 
-def _read_batch(path: Path, batch: Batch) -> Any:
-    """A batch as an Arrow table, once its fingerprint was seen to be the right one."""
+def _read_batch(path: Path, batch: Batch) -> Iterator[Any]:
+    """A batch as Arrow tables of some thousand rows, once its fingerprint was seen to be right."""
     import pyarrow as pa
     from pyarrow.parquet import ParquetFile
 
     fix = "bring the file back from a copy; versions before this batch can still be read"
     try:
-        table = ParquetFile(path).read()
-        if fingerprint(table.to_pandas()) == batch.fingerprint:
-            return table
+        with ParquetFile(path) as file:
+            groups = range(file.num_row_groups)
+            found = fingerprint_of_parts(file.read_row_group(n).to_pandas() for n in groups)
+            if found == batch.fingerprint:
+                yield from map(file.read_row_group, groups)
+                return
     except (OSError, pa.ArrowException) as error:
         raise FileError(f"{path} cannot be read: {error}", fix) from None
     raise FileError(f"{path} is not what it was: its fingerprint is another one", fix)
 
 
 def _type_of(staged: Any, name: str) -> Any:
-    """The type that a CSV with these cells would give a column: whole numbers, numbers or text."""
+    """The type that a CSV with these cells would give a column: numbers, truth values or text."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     values = staged.read(columns=[name]).column(0)
     if values.null_count == len(values):
         return pa.float64()
-    if pa.types.is_string(values.type) and pc.any(pc.match_substring_regex(values, LONG)).as_py():
-        return pa.string()
+    if pa.types.is_string(values.type):
+        if pc.any(pc.match_substring_regex(values, EXACT)).as_py():
+            return pa.string()
+        if pc.all(pc.is_in(values.drop_null(), value_set=pa.array(TRUTHS))).as_py():
+            return pa.bool_()
     for kind in (pa.int64(), pa.float64()):
         if kind == pa.int64() and values.null_count:
             continue
@@ -309,3 +357,13 @@ def _type_of(staged: Any, name: str) -> Any:
         if pc.max(pc.abs(numbers.cast(pa.float64(), safe=False))).as_py() <= GREATEST:
             return kind
     return values.type
+
+
+def _with_truths(table: Any, columns: Sequence[str]) -> Any:
+    """An Arrow table with the truth values in some columns written True and False."""
+    import pyarrow.compute as pc
+
+    for name in columns:
+        at = table.column_names.index(name)
+        table = table.set_column(at, name, pc.utf8_capitalize(table.column(at)))
+    return table

@@ -8,8 +8,9 @@ A batch that is kept makes a new version of the system's data (`data.versions`),
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,15 +19,16 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TextIO
 
 import numpy as np
+from pydantic import ValidationError
 
 from mlfolio.core.catalog import get_system
 from mlfolio.core.errors import FileError, Problem, UnknownNameError, UserError, nearest
 from mlfolio.core.run import to_json, write_json
 from mlfolio.data.chunks import Cells, Rows, files_at, in_chunks, read_database, read_file
-from mlfolio.data.fingerprint import row_hashes
-from mlfolio.data.versions import DataStore, DataVersion, Staging
+from mlfolio.data.versions import PREDICTION, TRUTHS, DataStore, DataVersion, Staging
 from mlfolio.lifecycle import load
 from mlfolio.monitor import rules as the_rules
+from mlfolio.monitor.copies import Copies
 from mlfolio.monitor.rules import Founded, Rules, as_text
 from mlfolio.track import log, registry
 
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 MOST_BAD: Final = 0.5
 FOUNDED: Final = "founded.json"
 FEW: Final = 10  # reasons that an error tells
+ALL: Final = 2**62  # answers
 
 
 @dataclass
@@ -82,7 +85,7 @@ class Wishes(NamedTuple):
         target: The column to predict; None for the champion's.
         id: The column that tells rows apart; None for one whose name says so.
         most_bad: Share of bad rows, in [0, 1], beyond which the whole batch is refused.
-        copies: Whether rows may be there twice.
+        copies: Whether a row, or an id, may be in a batch twice.
         dry: Whether to look only.
     """
 
@@ -105,6 +108,7 @@ def ingest(
     most_bad: float = MOST_BAD,
     copies: bool = False,
     dry: bool = False,
+    tell: Callable[[Ingested], None] = lambda result: None,
 ) -> list[Ingested]:
     """Takes new rows into a system's data, each file as a batch of its own.
 
@@ -118,9 +122,12 @@ def ingest(
         target: The column to predict; that of the champion's run if None.
         id: The column that tells rows apart; if None one that nothing is learned from and whose
             name says so, where there is one.
-        most_bad: Share of bad rows, in [0, 1], beyond which a batch is refused whole.
-        copies: Whether rows that are there already are taken once more.
+        most_bad: Share of bad rows among those with a label, in [0, 1], beyond which a batch is
+            refused whole.
+        copies: Whether a row, or an id, may be in a batch twice. Rows of earlier batches are not
+            taken again.
         dry: Look and tell only; nothing is kept.
+        tell: Is told what became of each batch as soon as that is known.
 
     Returns:
         What became of each batch, in order.
@@ -136,7 +143,11 @@ def ingest(
     wishes = Wishes(chosen, id, most_bad, copies, dry)
     rules = the_rules.champion_rules(load(system), chosen) if champion else None
     sources = _sources(system, where, query, table, feedback, chosen)
-    return [_take(system, rows, rules, wishes) for rows in sources]
+    results = []
+    for rows in sources:
+        results.append(_take(system, rows, rules, wishes))
+        tell(results[-1])
+    return results
 
 
 def _sources(
@@ -159,20 +170,30 @@ def _sources(
 
 
 def _judged(system: str, target: str | None) -> Rows:
-    """What was asked and is now known, as rows; what tenants asked is not among them."""
+    """What was asked and is now known, as rows with the ids of the answers; nothing of tenants."""
     if target is None:
         raise UserError(f"what column do the true answers of {system} go into?", "--target COLUMN")
-    judged = [each for each in log.feedback(system) if each.input is not None]
-    if not judged:
+    versions = {told.version for told in log.feedback(system) if told.version is not None}
+    answers = [
+        answer
+        for version in versions
+        for answer in log.answers(system, version, 0, ALL, judged=True, newest=False)
+        if answer["truth"] is not None and answer["input"] is not None
+    ]
+    if not answers:
         raise UserError(
             f"nobody has told a true answer of {system} whose question was kept",
             'POST /v1/systems/NAME/feedback {"id": ..., "answer": ...} tells one',
         )
-    names = dict.fromkeys(name for each in judged for name in each.input or {} if name != target)
-    rows = ([*map((each.input or {}).get, names), _truth(each.truth)] for each in judged)
-    return Rows(
-        "feedback in the prediction log", (*names, target), in_chunks(rows), frozenset(("",))
+    answers.sort(key=lambda answer: (answer["told"], answer["id"]))
+    asked = [json.loads(answer["input"]) for answer in answers]
+    names = dict.fromkeys(name for question in asked for name in question if name != target)
+    rows = (
+        [answer["id"], *map(question.get, names), _truth(json.loads(answer["truth"]))]
+        for answer, question in zip(answers, asked, strict=True)
     )
+    columns = (PREDICTION, *names, target)
+    return Rows("feedback in the prediction log", columns, in_chunks(rows), frozenset(("",)))
 
 
 def _truth(answer: Any) -> Any:
@@ -219,7 +240,7 @@ def _founded(store: DataStore, rows: Rows, wishes: Wishes) -> tuple[Founded, Row
 
     path = store.folder / FOUNDED
     if path.exists() and store.latest():  # without one, its batch was never kept
-        return Founded.model_validate_json(path.read_text("utf-8")), rows
+        return _read_founded(path), rows
     first = next(rows.chunks, [])
     whole = [
         [None if _is_missing(cell, rows.missing) else as_text(cell) for cell in cells]
@@ -232,6 +253,21 @@ def _founded(store: DataStore, rows: Rows, wishes: Wishes) -> tuple[Founded, Row
     frame = pd.DataFrame(whole, columns=list(rows.columns), dtype=object)
     back = rows._replace(chunks=chain([first], rows.chunks))
     return the_rules.found(frame, wishes.target), back
+
+
+def _read_founded(path: Path) -> Founded:
+    """What the first batch said.
+
+    Raises:
+        FileError: The file is damaged.
+    """
+    try:
+        return Founded.model_validate_json(path.read_text("utf-8"))
+    except (OSError, ValidationError, UnicodeDecodeError) as error:
+        raise FileError(
+            f"{path} is damaged: {str(error).splitlines()[0]}",
+            "bring it back from a copy; or delete it, and the next batch says what a row must be",
+        ) from None
 
 
 class _Look:
@@ -250,10 +286,9 @@ class _Look:
         self.staged = Staging(part, rows.columns, rules.numbers)
         self.bad = (part / "quarantine.jsonl").open("w", encoding="utf-8")
         self.unlabelled = (part / "unlabelled.jsonl").open("w", encoding="utf-8")
-        # By the hash of a row or an id: the row's number, or that of an earlier batch, negative.
-        self.seen: dict[int, int] = {}
-        for number, frame in enumerate(before.frames() if before else (), 1):
-            self._remember(self._conformed(frame), -number)
+        self.copies = Copies(rows.columns, rules, self.id, within=not wishes.copies)
+        for number, frame in before.parts() if before else ():
+            self.copies.remember(frame, number)
 
     def close(self) -> None:
         """Ends all files."""
@@ -300,6 +335,7 @@ class _Look:
             return None
         row = {c: v for c, v in zip(columns, cells, strict=True)
                if not _is_missing(v, self.rows.missing)}  # fmt: skip
+        row |= {c: TRUTHS.get(str(row[c]), row[c]) for c in rules.truths if c in row}
         numbers, problems = rules.row_problems(number, row)
         if rules.target is not None:
             label = cells[columns.index(rules.target)]
@@ -307,7 +343,7 @@ class _Look:
                 result.unlabelled += 1
                 self._write(self.unlabelled, number, cells, [f"no {rules.target}"])
                 return None
-            row[rules.target] = label  # "None" may be a class
+            row[rules.target] = rules.label(label)  # "None" may be a class
             problem = rules.label_problem(number, label)
             problems += [problem] if problem else []
         if problems:
@@ -321,52 +357,13 @@ class _Look:
         self, frame: DataFrame, origins: Sequence[tuple[int, Cells]], result: Ingested
     ) -> DataFrame:
         """The rows that were not there before, in this batch or in an earlier one."""
-        if self.wishes.copies or not len(frame):
-            return frame
-        keep = np.zeros(len(frame), dtype=bool)
-        hashes, ids = row_hashes(frame).tolist(), self._id_hashes(frame)
-        for place, (number, cells) in enumerate(origins):
-            where = self.seen.get(hashes[place])
-            if where is not None and where < 0:
-                result.known += 1
-                continue
-            again = self.seen.get(ids[place]) if ids else None
-            if where is not None:
-                problem = Problem(number, "(row)", "the same row again", _place(where))
-                self._quarantine(number, cells, [problem], result)
-            elif again is not None:
-                shown = f"{frame[self.id].iloc[place]!r}, in {_place(again)} too"
-                problem = Problem(number, str(self.id), "an id again, with other values", shown)
-                self._quarantine(number, cells, [problem], result)
-            else:
-                keep[place] = True
-                self.seen[hashes[place]] = number + 1
-                if ids:
-                    self.seen[ids[place]] = number + 1
+        known, problems = self.copies.look(frame, np.array([n for n, _ in origins], np.int64))
+        result.known += int(known.sum())
+        for place, problem in sorted(problems.items()):
+            self._quarantine(*origins[place], [problem], result)
+        keep = ~known
+        keep[list(problems)] = False
         return frame[keep]
-
-    def _id_hashes(self, frame: DataFrame) -> list[int]:
-        """A number for each id, negative so that it is no row's; none where there are no ids."""
-        if self.id is None:
-            return []
-        return [-1 - number for number in row_hashes(frame[[self.id]]).tolist()]
-
-    def _remember(self, frame: DataFrame, where: int) -> None:
-        for number in (*row_hashes(frame).tolist(), *self._id_hashes(frame)):
-            self.seen.setdefault(number, where)
-
-    def _conformed(self, frame: DataFrame) -> DataFrame:
-        """Rows of an earlier batch in the form in which those of this one are compared."""
-        import pandas as pd
-
-        same = frame.reindex(columns=list(self.rows.columns))
-        for column in same:
-            if column in self.rules.numbers:
-                same[column] = pd.to_numeric(same[column], errors="coerce").astype(float)
-            else:
-                texts = same[column].map(as_text, na_action="ignore").astype(object)
-                same[column] = texts.where(same[column].notna(), None)
-        return same
 
     def _quarantine(
         self, number: int, cells: Cells, problems: Sequence[Problem], result: Ingested
@@ -381,10 +378,6 @@ class _Look:
         line = {"row": number + 1, "reasons": [r.partition(", ")[2] or r for r in reasons],
                 "values": values, **({"further": beyond} if beyond else {})}  # fmt: skip
         file.write(to_json(line) + "\n")
-
-
-def _place(where: int) -> str:
-    return f"row {where}" if where > 0 else f"batch {-where}"
 
 
 def _require_columns(rows: Rows, needed: Sequence[str], by: str) -> None:
@@ -426,7 +419,7 @@ def _refuse_bad(result: Ingested, wishes: Wishes) -> None:
     Raises:
         UserError: It is.
     """
-    looked_at = result.accepted + result.quarantined
+    looked_at = result.accepted + result.known + result.quarantined
     if result.quarantined <= wishes.most_bad * looked_at:
         return
     reasons = [f"  {n:,} x {reason}" for reason, n in result.reasons.most_common(FEW)]

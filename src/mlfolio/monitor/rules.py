@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,6 +15,7 @@ from mlfolio.core.errors import Problem, UserError
 from mlfolio.core.inputs import field_names, problems_of
 from mlfolio.core.model import Input, Output
 from mlfolio.data.labelled import GREATEST, NUMBERS, why_left_out
+from mlfolio.data.versions import EXACT, TRUTHS
 from mlfolio.parts.tabular.model import TabularModel
 from mlfolio.parts.tabular.schema import Schema
 
@@ -81,6 +83,13 @@ class Rules:
             if _types(facts) <= {"number", "integer", "null"}
         }
 
+    @cached_property
+    def truths(self) -> frozenset[str]:
+        """The columns of truth values: they are text, True and False however they are written."""
+        words = set(TRUTHS.values())
+        seen = {column: set(facts.get("seen", ())) for column, facts in self.facts.items()}
+        return frozenset(column for column, values in seen.items() if values and values <= words)
+
     def row_problems(
         self, number: int, row: Mapping[str, Cell]
     ) -> tuple[dict[str, float | None], list[Problem]]:
@@ -111,14 +120,18 @@ class Rules:
             known = _number(label)
             if known is None or not abs(known) <= GREATEST:
                 return Problem(number, target, "should be a number", repr(label))
-        elif (
-            self.classes
-            and as_text(label) not in self.classes
-            and _whole(label) not in self.classes
-        ):
+        elif self.classes and self.label(label) not in self.classes:
             few = ", ".join(map(repr, self.classes[:10]))
             return Problem(number, target, f"should be one of {few}", repr(label))
         return None
+
+    def label(self, cell: Cell) -> str:
+        """What is in the column to predict, as the classes have it: 1.0 as 1, TRUE as True."""
+        text, whole = as_text(cell), _whole(cell)
+        if self.numeric:
+            return whole or text
+        forms = (text, whole, TRUTHS.get(text))
+        return next((form for form in forms if form is not None and form in self.classes), text)
 
     def strange(self, frame: DataFrame) -> dict[str, int]:
         """In how many rows each column has a value that training never saw: drift, no error."""
@@ -169,6 +182,8 @@ def found(frame: DataFrame, target: str | None) -> Founded:
     import pandas as pd
 
     for column in frame:
+        if frame[column].dropna().isin(TRUTHS).all():
+            frame[column] = frame[column].map(TRUTHS)
         numbers = pd.to_numeric(frame[column], errors="coerce")
         if numbers.notna().sum() >= NUMBERS * max(1, frame[column].notna().sum()):
             frame[column] = numbers.where(numbers.abs() <= GREATEST)
@@ -200,9 +215,19 @@ def find_id(columns: Sequence[str], used: Collection[str]) -> str | None:
 
 def as_text(cell: Cell) -> str:
     """A cell as a CSV would have it: 3.0 is written 3."""
+    if isinstance(cell, str):
+        return cell
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 1e15:
         return str(int(cell))
     return str(cell)
+
+
+def as_compared(cell: Cell) -> str:
+    """A cell in the form in which it is compared: 1.50 is 1.5, TRUE is True, 0042 is itself."""
+    text = as_text(cell)
+    if re.match(EXACT, text):
+        return text
+    return TRUTHS.get(text) or _whole(text) or text
 
 
 def _whole(label: Cell) -> str | None:
