@@ -204,24 +204,6 @@ class DataStore:
             return self.folder / SPLITS / path.parent.name / path.name
         return path
 
-    def where(self, path: Path) -> Path:
-        """Where data of a run lie now: they lie beside the runs, also after both moved.
-
-        Args:
-            path: Where they lay: a version, or a file that a training was split into
-                (`splits/<name>/<file>`).
-
-        Returns:
-            The path itself where something is there, or where it is neither of the two.
-        """
-        if path.exists():
-            return path
-        if path.suffix == SUFFIX:
-            return self.folder / path.name
-        if path.parent.parent.name == SPLITS:
-            return self.folder / SPLITS / path.parent.name / path.name
-        return path
-
     @contextmanager
     def writing(self) -> Iterator[Path]:
         """A folder for what is not whole yet, while nobody else writes; it is gone afterwards.
