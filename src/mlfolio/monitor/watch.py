@@ -20,8 +20,9 @@ from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import runs_folder
 from mlfolio.monitor import fresh, live, story
 from mlfolio.monitor.checks import FEWEST
+from mlfolio.monitor.examples import judged_rows, read_rows
 from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
-from mlfolio.monitor.release import compare, judged_rows, read_rows
+from mlfolio.monitor.release import compare
 from mlfolio.monitor.watching import Watched, look
 from mlfolio.track import log, registry
 from mlfolio.track.registry import Version
