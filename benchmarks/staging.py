@@ -99,11 +99,11 @@ def simulated(canaries: int, judged: int = 2000, share: float = 0.1) -> None:
         for seed in range(canaries):
             rng = np.random.default_rng(seed)
             n = int(judged * share)
-            one = Stream(np.sort(rng.random(n)), (rng.random(n) < mine).astype(float))
+            one = Stream.of(np.sort(rng.random(n)), (rng.random(n) < mine).astype(float))
             rest = judged - n
-            other = Stream(np.sort(rng.random(rest)), (rng.random(rest) < theirs).astype(float))
+            other = Stream.of(np.sort(rng.random(rest)), (rng.random(rest) < theirs).astype(float))
             if fall := first_fall(one, other, FIRST_JUDGED, ALPHA / 2):
-                looks.append(len(fall.mine))
+                looks.append(fall.mine.n)
         low, high = proportion_ci95(np.arange(canaries) < len(looks))
         when = f"{np.median(looks):.0f}" if looks else "–"
         gone = len(looks) / canaries

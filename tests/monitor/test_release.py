@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from pydantic import Field
 from sklearn.base import BaseEstimator
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
@@ -21,7 +22,8 @@ import mlfolio
 from mlfolio.core.errors import FileError, InputError, UserError
 from mlfolio.core.model import Input, Output
 from mlfolio.lifecycle import Predictor
-from mlfolio.monitor.release import Gates, Row, Trial, compare, judged_rows, read_rows
+from mlfolio.monitor.examples import Example, judged_rows, read_rows
+from mlfolio.monitor.release import Gates, Trial, compare
 from mlfolio.parts.tabular.model import TabularModel
 from mlfolio.parts.tabular.schema import Schema
 from mlfolio.systems.iris.card import CARD
@@ -53,8 +55,8 @@ def fitted(estimator: BaseEstimator, table: pd.DataFrame, version: int) -> Predi
     return Predictor(CARD, model, version)
 
 
-def rows_of(table: pd.DataFrame) -> list[Row]:
-    return [Row({f: row[f] for f in FEATURES}, row["buys"]) for row in table.to_dict("records")]
+def rows_of(table: pd.DataFrame) -> list[Example]:
+    return [Example({f: row[f] for f in FEATURES}, row["buys"]) for row in table.to_dict("records")]
 
 
 @pytest.fixture(scope="module")
@@ -166,24 +168,43 @@ def test_one_that_wants_other_columns_is_told_so(good: Predictor, poor: Predicto
         compare(other, good, rows_of(table))
 
 
+def test_a_class_that_nobody_met_of_late_is_the_rarest(good: Predictor) -> None:
+    """What knows "yes" has to be asked of it, however many rows are "no"."""
+    rows = [row for row in rows_of(people(600, 12)) if row.truth == "no"]
+    trial = compare(good, good, rows)
+    assert len(rows) > 200
+    assert not trial.passed
+    assert "0 of them 'yes'; 50 of each are needed" in gate(trial, "rows").reason
+
+
 class Price(Output):
     answer: float
+
+
+class DatedPrice(Price):
+    """As stocks answers: the chances are not of the answer."""
+
+    probabilities: dict[str, float] = Field({"up": 0.5, "not up": 0.5})
 
 
 class Guess:
     """A model of numbers: the income, and how far it is off."""
 
-    def __init__(self, off: float) -> None:
+    def __init__(self, off: float, kind: type[Price] = Price) -> None:
         self.off = off
         self.input_type = Schema.learn(people(100, 1)[FEATURES]).row_type()
-        self.output_type = Price
+        self.output_type = kind
 
     def predict(self, inputs: Sequence[Any]) -> list[Output]:
-        return [Price(answer=row.column_0 + self.off) for row in inputs]
+        return [self.output_type(answer=row.column_0 + self.off) for row in inputs]
 
 
-def test_numbers_are_compared_by_their_errors() -> None:
-    far, near = (Predictor(CARD, Guess(off), 1) for off in (1.0, 0.5))  # type: ignore[arg-type]
+@pytest.mark.parametrize("kind", [Price, DatedPrice])
+def test_numbers_are_compared_by_their_errors(kind: type[Price]) -> None:
+    far, near = (
+        Predictor(CARD, Guess(off, kind), 1)  # type: ignore[arg-type]
+        for off in (1.0, 0.5)
+    )
     rows = [row._replace(truth=row.input["income"]) for row in rows_of(people(200, 10))]
     up, down = compare(far, near, rows, Gates(better=True)), compare(near, far, rows)
     assert up.passed
@@ -193,6 +214,41 @@ def test_numbers_are_compared_by_their_errors() -> None:
     assert not down.passed
     with pytest.raises(UserError, match="the truth 'yes' is no number"):
         compare(far, near, [rows[0]._replace(truth="yes")])
+
+
+class Reply(Output):
+    """As a chatbot answers: a text, and what was meant."""
+
+    answer: str
+    probabilities: dict[str, float] = Field({"greet": 0.9, "leave": 0.1})
+
+
+class Talker:
+    """A model of texts: it says so to the young, and so to the old."""
+
+    output_type = Reply
+
+    def __init__(self, young: str, old: str) -> None:
+        self.says = (young, old)
+        self.input_type = Schema.learn(people(100, 1)[FEATURES]).row_type()
+
+    def predict(self, inputs: Sequence[Any]) -> list[Output]:
+        return [Reply(answer=self.says[row.column_1 > 0]) for row in inputs]
+
+
+def test_chances_of_something_else_than_the_answer_decide_nothing() -> None:
+    """A perfect one beside one that is never right is better, whatever it knows of intents."""
+    mute, right = (
+        Predictor(CARD, Talker(*said), 1)  # type: ignore[arg-type]
+        for said in (("?", "?"), ("Hello", "Good day"))
+    )
+    rows = [
+        row._replace(truth="Good day" if row.input["age"] > 0 else "Hello")
+        for row in rows_of(people(300, 13))
+    ]
+    trial = compare(mute, right, rows, Gates(better=True))
+    assert trial.passed, trial.reasons
+    assert [measure.name for measure in trial.measures] == ["wrong answers"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "parquet", "jsonl"])

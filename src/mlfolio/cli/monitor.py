@@ -47,7 +47,7 @@ def monitor(
     """
     from mlfolio.core.catalog import catalog, get_card
     from mlfolio.core.errors import UserError
-    from mlfolio.monitor.watching import look
+    from mlfolio.monitor.watching import gather, look
     from mlfolio.track import registry
 
     begin = None if since is None else time.time() - _seconds(since)
@@ -62,12 +62,12 @@ def monitor(
             _print_all(every)
         raise typer.Exit(any(found.alarms for found in every))
     get_card(name)  # a wrong name is told with the nearest one
-    found = look(name, since=begin, last=last)
+    gathered = gather(name, since=begin, last=last)
+    found = look(name, gathered)
     if html is not None:
         from mlfolio.monitor.report import write_report
-        from mlfolio.monitor.watching import gather
 
-        write_report(gather(name, since=begin, last=last), html)
+        write_report(gathered, html)
         typer.echo(f"evidently's report is in {html}", err=True)
     if as_json:
         print_json(found.model_dump())

@@ -11,7 +11,8 @@ import typer
 from mlfolio.cli.common import Json, SystemName, pairs, print_json, print_table
 
 if TYPE_CHECKING:
-    from mlfolio.monitor.release import Gates, Row, Trial
+    from mlfolio.monitor.examples import Example
+    from mlfolio.monitor.release import Gates, Trial
     from mlfolio.track.registry import Version
 
 Reason = Annotated[str, typer.Option("--reason", help="Why, for the history.")]
@@ -194,14 +195,14 @@ def _trial(name: str, chosen: Version, on: Path | None, target: str, gates: Gate
     return compare(champion, challenger, rows, gates)
 
 
-def _rows(name: str, model: Any, chosen: Version, on: Path | None, target: str) -> list[Row]:
+def _rows(name: str, model: Any, chosen: Version, on: Path | None, target: str) -> list[Example]:
     """What both are compared on.
 
     Raises:
         UserError: There is nothing.
     """
     from mlfolio.core.errors import FileError, UserError
-    from mlfolio.monitor.release import judged_rows, read_rows
+    from mlfolio.monitor.examples import judged_rows, read_rows
 
     if on is not None:
         if not on.exists():

@@ -10,6 +10,7 @@ requests. What a look sees depends on the log alone, so that every server comes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import stats
 from sqlalchemy import RowMapping
 
 from mlfolio.monitor import losses
+from mlfolio.parts.stats import p_paired
 from mlfolio.track import log
 from mlfolio.track.log import Opinion
 from mlfolio.track.releases import Staged
@@ -26,22 +28,47 @@ ALPHA = 0.05  # the chance that a version no worse than the champion is ever tak
 FIRST_ERRORS, FIRST_JUDGED = 10, 20  # requests, and judged answers, of the first look
 
 Floats = NDArray[np.float64]
+Counts = NDArray[np.int_]
 
 
-class Stream(NamedTuple):
+@dataclass(frozen=True)
+class Stream:
     """Losses as they came.
 
     Attributes:
         times: When, in seconds since 1970, in order, shape (n,).
         losses: Shape (n,).
+        counts: How many were so at that time, shape (n,): requests are counted, not listed.
     """
 
     times: Floats
     losses: Floats
+    counts: Counts
 
-    def until(self, time: float) -> Floats:
+    @classmethod
+    def of(cls, times: Floats, losses: Floats) -> Stream:
+        """One at a time."""
+        return cls(times, losses, np.ones(len(losses), dtype=int))
+
+    def until(self, time: float) -> Stream:
         """Those up to a time."""
-        return self.losses[: int(np.searchsorted(self.times, time, side="right"))]
+        end = int(np.searchsorted(self.times, time, side="right"))
+        return Stream(self.times[:end], self.losses[:end], self.counts[:end])
+
+    @property
+    def n(self) -> int:
+        """How many there are."""
+        return int(self.counts.sum())
+
+    @property
+    def total(self) -> float:
+        """Their sum."""
+        return float(self.losses @ self.counts)
+
+    @property
+    def is_binary(self) -> bool:
+        """Whether they tell only right from wrong."""
+        return bool(np.isin(self.losses, (0, 1)).all())
 
 
 class Fall(NamedTuple):
@@ -53,8 +80,8 @@ class Fall(NamedTuple):
         p_value: The chance of such a difference, or a greater one, between equals.
     """
 
-    mine: Floats
-    theirs: Floats
+    mine: Stream
+    theirs: Stream
     p_value: float
 
 
@@ -98,48 +125,34 @@ def first_fall(
         paired: Whether each is about the same request as the other's in its place.
     """
     size, number = first, 1
-    while size <= len(mine.losses):
-        until = mine.times[size - 1]
+    came = np.cumsum(mine.counts)
+    while size <= mine.n:
+        until = mine.times[np.searchsorted(came, size)]
         one, other = mine.until(until), theirs.until(until)
-        p = _p_paired(one - other) if paired else _p_apart(one, other)
+        p = p_paired(one.losses - other.losses) if paired else _p_apart(one, other)
         if p < alpha / (number * (number + 1)):
             return Fall(one, other, p)
         size, number = 2 * size, number + 1
     return None
 
 
-def _p_apart(mine: Floats, theirs: Floats) -> float:
+def _p_apart(mine: Stream, theirs: Stream) -> float:
     """One-sided: Fisher's exact test of failures; of other losses Mann and Whitney's."""
-    if not len(theirs):
+    if not theirs.n:
         return 1.0
-    if _are_binary(mine) and _are_binary(theirs):
-        table = [[int(each.sum()), int((1 - each).sum())] for each in (mine, theirs)]
+    if mine.is_binary and theirs.is_binary:
+        table = [[int(each.total), each.n - int(each.total)] for each in (mine, theirs)]
         return float(stats.fisher_exact(table, alternative="greater").pvalue)
-    return float(stats.mannwhitneyu(mine, theirs, alternative="greater").pvalue)
-
-
-def _p_paired(differences: Floats) -> float:
-    """One-sided: McNemar's exact test of failures; of other losses Wilcoxon's."""
-    differ = differences[differences != 0]
-    if not len(differ):
-        return 1.0
-    if np.isin(differ, (-1, 1)).all():
-        worse = int((differ > 0).sum())
-        return float(stats.binomtest(worse, len(differ), alternative="greater").pvalue)
-    return float(stats.wilcoxon(differ, alternative="greater").pvalue)
-
-
-def _are_binary(losses: Floats) -> bool:
-    return bool(np.isin(losses, (0, 1)).all())
+    one, other = (np.repeat(each.losses, each.counts) for each in (mine, theirs))
+    return float(stats.mannwhitneyu(one, other, alternative="greater").pvalue)
 
 
 def _failures(counted: Iterable[RowMapping], version: int) -> Stream:
     """1 for each request that a version failed, and 0 for the others."""
     rows = [row for row in counted if row["version"] == version]
-    asked = np.array([row["asked"] for row in rows], dtype=int)
-    times = np.repeat([float(row["time"]) for row in rows], asked)
-    failed = [np.arange(row["asked"]) < row["failed"] for row in rows]
-    return Stream(times, np.concatenate([np.empty(0), *failed]).astype(float))
+    times = np.repeat(np.array([row["time"] for row in rows], dtype=float), 2)
+    counts = [(row["failed"], row["asked"] - row["failed"]) for row in rows]
+    return Stream(times, np.tile([1.0, 0.0], len(rows)), np.array(counts, dtype=int).ravel())
 
 
 def _judged(told: Iterable[Opinion], version: int, is_shadow: bool) -> Stream:
@@ -150,7 +163,7 @@ def _judged(told: Iterable[Opinion], version: int, is_shadow: bool) -> Stream:
         and (loss := _loss(opinion)) is not None
     ]
     times, values = zip(*found, strict=True) if found else ((), ())
-    return Stream(np.array(times, dtype=float), np.array(values, dtype=float))
+    return Stream.of(np.array(times, dtype=float), np.array(values, dtype=float))
 
 
 def _paired(told: Sequence[Opinion], version: int) -> tuple[Stream, Stream]:
@@ -159,7 +172,7 @@ def _paired(told: Sequence[Opinion], version: int) -> tuple[Stream, Stream]:
     pairs = list(_pairs(told, version, given))
     times = np.array([time for time, _, _ in pairs], dtype=float)
     mine, theirs = (np.array([pair[at] for pair in pairs], dtype=float) for at in (1, 2))
-    return Stream(times, mine), Stream(times, theirs)
+    return Stream.of(times, mine), Stream.of(times, theirs)
 
 
 def _pairs(
@@ -177,7 +190,7 @@ def _loss(opinion: Opinion) -> float | None:
     output: dict[str, Any] = opinion.output
     if opinion.truth is not None:
         return None if output["answer"] in ("", None) else losses.error(output, opinion.truth)
-    if opinion.is_shadow or opinion.good is None or losses.is_number(output):
+    if opinion.is_shadow or opinion.good is None or losses.is_amount(output):
         return None  # a thumb is about the answer that was given, and about no number
     return float(not opinion.good)
 
@@ -185,12 +198,12 @@ def _loss(opinion: Opinion) -> float | None:
 def _in_words(did: str, what: str, fall: Fall, champion: int) -> str:
     mine, theirs = fall.mine, fall.theirs
     by_chance = f"p = {fall.p_value:.1g}"
-    if _are_binary(mine) and _are_binary(theirs):
+    if mine.is_binary and theirs.is_binary:
         return (
-            f"it {did} {mine.sum():,.0f} of {len(mine):,} {what}, version {champion} "
-            f"{theirs.sum():,.0f} of {len(theirs):,} ({by_chance})"
+            f"it {did} {mine.total:,.0f} of {mine.n:,} {what}, version {champion} "
+            f"{theirs.total:,.0f} of {theirs.n:,} ({by_chance})"
         )
     return (
-        f"its mean absolute error in {len(mine):,} {what} is {mine.mean():.4g}, that of version "
-        f"{champion} in {len(theirs):,} is {theirs.mean():.4g} ({by_chance})"
+        f"its mean absolute error in {mine.n:,} {what} is {mine.total / mine.n:.4g}, that of "
+        f"version {champion} in {theirs.n:,} is {theirs.total / theirs.n:.4g} ({by_chance})"
     )

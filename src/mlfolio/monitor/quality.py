@@ -8,13 +8,14 @@ of all without anything being wrong.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 from scipy import stats
 
+from mlfolio.monitor import losses
 from mlfolio.monitor.checks import FEWEST, FEWEST_BEFORE, Check, more_often
 from mlfolio.monitor.columns import Column, Floats, numbers
 from mlfolio.monitor.rows import Row
@@ -126,7 +127,7 @@ def _more(words: str, column: Column, k: int, k_before: int, n: int, n_before: i
 
 def _stuck(column: Column, before: Sequence[Any], now: Sequence[Any]) -> Check:
     """A column that has but one value now: as likely as that value is, so many times."""
-    often = sum(str(value) == str(now[0]) for value in before)
+    often = sum(losses.name_of(value) == losses.name_of(now[0]) for value in before)
     share = (often + 1) / (len(before) + 1)
     return Check(
         kind="data quality", column=column.name, n=len(now), least=STRANGE, effect=1 - share,
@@ -167,16 +168,17 @@ def live_quality(
 def _marks(before: Sequence[Row], judged: Sequence[Row]) -> Iterator[tuple[str, Floats, Floats]]:
     """Each measure's name, and what every answer got, before and now."""
     old, new = ([row for row in rows if row.truth is not None] for rows in (before, judged))
-    first = next(iter([*new, *old]), None)
-    marks: dict[str, Callable[[Row], Any]] = {}
-    if first is not None and first.is_amount:
-        marks["absolute error"] = lambda row: abs(row.output["answer"] - row.truth)
-    elif first is not None:
-        marks["accuracy"] = lambda row: row.output["answer"] == row.truth
-        if str(first.truth) in first.output.get("probabilities", ()):
-            marks["Brier score"] = _brier
+    known = new or old
+    marks: dict[str, Callable[[Mapping[str, Any], Any], float]] = {}
+    if known and losses.is_amount(known[0].output):
+        marks["absolute error"] = losses.error
+    elif known:
+        marks["accuracy"] = lambda output, truth: 1 - losses.error(output, truth)
+        if losses.classes_of([row.output for row in known], [row.truth for row in known]):
+            marks["Brier score"] = losses.brier
     for name, mark in marks.items():
-        yield name, np.array(list(map(mark, old)), float), np.array(list(map(mark, new)), float)
+        then, now = ([mark(row.output, row.truth) for row in rows] for rows in (old, new))
+        yield name, np.array(then, float), np.array(now, float)
     old, new = ([row for row in rows if row.good is not None] for rows in (before, judged))
     yield (
         "judged good",
@@ -275,11 +277,3 @@ def errors(asked: int, failed: int) -> list[Check]:
             p_value=float(found.pvalue), message=f"{failed:,} of {asked:,} requests failed",
         )
     ]  # fmt: skip
-
-
-def _brier(row: Row) -> float:
-    """Squared distance of an answer's probabilities from the truth, halved: in [0, 1]."""
-    chances = row.output["probabilities"]
-    true = chances.get(str(row.truth), 0.0)
-    rest = sum(chance**2 for name, chance in chances.items() if name != str(row.truth))
-    return float(((1 - true) ** 2 + rest) / 2)

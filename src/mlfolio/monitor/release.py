@@ -12,22 +12,20 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
-from scipy import stats
 
-from mlfolio.core.errors import FileError, InputError, UserError, nearest
+from mlfolio.core.errors import InputError, UserError
 from mlfolio.core.inputs import field_names, parse_inputs
 from mlfolio.core.model import Input, Model
 from mlfolio.lifecycle import Predictor, size_of
 from mlfolio.monitor import losses
-from mlfolio.parts.retrieval.json_lines import read_json_lines
-from mlfolio.parts.stats import holm, mean_ci95
+from mlfolio.monitor.examples import Example
+from mlfolio.parts.stats import holm, mean_ci95, p_paired
 from mlfolio.report.words import megabytes, number, signed
-from mlfolio.track import log
 
 Floats = NDArray[np.float64]
 FEW = 10  # values of a column, or classes, that are looked at one by one
@@ -54,19 +52,7 @@ class Gates(BaseModel):
     size: float = Field(2.0, gt=0, le=1_000, description="times the champion's bytes, at most")
 
 
-class Row(NamedTuple):
-    """A labelled row.
-
-    Attributes:
-        input: By field; what a model does not ask for is left out.
-        truth: The right answer.
-    """
-
-    input: Mapping[str, Any]
-    truth: Any
-
-
-class Measure(BaseModel):
+class PairedLoss(BaseModel):
     """One loss of both models on the same rows; lower is better.
 
     Attributes:
@@ -85,7 +71,7 @@ class Measure(BaseModel):
     p_value: float
 
 
-class Check(BaseModel):
+class GateCheck(BaseModel):
     """A gate, and how the challenger came through."""
 
     gate: str
@@ -107,8 +93,8 @@ class Trial(BaseModel):
     champion: int | None
     challenger: int | None
     rows: int
-    measures: tuple[Measure, ...] = ()
-    checks: tuple[Check, ...]
+    measures: tuple[PairedLoss, ...] = ()
+    checks: tuple[GateCheck, ...]
 
     @property
     def passed(self) -> bool:
@@ -122,7 +108,7 @@ class Trial(BaseModel):
 
 
 def compare(
-    champion: Predictor, challenger: Predictor, rows: Sequence[Row], gates: Gates | None = None
+    champion: Predictor, challenger: Predictor, rows: Sequence[Example], gates: Gates | None = None
 ) -> Trial:
     """Lets both models answer the same rows, which neither has learned from.
 
@@ -149,10 +135,11 @@ def compare(
         [output.model_dump(mode="json") for output in each.model.predict(inputs)]
         for each, inputs in ((champion, asked), (challenger, same))
     ]
-    tables = _losses(outputs[0], outputs[1], [row.truth for row in rows])
+    truths = [row.truth for row in rows]
+    tables = _losses(outputs[0], outputs[1], truths)
     measures = tuple(map(_measure, tables))
     checks = [
-        _enough(rows, outputs[0][0], gates.rows),
+        _enough(outputs[0], truths, gates.rows),
         *(_no_worse(*each, gates.margin) for each in zip(measures, tables, strict=True)),
         *([_better(measures[0])] if gates.better else []),
         _slices(rows, tables[0], gates),
@@ -163,73 +150,7 @@ def compare(
     return _trial(champion, challenger, rows, measures, checks)
 
 
-def read_rows(model: Model, path: Path, target: str = "") -> list[Row]:
-    """Labelled rows of a file, or of a version of living data.
-
-    Args:
-        model: The champion's, whose columns they have.
-        path: A table (CSV, Parquet) with a column of the truth, or lines of JSON with `input` and
-            `truth`, as runs keep them in `reference.jsonl`.
-        target: Name of that column; `truth`, `answer` or `label` if it is left out. Rows without a
-            truth are left out.
-
-    Raises:
-        FileError: It cannot be read, or has no such column.
-    """
-    if path.suffix == ".jsonl":
-        return _read_lines(path)
-    from mlfolio.data.tables import read_table
-
-    table = read_table(path, target or None)
-    columns = [str(column) for column in table]
-    fields = field_names(model.input_type)
-    names = [target] if target else ["truth", "answer", "label"]
-    found = [name for name in names if name in columns]
-    if not found:
-        near = nearest(names[0], [column for column in columns if column not in fields])
-        raise FileError(
-            f"{path} has no column {names[0]!r} with the truth"
-            + (f"; did you mean {near!r}?" if near else ""),
-            f"name it: --target COLUMN, one of {', '.join(columns)}",
-        )
-    cells = table.astype(object)
-    known = cells[cells[found[0]].notna()]
-    truths = known.pop(found[0]).tolist()
-    return [
-        Row({str(k): v for k, v in row.items() if v == v and v is not None}, truth)
-        for row, truth in zip(known.to_dict("records"), truths, strict=True)
-    ]
-
-
-def judged_rows(system: str, since: float, url: str | None = None) -> list[Row]:
-    """What users asked, and later said the truth of; what a model has learned from is not in it.
-
-    Args:
-        system: Its name.
-        since: Only of what the truth was told later than this: when the challenger was made.
-        url: SQLAlchemy URL of the prediction log; None for the usual one.
-
-    Raises:
-        UserError: There is a log that cannot be read.
-    """
-    return [
-        Row(judged.input, judged.truth)
-        for judged in log.feedback(system, url)
-        if judged.input is not None and judged.time > since
-    ]
-
-
-def _read_lines(path: Path) -> list[Row]:
-    found: list[Row] = []
-
-    def take(line: dict[str, Any]) -> None:
-        found.append(Row(dict(line["input"]), line["truth"]))
-
-    read_json_lines(path, take, "labelled row", '{"input": {...}, "truth": ...}')
-    return [row for row in found if row.truth is not None]
-
-
-def _asked(model: Model, rows: Sequence[Row]) -> list[Input]:
+def _asked(model: Model, rows: Sequence[Example]) -> list[Input]:
     """The rows as a model is asked them: columns that it does not know are none of its business."""
     fields = {name.lower() for name in field_names(model.input_type)}
     return parse_inputs(
@@ -274,7 +195,7 @@ def _losses(
         )
         return _Losses(name, one, other, unit or float(one.mean()))
 
-    if losses.is_number(example):
+    if losses.is_amount(example):
         strange = [truth for truth in truths if not isinstance(truth, int | float)]
         if strange:
             raise UserError(
@@ -283,14 +204,14 @@ def _losses(
             )
         return [table("absolute error", losses.error)]
     found = [table("wrong answers", losses.error, 1.0)]
-    if "probabilities" in example and "probabilities" in challenger[0]:
+    if all(losses.classes_of(outputs, truths) for outputs in (champion, challenger)):
         found.insert(0, table("log loss", losses.surprise))
     return found
 
 
 def _trial(
-    champion: Predictor, challenger: Predictor, rows: Sequence[Row],
-    measures: tuple[Measure, ...], checks: Sequence[Check],
+    champion: Predictor, challenger: Predictor, rows: Sequence[Example],
+    measures: tuple[PairedLoss, ...], checks: Sequence[GateCheck],
 ) -> Trial:  # fmt: skip
     return Trial(
         champion=champion.version, challenger=challenger.version, rows=len(rows),
@@ -298,35 +219,39 @@ def _trial(
     )  # fmt: skip
 
 
-def _check(gate: str, passed: bool, reason: str) -> Check:
-    return Check(gate=gate, passed=bool(passed), reason=reason)
+def _check(gate: str, passed: bool, reason: str) -> GateCheck:
+    return GateCheck(gate=gate, passed=bool(passed), reason=reason)
 
 
-def _measure(table: _Losses) -> Measure:
-    return Measure(
+def _measure(table: _Losses) -> PairedLoss:
+    return PairedLoss(
         name=table.name,
         champion=float(table.champion.mean()),
         challenger=float(table.challenger.mean()),
         gain_ci95=mean_ci95(table.gains),
-        p_value=_p_value(table.gains, "two-sided"),
+        p_value=p_paired(table.gains, "two-sided"),
     )
 
 
-def _enough(rows: Sequence[Row], example: dict[str, Any], needed: int) -> Check:
-    """Whether there are rows enough: of a number in all, else of the rarest class."""
-    if losses.is_number(example):
-        reason = f"{len(rows):,} rows, {needed:,} are needed"
-        return _check("rows", len(rows) >= needed, reason)
-    counts = Counter(losses.name_of(row.truth) for row in rows)
+def _enough(outputs: Sequence[dict[str, Any]], truths: Sequence[Any], needed: int) -> GateCheck:
+    """Whether there are rows enough: of amounts in all, else of the rarest class.
+
+    That may be one that the champion knows and nobody has met of late.
+    """
+    n = len(truths)
+    if losses.is_amount(outputs[0]):
+        return _check("rows", n >= needed, f"{n:,} rows, {needed:,} are needed")
+    counts = Counter(dict.fromkeys(losses.classes_of(outputs, truths), 0))
+    counts.update(map(losses.name_of, truths))
     if len(counts) > FEW:  # the rarest of a hundred says little of the whole
-        reason = f"{len(rows):,} rows of {len(counts)} classes, {needed * FEW:,} are needed"
-        return _check("rows", len(rows) >= needed * FEW, reason)
+        reason = f"{n:,} rows of {len(counts)} classes, {needed * FEW:,} are needed"
+        return _check("rows", n >= needed * FEW, reason)
     name, rarest = counts.most_common()[-1]
-    reason = f"{len(rows):,} rows, {rarest:,} of them {name!r}; {needed:,} of each are needed"
+    reason = f"{n:,} rows, {rarest:,} of them {name!r}; {needed:,} of each are needed"
     return _check("rows", rarest >= needed, reason)
 
 
-def _no_worse(measure: Measure, table: _Losses, margin: float) -> Check:
+def _no_worse(measure: PairedLoss, table: _Losses, margin: float) -> GateCheck:
     """Whether it is not worse by more than a margin, also at the far end of the interval."""
     if measure.gain_ci95 is None:
         return _check(table.name, False, f"{table.name}: fewer than ten rows tell no difference")
@@ -339,13 +264,13 @@ def _no_worse(measure: Measure, table: _Losses, margin: float) -> Check:
     return _check(table.name, False, reason)
 
 
-def _better(measure: Measure) -> Check:
+def _better(measure: PairedLoss) -> GateCheck:
     better = measure.gain_ci95 is not None and measure.gain_ci95[1] < 0
     word = "better beyond chance" if better else "not better beyond chance"
     return _check("better", better, f"{word}: {_apart(measure)}")
 
 
-def _apart(measure: Measure) -> str:
+def _apart(measure: PairedLoss) -> str:
     """Both means and their difference, in words."""
     low, high = measure.gain_ci95 or (float("nan"),) * 2
     return (
@@ -354,7 +279,7 @@ def _apart(measure: Measure) -> str:
     )
 
 
-def _slices(rows: Sequence[Row], table: _Losses, gates: Gates) -> Check:
+def _slices(rows: Sequence[Example], table: _Losses, gates: Gates) -> GateCheck:
     """Whether it is worse among none of the rows that share a value, beyond chance (Holm)."""
     slices = {
         name: table.gains[members]
@@ -363,7 +288,7 @@ def _slices(rows: Sequence[Row], table: _Losses, gates: Gates) -> Check:
     }
     if not slices:
         return _check("slices", True, f"no slice has {gates.slice_rows} rows")
-    p_values = {name: _p_value(gains, "greater") for name, gains in slices.items()}
+    p_values = {name: p_paired(gains, "greater") for name, gains in slices.items()}
     allowed = gates.slice_margin * table.unit
     worse = [
         f"{name} ({number(slices[name].mean())} worse in {len(slices[name]):,} rows)"
@@ -376,7 +301,7 @@ def _slices(rows: Sequence[Row], table: _Losses, gates: Gates) -> Check:
     return _check("slices", True, reason)
 
 
-def _members(rows: Sequence[Row]) -> dict[str, NDArray[np.bool_]]:
+def _members(rows: Sequence[Example]) -> dict[str, NDArray[np.bool_]]:
     """Which rows share a value of a column with few of them, by `column = value`.
 
     Not of the truth: where classes have become more or less frequent, a model that has learned it
@@ -400,7 +325,7 @@ def _surely(p_values: Mapping[str, float]) -> list[str]:
 
 def _latency(
     champion: Model, challenger: Model, asked: Sequence[Input], same: Sequence[Input], gates: Gates
-) -> Check:
+) -> GateCheck:
     """Whether one answer takes not much longer; asked in turn, so that both meet the same load."""
     times: tuple[list[float], list[float]] = ([], [])
     for at in range(min(TIMED, len(asked))):
@@ -416,21 +341,10 @@ def _latency(
     return _check("latency", mine <= gates.latency * theirs, f"{reason}; {limit}")
 
 
-def _size(champion: Path, challenger: Path, gates: Gates) -> Check:
+def _size(champion: Path, challenger: Path, gates: Gates) -> GateCheck:
     theirs, mine = size_of(champion), size_of(challenger)
     reason = (
         f"it takes {megabytes(mine)}, the champion {megabytes(theirs)}; at most {gates.size:g} "
         "times as much is allowed"
     )
     return _check("size", mine <= gates.size * theirs, reason)
-
-
-def _p_value(gains: Floats, alternative: str) -> float:
-    """McNemar's exact test where answers are right or wrong, else Wilcoxon's signed ranks."""
-    differ = gains[gains != 0]
-    if not len(differ):
-        return 1.0
-    if np.isin(differ, (-1, 1)).all():
-        worse = int((differ > 0).sum())
-        return float(stats.binomtest(worse, len(differ), alternative=alternative).pvalue)
-    return float(stats.wilcoxon(differ, alternative=alternative).pvalue)

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from mlfolio.core.errors import FileError, MissingExtraError, UserError
 from mlfolio.monitor.checks import FEWEST, FEWEST_BEFORE
 from mlfolio.monitor.columns import Column, columns_of
-from mlfolio.monitor.rows import Row, inputs_of
+from mlfolio.monitor.rows import Row, inputs_of, outputs_of
 from mlfolio.monitor.watching import Gathered
 
 if TYPE_CHECKING:
@@ -55,14 +55,14 @@ def write_report(gathered: Gathered, path: Path) -> None:
 
 
 def _columns(before: Sequence[Row], now: Sequence[Row]) -> list[Column]:
-    """What is drawn: inputs, where they are kept, then answer and confidence."""
-    outputs = [[_told(row.output) for row in rows] for rows in (before, now)]
+    """What is drawn: inputs, where both sides have kept them, then answer and confidence."""
+    answered = [
+        column._replace(name=f"output: {column.name}")
+        for column in columns_of(outputs_of(before), outputs_of(now))
+        if column.name in ("answer", "confidence")
+    ]
     asked = columns_of(inputs_of(before), inputs_of(now))
-    return [each for each in (*asked, *columns_of(*outputs)) if each.kind in DRAWN]
-
-
-def _told(output: Mapping[str, Any]) -> dict[str, Any]:
-    return {f"output: {name}": output.get(name) for name in ("answer", "confidence")}
+    return [each for each in (*asked, *answered) if each.kind in DRAWN and all(each.known)]
 
 
 def _draw(columns: Sequence[Column]) -> str:

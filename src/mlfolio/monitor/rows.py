@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from mlfolio.core.errors import FileError
 from mlfolio.core.run import DAMAGED, REFERENCE
+from mlfolio.monitor import losses
 from mlfolio.track import log
 
 FIRST = 1_000  # answers since a release that stand for a reference where there is none
@@ -41,18 +42,6 @@ class Row(NamedTuple):
     def is_judged(self) -> bool:
         """Whether anything is known of how good the answer was."""
         return self.truth is not None or self.good is not None
-
-    @property
-    def is_class(self) -> bool:
-        """Whether the answer is one of the classes that there are probabilities of."""
-        return str(self.output.get("answer")) in self.output.get("probabilities", ())
-
-    @property
-    def is_amount(self) -> bool:
-        """Whether the answer is a number that can be nearly right."""
-        answer = self.output.get("answer")
-        is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
-        return is_number and not self.is_class
 
 
 def read_reference(run: Path) -> list[Row]:
@@ -101,6 +90,14 @@ def first_rows(system: str, version: int, most: int = FIRST, url: str | None = N
 def inputs_of(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
     """The inputs that were kept."""
     return [row.input for row in rows if row.input is not None]
+
+
+def outputs_of(rows: Sequence[Row]) -> list[Mapping[str, Any]]:
+    """The outputs; an answer as a text where it is a class, whose name may be a number."""
+    return [
+        {**output, "answer": str(output["answer"])} if losses.is_class(output) else output
+        for output in (row.output for row in rows)
+    ]
 
 
 def _rows(found: Iterable[Mapping[Any, Any]]) -> list[Row]:

@@ -21,8 +21,9 @@ from mlfolio.core.errors import FileError, MlfolioError
 from mlfolio.core.inputs import field_names
 from mlfolio.core.run import runs_folder
 from mlfolio.monitor import fresh, live, story
+from mlfolio.monitor.examples import judged_rows, read_rows
 from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
-from mlfolio.monitor.release import compare, judged_rows, read_rows
+from mlfolio.monitor.release import compare
 from mlfolio.monitor.watching import Watched, look
 from mlfolio.track import log, registry
 from mlfolio.track.registry import Version

@@ -1,12 +1,13 @@
 """A look at how a served system does: what it is asked and answers now, beside what it knew.
 
 Rows are compared with the reference of the champion's run, rows that its model had not seen when
-it was measured. `watch` compares any two lists of rows, `look` takes them from run and log.
+it was measured. `watch` compares any two lists of rows, `gather` takes them from run and log, and
+`look` does both.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, NamedTuple
 
@@ -14,13 +15,19 @@ from pydantic import BaseModel, ConfigDict
 
 from mlfolio.core.errors import FileError, MissingExtraError, NotTrainedError
 from mlfolio.core.run import read_json
-from mlfolio.monitor import quality
+from mlfolio.monitor import drift, quality
 from mlfolio.monitor.checks import FEWEST, FEWEST_BEFORE, Alarm, Check, alarms
 from mlfolio.monitor.columns import Column, columns_of
-from mlfolio.monitor.drift import compare, compare_vectors
 from mlfolio.monitor.embedding import embed, spread
 from mlfolio.monitor.quality import Latency, Live
-from mlfolio.monitor.rows import Row, first_rows, inputs_of, last_rows, read_reference
+from mlfolio.monitor.rows import (
+    Row,
+    first_rows,
+    inputs_of,
+    last_rows,
+    outputs_of,
+    read_reference,
+)
 from mlfolio.track import connection, log, registry
 
 LAST: Final = 1_000  # answers that are looked at, if nothing else is said
@@ -116,10 +123,22 @@ class Gathered(NamedTuple):
 
 
 def look(
-    system: str, *, since: float | None = None, last: int | None = None, url: str | None = None
-) -> Watched:
-    """Looks at what the champion of a system was asked and has answered (see `gather`)."""
-    found = gather(system, since=since, last=last, url=url)
+    system: str, gathered: Gathered | None = None, *, since: float | None = None,
+    last: int | None = None, url: str | None = None,
+) -> Watched:  # fmt: skip
+    """Looks at what the champion of a system was asked and has answered.
+
+    Args:
+        system: Its name.
+        gathered: The rows; None to `gather` them, which is told the rest.
+        since: See `gather`.
+        last: See `gather`.
+        url: See `gather`.
+
+    Raises:
+        MlfolioError: See `gather`.
+    """
+    found = gathered or gather(system, since=since, last=last, url=url)
     watched = watch(
         system, found.reference, found.rows, found.judged, found.measured_ms, found.requests
     )
@@ -223,18 +242,13 @@ def _requests(system: str, number: int, since: float, url: str | None) -> tuple[
 
 def _of_outputs(before: Sequence[Row], now: Sequence[Row]) -> Iterator[Check]:
     """Drift of what is answered: answers, confidences, and every yes or no beside them."""
-    for column in columns_of(list(map(_told, before)), list(map(_told, now))):
+    for column in columns_of(outputs_of(before), outputs_of(now)):
         known = column.known
         is_flag = all(isinstance(value, bool) for value in (*known[0][:1], *known[1][:1]))
         if (column.name in ("answer", "confidence") or is_flag) and _enough(column):
-            check = compare(column, "prediction drift")
+            check = drift.compare(column, "prediction drift")
             if check is not None:
                 yield check
-
-
-def _told(row: Row) -> Mapping[str, Any]:
-    """An output; the answer as a text where it is a class, whose name may be a number."""
-    return {**row.output, "answer": str(row.output["answer"])} if row.is_class else row.output
 
 
 def _of_inputs(
@@ -243,7 +257,7 @@ def _of_inputs(
     """Drift of a column, and for texts and pictures the rows of now that look newest."""
     if not _enough(column):
         return [], []
-    check = compare(column, "input drift")
+    check = drift.compare(column, "input drift")
     if check is not None:
         return [check], []
     known = [row for row, value in zip(rows, column.now, strict=True) if value is not None]
@@ -255,7 +269,7 @@ def _of_inputs(
     except MissingExtraError as error:
         notes.append(f"{column.name} was not looked at: {error.message}")
         return [], []
-    check, ranks = compare_vectors(column.name, old, new)
+    check, ranks = drift.compare_vectors(column.name, old, new)
     first = [chosen[at] for at in ranks.argsort()[::-1][:SHOWN]]
     texts = [str(now[at])[:80] for at in first] if column.kind == "text" else []
     ids = [known[at].id or "" for at in first]

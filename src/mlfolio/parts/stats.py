@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +12,7 @@ from scipy import stats
 from mlfolio.core.card import Direction
 from mlfolio.core.score import Baseline, Score
 
+Alternative = Literal["greater", "two-sided"]
 Bounds = tuple[float, float]
 FEWEST = 10  # test items below which drawing from them again says nothing
 
@@ -230,6 +231,29 @@ def bootstrap_ci95(statistic: Callable[..., float], *arrays: ArrayLike, seed: in
         values.append(statistic(*(part[draw] for part in parts)))
     low, high = np.nanpercentile(values, [2.5, 97.5])
     return float(low), float(high)
+
+
+def p_paired(gains: ArrayLike, alternative: Alternative = "greater") -> float:
+    """P-value of paired differences, of two models on the same items.
+
+    McNemar's exact test where all are -1, 0 or 1, as of answers that are right or wrong; else
+    Wilcoxon's signed ranks.
+
+    Args:
+        gains: One difference for each test item, shape (n,).
+        alternative: What is asked: whether they are above zero, or away from it.
+
+    Returns:
+        In [0, 1]; 1 where nothing differs.
+    """
+    values = np.asarray(gains, dtype=float)
+    differ = values[values != 0]
+    if not len(differ):
+        return 1.0
+    if np.isin(differ, (-1, 1)).all():
+        above = int((differ > 0).sum())
+        return float(stats.binomtest(above, len(differ), alternative=alternative).pvalue)
+    return float(stats.wilcoxon(differ, alternative=alternative).pvalue)
 
 
 def holm(p_values: ArrayLike) -> NDArray[np.float64]:
