@@ -94,7 +94,10 @@ def judge(
     rates, gaps = fairness.by_group(groups, chances, yes, truth)
     caption = "Means with 95 % intervals; calibration is the mean chance less what happened."
     run.table("How groups are treated", rates, caption)
-    caption = "p (Holm) below 0.05: such a gap is no chance. Not all measures can be equal at once."
+    caption = (
+        "p (Holm) below 0.05: such a gap is no chance. The 95 % intervals count how many pairs of "
+        "groups there were to pick from. Not all measures can be equal at once."
+    )
     run.table("Gaps between groups", gaps, caption)
     run.table("Thresholds", _thresholds(truth, chances), "Out of fold; choose by what errors cost.")
     figure = Figure(figsize=(11, 3.4))
