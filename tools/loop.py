@@ -6,6 +6,7 @@
 Made-up customers ask a real server, which is watched, trained and released by itself. Prices rise,
 a feed breaks, a competitor takes away whom nobody else did, and somebody releases a model that he
 should not have. FOLDER holds all of it afterwards; FOLDER/story.html tells what happened and when.
+What an earlier loop left in FOLDER makes way; any other folder with something in it is refused.
 Where Prometheus is installed it watches too.
 """
 
@@ -37,6 +38,7 @@ SYSTEM, CUSTOMERS, HISTORY = "churn", 1_000, 3_000
 ASKED_AT_ONCE, TOLD = 10, 0.8  # customers of a request; share of them whose fate is told
 LOOK_MINUTES, PATIENCE_S = 0.15, 600.0
 ROOT = Path(__file__).parent.parent
+MARK = "made-by-loop.txt"  # a folder that has it is ours, and may be deleted
 
 POLICY = """\
 churn:
@@ -101,8 +103,7 @@ class Told(NamedTuple):
 def main(folder: Path) -> None:
     """Plays it all, and writes the story."""
     folder = folder.resolve()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    make_way(folder)
     os.environ["MLFOLIO_RUNS"] = str(folder / "runs")
     policy = folder / "policy.yaml"
     policy.write_text(POLICY, "utf-8")
@@ -117,6 +118,19 @@ def main(folder: Path) -> None:
 
     write_story(folder, SYSTEM, months)
     say(f"the story: {folder / 'story.html'}")
+
+
+def make_way(folder: Path) -> None:
+    """Makes an empty folder, in place of what an earlier loop left there."""
+    if (folder / MARK).is_file():
+        shutil.rmtree(folder)
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise SystemExit(
+            f"{folder} has something in it that this program did not make (no {MARK}), and is left "
+            "alone\n  fix: name an empty folder or a new one, or delete it yourself"
+        )
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MARK).write_text("The next loop that is given this folder deletes it.\n", "utf-8")
 
 
 def play(folder: Path, url: str, number: int, month: Month) -> Told:

@@ -95,9 +95,8 @@ def test_compose_opens_nothing_to_others_and_holds_no_secret() -> None:
         assert secret["file"].startswith("./secrets/")
 
 
-@pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.stem)
-def test_kubernetes_reads_each_manifest(path: Path) -> None:
-    lint("kubernetes-validate", "--strict", path)
+def test_kubernetes_reads_each_manifest() -> None:
+    lint("kubernetes-validate", "--strict", *MANIFESTS)
 
 
 def test_the_kustomization_names_every_manifest() -> None:
@@ -127,6 +126,78 @@ def test_each_pod_is_confined_and_bounded(name: str) -> None:
         assert mounted <= {volume["name"] for volume in pod["volumes"]}
 
 
+def test_how_many_pods_there_are_is_said_in_one_place() -> None:
+    """A number in a manifest would undo what the autoscaler did, with each apply."""
+    scaled = {
+        each["spec"]["scaleTargetRef"]["name"]
+        for each in resources() if each["kind"] == "HorizontalPodAutoscaler"
+    }  # fmt: skip
+    assert scaled
+    for each in resources():
+        if each["kind"] == "Deployment" and each["metadata"]["name"] in scaled:
+            assert "replicas" not in each["spec"]
+
+
+def test_a_pod_that_ends_still_answers_until_nobody_sends_to_it() -> None:
+    pod = pods()["mlfolio"]
+    command = pod["containers"][0]["lifecycle"]["preStop"]["exec"]["command"]
+    assert command[0] == "sleep"
+    assert 0 < int(command[1]) < pod["terminationGracePeriodSeconds"] / 2
+
+
+def test_rows_are_brought_to_where_the_watch_learns_from() -> None:
+    """Whatever has the runs' volume may reach MLflow, which asks who it is by its label."""
+    claims = {
+        name: {
+            volume["persistentVolumeClaim"]["claimName"]
+            for volume in pod["volumes"] if "persistentVolumeClaim" in volume
+        }
+        for name, pod in pods().items()
+    }  # fmt: skip
+    with_runs = {name for name, claimed in claims.items() if "mlfolio-runs" in claimed}
+    assert with_runs == {"mlfolio-watch", "mlfolio-ingest"}
+    (asking,) = [
+        each["spec"]["ingress"][0]["from"][0]["podSelector"]["matchExpressions"][0]["values"]
+        for each in resources()
+        if each["kind"] == "NetworkPolicy" and each["metadata"]["name"] == "mlflow"
+    ]
+    assert with_runs < set(asking)
+
+
+def test_the_watchs_rules_can_be_read(tmp_path: Path) -> None:
+    from mlfolio.monitor.policy import read_policies
+
+    (rules,) = [each["data"]["policy.yaml"] for each in resources()
+                if each["metadata"]["name"] == "mlfolio-policy"]  # fmt: skip
+    (tmp_path / "policy.yaml").write_text(rules, "utf-8")
+    for path in (tmp_path / "policy.yaml", DEPLOY / "policy.yaml"):
+        assert set(read_policies(path)) == {"iris"}, "what docs/deploy.md trains first"
+
+
+def test_compose_watches_where_its_alerts_are_told() -> None:
+    """By rules that are mounted, among the server's runs, with what the image has."""
+    services = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
+    command = services["app"]["command"]
+    assert command[0] == "serve"
+    rules = command[command.index("--watch") + 1]
+    assert f"./policy.yaml:{rules}:ro" in services["app"]["volumes"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    assert any(each.startswith("apscheduler") for each in project["optional-dependencies"]["serve"])
+
+
+def test_the_documents_name_the_alerts_that_are_mute_in_a_cluster() -> None:
+    rules = yaml.safe_load((DEPLOY / "prometheus" / "rules.yml").read_text("utf-8"))
+    of_loop = {
+        rule["alert"] for group in rules["groups"] for rule in group["rules"]
+        if re.search(r"mlfolio_(alarm|retrainings)", rule["expr"])
+    }  # fmt: skip
+    assert len(of_loop) == 5
+    deployment = (ROOT / "docs" / "deploy.md").read_text("utf-8").partition("**Mute alerts.**")[2]
+    runbook = (ROOT / "docs" / "runbook.md").read_text("utf-8").partition("\n## ")[0]
+    for page in (deployment, runbook):
+        assert set(re.findall(r"Mlfolio\w+", page)) == of_loop
+
+
 def test_selectors_find_their_pods() -> None:
     labels = {
         each["metadata"]["name"]: each["spec"]["template"]["metadata"]["labels"]
@@ -145,7 +216,7 @@ def test_verbs_that_containers_run_exist() -> None:
     known = {command.name for command in app.registered_commands}
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text("utf-8"))["services"]
     run = [pod["containers"][0].get("args") for pod in pods().values()]
-    run += [service.get("command") for name, service in compose.items() if name in {"migrate"}]
+    run += [compose[name]["command"] for name in ("migrate", "app")]
     for arguments in filter(None, run):
         assert arguments[0] in known
 

@@ -67,6 +67,31 @@ def test_few_people_and_nobody_chosen_are_no_trouble() -> None:
     assert all(table.empty for table in nothing)
 
 
+def test_the_gap_of_a_pair_picked_after_looking_has_an_interval_that_knows_it() -> None:
+    """Eight groups that are treated alike: one interval in twenty may leave out 0, not half."""
+    wrong, tables = 0, 30
+    for seed in range(tables):
+        rng = np.random.default_rng(seed)
+        group = pd.Series(rng.integers(0, 8, 1_600), name="g")
+        yes, truth = rng.random(1_600) < 0.4, np.ones(1_600, dtype=np.int64)
+        _, gaps = by_group([group], np.full(1_600, 0.4), yes, truth)
+        wrong += int(gaps.loc[("g", "selected"), "low"] > 0)
+    assert wrong <= tables * 0.1
+
+
+def test_without_variation_nothing_is_known_of_calibration() -> None:
+    group = pd.Series(["a"] * 30 + ["b"] * 30, name="g")
+    chances = np.repeat([0.9, 0.1], 30)
+    rates, gaps = by_group([group], chances, chances > 0.5, np.zeros(60, dtype=np.int64))
+
+    gap = gaps.loc[("g", "calibration")]
+    assert gap["gap"] == pytest.approx(0.8)
+    assert gap[["low", "high", "p", "p (Holm)"]].isna().all()
+    assert rates.loc["g = a", "calibration"] == "0.900 (–)"
+    known = gaps.drop(index=("g", "calibration"))
+    assert list(known["p (Holm)"]) == list(holm(known["p"]))
+
+
 def test_holm() -> None:
     """The textbook's steps: times 4, 3, 2, 1, never falling, at most 1."""
     assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])

@@ -6,16 +6,22 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from datetime import timedelta
+from itertools import count
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
 import torch
+import torch.distributed as dist
 from safetensors.torch import load_file
 
 from mlfolio.core.errors import UserError
 from mlfolio.core.run import Run, read_exhibits
 from mlfolio.parts.torch.figures import learning_curve
 from mlfolio.parts.torch.training import Recipe, bucketed, shuffled, train
+from mlfolio.parts.torch.world import World
 
 # Two clouds of points, told apart by a net with dropout and batch norm; `die` kills the process.
 PROGRAM = """
@@ -116,6 +122,41 @@ def test_it_stops_early_and_goes_back_to_the_best(tmp_path: Path) -> None:
     other, _ = toy(tmp_path / "other", Recipe(5, 0.1, patience=2), lambda: next(scores))
     assert torch.equal(net.weight, other.weight)  # type: ignore[arg-type]
     assert torch.equal(net.weight, kept["net/weight"])  # type: ignore[arg-type]
+
+
+def copy_of_two(folder: Path, rank: int) -> list[float]:
+    """Trains one of two copies whose scores differ by a rounding; returns what all were told."""
+    dist.init_process_group(
+        "gloo", init_method=f"file://{folder / 'met'}", rank=rank, world_size=2,
+        timeout=timedelta(seconds=60),
+    )  # fmt: skip
+    try:
+        made = Run("toy", folder / str(rank))
+        made.folder.mkdir()
+        torch.manual_seed(0)
+        net, x = torch.nn.Linear(1, 1), torch.linspace(-1, 1, 32)[:, None]
+        asked = count(1)
+        history = train(
+            net,
+            shuffled(32, 16, 0),
+            lambda rows, rng: torch.nn.functional.mse_loss(net(x[rows]), 3 * x[rows]),
+            Recipe(5, 0.1, patience=2),
+            made,
+            score=lambda: 0.9 + rank * 1e-7 * next(asked),  # one rises, the other never does
+            world=World(rank, 2),
+        )
+    finally:
+        dist.destroy_process_group()
+    return history.scores
+
+
+@pytest.mark.slow
+def test_copies_that_train_together_stop_together(tmp_path: Path) -> None:
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        other = pool.submit(copy_of_two, tmp_path, 1)
+        scores = copy_of_two(tmp_path, 0)
+        assert other.result() == scores
+    assert scores == pytest.approx([0.9 + 0.5e-7 * epoch for epoch in range(1, 6)], abs=1e-12)
 
 
 def test_a_training_that_diverges_is_told_of(tmp_path: Path) -> None:

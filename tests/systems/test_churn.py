@@ -15,7 +15,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 import mlfolio
-from mlfolio.core.errors import FileError, UnknownNameError
+from mlfolio.core.errors import FileError, UnknownNameError, UserError
 from mlfolio.core.run import runs_folder
 from mlfolio.core.source import OFFICIAL, SAMPLE, Source
 from mlfolio.parts.stats import roc_area
@@ -73,6 +73,16 @@ def test_worlds_drift_in_three_ways() -> None:
     pd.testing.assert_frame_equal(other.drop(columns="Churn"), today.drop(columns="Churn"))
     rates = [t[t["Contract"] == "Month-to-month"]["Churn"].eq("Yes").mean() for t in (today, other)]
     assert rates[0] > 2 * rates[1]
+
+
+def test_a_world_that_cannot_be_made_is_refused() -> None:
+    """Few leave for these reasons, so there are no ninety leavers to draw."""
+    rare = {**TODAY.reasons, "always": -6.0}
+    assert len(generate(100, world=World(leaving=0.1, reasons=rare))) == 100
+    with pytest.raises(UserError, match="90 leavers among 100"):
+        generate(100, world=World(leaving=0.9, reasons=rare))
+    with pytest.raises(UserError, match="leaving between 0 and 1"):
+        generate(100, world=World(leaving=1.5))
 
 
 def test_what_a_row_says_beyond_its_cells() -> None:
@@ -193,8 +203,16 @@ def test_the_reference_is_out_of_fold(sample: Path) -> None:
     chances = [line["output"]["probabilities"]["Yes"] for line in lines]
     scores = json.loads((sample / "scores.json").read_text("utf-8"))["scores"]
     (brier,) = [score["value"] for score in scores if score["name"] == "Brier score"]
-    errors = (np.array(chances) - (data.y == "Yes").to_numpy()) ** 2
-    assert errors.mean() == pytest.approx(brier)
+    left = (data.y == "Yes").to_numpy()
+    assert ((np.array(chances) - left) ** 2).mean() == pytest.approx(brier)
+
+    (table,) = (sample / "tables").glob("*-beside-its-baselines.csv")
+    beside = pd.read_csv(table, index_col=0)
+    assert list(beside) == ["accuracy, a yes from 0.333", "accuracy, a yes from 0.5"]
+    for column, cut in zip(beside, (OFFER.break_even, 0.5), strict=True):
+        right = ((np.array(chances) >= cut) == left).mean()
+        assert beside.loc["this system", column] == pytest.approx(right)
+        assert beside.loc["base rate", column] == pytest.approx(1 - left.mean()), "the same cut"
 
 
 @pytest.mark.slow

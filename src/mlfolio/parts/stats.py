@@ -179,14 +179,17 @@ def _interval(values: NDArray[Any], seed: int) -> Bounds | None:
     return mean_ci95(values, seed) if np.ptp(values) else None
 
 
-def proportion_ci95(correct: ArrayLike) -> Bounds:
+def proportion_ci95(correct: ArrayLike, together: int = 1) -> Bounds:
     """95 % Wilson interval of a share.
 
     Args:
         correct: True where the answer was right, shape (n,), n >= 1.
+        together: How many such intervals are to hold at once with 95 %; each is wider for that
+            (Bonferroni).
     """
     hits = np.asarray(correct, dtype=bool)
-    interval = stats.binomtest(int(hits.sum()), hits.size).proportion_ci(0.95, method="wilson")
+    test = stats.binomtest(int(hits.sum()), hits.size)
+    interval = test.proportion_ci(1 - 0.05 / together, method="wilson")
     return float(interval.low), float(interval.high)
 
 

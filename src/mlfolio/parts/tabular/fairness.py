@@ -8,6 +8,7 @@ above what happens (calibration).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -17,7 +18,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
-from mlfolio.parts.stats import holm, proportion_ci95
+from mlfolio.parts.stats import Bounds, holm, proportion_ci95
 from mlfolio.parts.tabular.encoder import Floats
 from mlfolio.report.words import interval, number
 
@@ -31,28 +32,34 @@ class Rate:
     """A measure of one group.
 
     Attributes:
-        each: What it is the mean of.
-        value: That mean.
-        low: Lower end of its 95 % interval.
-        high: Upper end.
+        each: What it is the mean of, shape (n,), n >= 10.
+        share: Whether that is 1 or 0 of each.
     """
 
     each: NDArray[np.float64]
-    value: float
-    low: float
-    high: float
+    share: bool
 
-    @classmethod
-    def of(cls, values: NDArray[np.float64], share: bool) -> Rate:
-        """The mean with its interval: Wilson's of a share, Student's of other numbers."""
-        mean = float(values.mean())
-        if share:
-            return cls(values, mean, *proportion_ci95(values))
-        reach = stats.t.ppf(0.975, len(values) - 1) * values.std(ddof=1) / np.sqrt(len(values))
-        return cls(values, mean, mean - float(reach), mean + float(reach))
+    @property
+    def value(self) -> float:
+        """The mean."""
+        return float(self.each.mean())
+
+    def ci95(self, together: int = 1) -> Bounds | None:
+        """Wilson's interval of a share, Student's of other numbers; None where those are all alike.
+
+        Args:
+            together: How many such intervals are to hold at once with 95 % (Bonferroni).
+        """
+        if self.share:
+            return proportion_ci95(self.each, together)
+        if np.ptp(self.each) == 0:
+            return None
+        error = self.each.std(ddof=1) / np.sqrt(len(self.each))
+        reach = float(stats.t.ppf(1 - 0.025 / together, len(self.each) - 1) * error)
+        return self.value - reach, self.value + reach
 
     def __str__(self) -> str:
-        return f"{number(self.value, 3)} ({interval((self.low, self.high))})"
+        return f"{number(self.value, 3)} ({interval(self.ci95())})"
 
 
 def by_group(
@@ -71,6 +78,9 @@ def by_group(
         groups where it is lowest and highest, the gap with its interval (Newcombe, 1998), the
         probability of such differences if there were none (chi-squared, or Alexander and Govern's
         test for calibration), and the same corrected for how many were tested (Holm, 1979).
+        The two groups were picked after looking at all, so the interval is so wide that those
+        of every pair of the column's k groups would hold together: 1 - 0.05 / (k (k - 1) / 2)
+        each (Bonferroni). NaN where a group's numbers do not vary, so that nothing is known.
     """
     lines, gaps = [], []
     for column in groups:
@@ -100,7 +110,7 @@ def _measure(chances: Floats, yes: NDArray[np.bool_], truth: NDArray[np.int64]) 
         "calibration": chances - truth,
     }
     return {
-        name: Rate.of(part, share=name != "calibration")
+        name: Rate(part, share=name != "calibration")
         for name, part in values.items()
         if len(part) >= FEWEST
     }
@@ -108,24 +118,34 @@ def _measure(chances: Floats, yes: NDArray[np.bool_], truth: NDArray[np.int64]) 
 
 def _gap(measure: str, rates: dict[str, Rate]) -> dict[str, object]:
     least, most = (pick(rates, key=lambda g: rates[g].value) for pick in (min, max))
-    one, other = rates[least], rates[most]
+    low, high = _difference(rates[most], rates[least], math.comb(len(rates), 2))
     return {
         "measure": measure,
         "lowest": least,
         "highest": most,
-        "gap": other.value - one.value,
-        "low": other.value - one.value - np.hypot(other.value - other.low, one.high - one.value),
-        "high": other.value - one.value + np.hypot(other.high - other.value, one.value - one.low),
+        "gap": rates[most].value - rates[least].value,
+        "low": low,
+        "high": high,
         "p": _p_value(measure, [rate.each for rate in rates.values()]),
     }
+
+
+def _difference(one: Rate, other: Rate, pairs: int) -> Bounds:
+    """The interval of how far one rate is above another, being one of so many pairs."""
+    bounds, others = one.ci95(pairs), other.ci95(pairs)
+    if bounds is None or others is None:
+        return math.nan, math.nan
+    gap = one.value - other.value
+    low = gap - math.hypot(one.value - bounds[0], others[1] - other.value)
+    return low, gap + math.hypot(bounds[1] - one.value, other.value - others[0])
 
 
 def _p_value(measure: str, groups: list[NDArray[np.float64]]) -> float:
     if measure == "calibration":
         varies = all(np.ptp(group) > 0 for group in groups)  # without, there is no test
-        return float(stats.alexandergovern(*groups).pvalue) if varies else 1.0
+        return float(stats.alexandergovern(*groups).pvalue) if varies else math.nan
     counts = np.array([[group.sum(), len(group) - group.sum()] for group in groups])
-    if (counts.sum(axis=0) == 0).any():  # all chosen, or nobody
+    if (counts.sum(axis=0) == 0).any():  # all chosen, or nobody: the groups are the same
         return 1.0
     return float(stats.chi2_contingency(counts, correction=False).pvalue)
 
@@ -133,4 +153,6 @@ def _p_value(measure: str, groups: list[NDArray[np.float64]]) -> float:
 def _corrected(gaps: pd.DataFrame) -> pd.DataFrame:
     if gaps.empty:
         return gaps
-    return gaps.assign(**{"p (Holm)": holm(gaps["p"])}).set_index(["column", "measure"])
+    tested = gaps["p"].dropna()
+    corrected = pd.Series(holm(tested), tested.index, dtype=float)
+    return gaps.assign(**{"p (Holm)": corrected}).set_index(["column", "measure"])

@@ -85,16 +85,18 @@ def judge(
         run: Takes the tables and figures.
     """
     truth = np.asarray(data.y == model.classes[1], dtype=np.int64)
-    accuracy = {"this system": ((chances >= model.threshold) == truth).mean()}
-    accuracy |= {name: ((guess >= 0.5) == truth).mean() for name, guess in rivals.items()}
-    run.table("Beside its baselines", pd.DataFrame({"accuracy": accuracy}), "The same folds.")
+    beside = _accuracies({"this system": chances, **rivals}, truth, model.threshold)
+    run.table("Beside its baselines", beside, "The same folds, and the same threshold for all.")
     yes = chances >= model.threshold
     caption = "Accuracy, and how often the second class is predicted and true."
     run.table("By group", _slices(groups, yes, truth), caption)
     rates, gaps = fairness.by_group(groups, chances, yes, truth)
     caption = "Means with 95 % intervals; calibration is the mean chance less what happened."
     run.table("How groups are treated", rates, caption)
-    caption = "p (Holm) below 0.05: such a gap is no chance. Not all measures can be equal at once."
+    caption = (
+        "p (Holm) below 0.05: such a gap is no chance. The 95 % intervals count how many pairs of "
+        "groups there were to pick from. Not all measures can be equal at once."
+    )
     run.table("Gaps between groups", gaps, caption)
     run.table("Thresholds", _thresholds(truth, chances), "Out of fold; choose by what errors cost.")
     figure = Figure(figsize=(11, 3.4))
@@ -113,6 +115,20 @@ def judge(
     some = data.X.sample(_explained(data), random_state=run.seed)
     caption = f"Mean size of a column's share in the log-odds, over {len(some)} rows at random."
     run.figure("Importance", _importance(model, some), caption)
+
+
+def _accuracies(
+    chances: dict[str, Floats], truth: NDArray[np.int64], threshold: float
+) -> pd.DataFrame:
+    """How often each is right, by a model's own threshold, which money may say, and by a half."""
+    return pd.DataFrame(
+        {
+            f"accuracy, a yes from {cut:.3g}": {
+                name: ((guess >= cut) == truth).mean() for name, guess in chances.items()
+            }
+            for cut in (threshold, 0.5)
+        }
+    )
 
 
 def _slices(groups: Groups, yes: NDArray[np.bool_], truth: NDArray[np.int64]) -> pd.DataFrame:

@@ -51,7 +51,7 @@ def train_across(
         recipe: How.
         run: Whose seed, log and folder it is, and on whose workers it is trained.
         name: What the log calls it.
-        score: Of the net on a validation part; each machine asks for it.
+        score: Of the net on a validation part; each machine asks for it, and their mean counts.
 
     Raises:
         MlfolioError: The training diverged, or the cluster lost it.

@@ -146,7 +146,7 @@ def train(
             history.seconds = time.monotonic() - started
             if place == steps_each - 1:
                 world.agree(net)
-                _end_epoch(history, steps_each, net, score, recipe, run, name)
+                _end_epoch(history, steps_each, net, score, recipe, run, name, world)
                 kept.save(history, is_best=recipe.patience is not None and history.best == epoch)
                 if _is_over(history, recipe):
                     break
@@ -164,7 +164,7 @@ def _is_over(history: History, recipe: Recipe) -> bool:
 
 def _end_epoch(
     history: History, steps: int, net: nn.Module, score: Callable[[], float] | None,
-    recipe: Recipe, run: Run, name: str,
+    recipe: Recipe, run: Run, name: str, world: World,
 ) -> None:  # fmt: skip
     """Writes down how an epoch went, and whether it is the best so far."""
     history.losses.append(history.running / steps)
@@ -176,7 +176,7 @@ def _end_epoch(
     epoch, measured = len(history.losses) - 1, {f"{name} loss": history.losses[-1]}
     if score is not None:
         with evaluating(net):
-            history.scores.append(score())
+            history.scores.append(world.mean(score()))
         measured[f"{name} score"] = history.scores[-1]
     before = max(history.scores[:-1], default=-math.inf)
     if score is None or recipe.patience is None or history.scores[-1] > before:

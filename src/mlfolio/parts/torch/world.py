@@ -45,6 +45,18 @@ class World:
         gradients = [p.grad for p in net.parameters() if p.grad is not None]
         return self._sum([loss.detach(), *gradients], share)[0]
 
+    def mean(self, value: float) -> float:
+        """The average of a number over all copies: what it decides, all decide alike.
+
+        Machines round differently, and a copy that stops by a score of its own leaves the others
+        waiting for it.
+        """
+        if self.size == 1:
+            return value
+        total = torch.tensor(value, dtype=torch.float64)
+        all_reduce(total)
+        return total.item() / self.size
+
     def agree(self, net: nn.Module) -> None:
         """Gives all copies the same running averages: batch norm keeps those of its own rows."""
         kept = [buffer for buffer in net.buffers() if buffer.is_floating_point()]

@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pandas as pd
 
-from mlfolio.core.errors import UnknownNameError
+from mlfolio.core.errors import UnknownNameError, UserError
 from mlfolio.core.source import Source
 from mlfolio.data.labelled import (
     TableSplit,
@@ -91,8 +91,8 @@ class World:
         contracts: Shares of contracts by the month, for one year, for two years. Other shares,
             like other prices, are other customers who leave for the same reasons (covariate shift).
         prices: Factor of all charges.
-        leaving: Share of customers who leave; None for what follows from the reasons. A share makes
-            more or fewer of those who leave, each kind being as it was (label shift).
+        leaving: Share of customers who leave, in [0, 1]; None for what follows from the reasons. A
+            share makes more or fewer of those who leave, each kind being as it was (label shift).
         reasons: What adds how much to the log-odds of leaving; another sum of them is another
             behaviour of the same customers (concept drift).
     """
@@ -118,14 +118,26 @@ def generate(rows: int, seed: int = 0, world: World = TODAY) -> pd.DataFrame:
         rows: Number of customers.
         seed: Seed of the chance.
         world: What they are like and why they leave.
+
+    Raises:
+        UserError: The world's share of leavers is none, or its reasons give too few of a kind.
     """
     rng = np.random.default_rng(seed)
     if world.leaving is None:
         return _customers(rng, rows, world)
     crowd = _customers(rng, 10 * rows, world)  # enough of both kinds to draw the share from
-    left = crowd[TARGET] == "Yes"
     leavers = round(world.leaving * rows)
-    drawn = pd.concat([crowd[left].head(leavers), crowd[~left].head(rows - leavers)])
+    kinds = []
+    for answer, wanted in (("Yes", leavers), ("No", rows - leavers)):
+        kind = crowd[crowd[TARGET] == answer]
+        if not 0 <= wanted <= len(kind):
+            raise UserError(
+                f"a world with {leavers:,} leavers among {rows:,} customers cannot be made: of "
+                f"{len(crowd):,} there are {len(kind):,} with {TARGET} = {answer}",
+                "leaving between 0 and 1, and reasons by which enough of both kinds come about",
+            )
+        kinds.append(kind.head(wanted))
+    drawn = pd.concat(kinds)
     return drawn.sample(frac=1, random_state=seed).reset_index(drop=True)
 
 
