@@ -28,7 +28,7 @@ import psutil
 import mlfolio
 from mlfolio.monitor.live import ALPHA, FIRST_JUDGED, Stream, first_fall
 from mlfolio.parts.stats import proportion_ci95
-from mlfolio.track import registry
+from mlfolio.track import releases
 
 FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}
 WAYS = {"nothing": {}, "a shadow": {"shadow": True}, "a canary of 10 %": {"share": 0.1}}
@@ -69,9 +69,9 @@ def overhead(rounds: int, requests: int) -> None:
     with serving() as (client, process):
         for _ in range(rounds):
             for way, how in WAYS.items():
-                registry.unstage("iris", "the next way")
+                releases.unstage("iris", "the next way")
                 if how:
-                    registry.stage("iris", 2, **how)  # type: ignore[arg-type]
+                    releases.stage("iris", 2, **how)  # type: ignore[arg-type]
                 while (client.get("/v1/systems/iris").json()["tried"] is None) == bool(how):
                     time.sleep(0.1)
                 time.sleep(1)  # what is loaded is loaded

@@ -32,7 +32,7 @@ from filelock import FileLock, Timeout
 
 from mlfolio.monitor import story
 from mlfolio.systems.churn.data import TARGET, TODAY, World, generate
-from mlfolio.track import registry
+from mlfolio.track import releases
 
 SYSTEM, CUSTOMERS, HISTORY = "churn", 1_000, 3_000
 ASKED_AT_ONCE, TOLD = 10, 0.8  # customers of a request; share of them whose fate is told
@@ -158,7 +158,7 @@ def play(folder: Path, url: str, number: int, month: Month) -> Told:
 def ask_on(url: str, world: World, number: int) -> None:
     """Asks about more customers until what is tried has answered enough, one way or the other."""
     for more in range(1, 9):
-        if registry.staged(SYSTEM) is None:
+        if releases.staged(SYSTEM) is None:
             return
         table = customers(CUSTOMERS // 4, 100 * number + more, world)
         tell(url, ask(url, table, cents=False), table, number)
@@ -218,7 +218,7 @@ def prank(folder: Path) -> None:
     table.to_csv(path, index=False)
     knobs = ("folds=2", "inner_folds=2", f"target={TARGET}")
     mlfolio("run", SYSTEM, *knobs, "--data", str(path), "--candidate", "--force")
-    challenger = registry.challenger(SYSTEM)
+    challenger = releases.challenger(SYSTEM)
     assert challenger is not None
     mlfolio("release", SYSTEM, str(challenger.number), "--canary", "0.5", "--force")
     time.sleep(6)  # until the server has it
@@ -239,7 +239,7 @@ def settle(since: float) -> None:
 def till_withdrawn() -> None:
     """Waits until the server has taken away what is tried."""
     until = time.monotonic() + PATIENCE_S
-    while registry.staged(SYSTEM) is not None and time.monotonic() < until:
+    while releases.staged(SYSTEM) is not None and time.monotonic() < until:
         time.sleep(1)
 
 

@@ -14,7 +14,7 @@ from jinja2 import Environment
 from mlfolio.core.run import write_text
 from mlfolio.data.versions import DataStore
 from mlfolio.monitor import story
-from mlfolio.track import registry
+from mlfolio.track import releases
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>The loop: {{ system }}</title>
@@ -110,7 +110,7 @@ def lines_of(system: str) -> list[Line]:
             words = "; ".join(step.reasons) or {"looked": "all is quiet"}.get(step.what, "")
             lines.append(Line(step.time, step.what, f"version {step.version}: {words}"))
         last = step.what, step.reasons
-    for event in registry.history(system):
+    for event in releases.history_of(system):
         if event.time is not None:
             words = f"version {event.version}: {event.reason}"
             lines.append(Line(event.time, event.action, words))

@@ -14,8 +14,8 @@ from sqlalchemy import insert
 
 from mlfolio.monitor.live import ALPHA, FIRST_JUDGED, Stream, first_fall, reason_to_end
 from mlfolio.parts.stats import proportion_ci95
+from mlfolio.track.history import Staged
 from mlfolio.track.log import FEEDBACK, PREDICTIONS, TALLIES, prepare
-from mlfolio.track.releases import Staged
 
 MANY = 600  # simulated canaries
 

@@ -25,7 +25,7 @@ from mlfolio.serve.fleet import Served
 from mlfolio.serve.keys import Caller
 from mlfolio.serve.service import Service
 from mlfolio.serve.settings import Settings
-from mlfolio.track import log, registry
+from mlfolio.track import log, registry, releases
 from tests.serve.conftest import Server, serving
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def rows(runs: Path, query: str) -> list[Any]:
 
 
 def test_a_canary_answers_its_share(runs: Path) -> None:
-    registry.stage("iris", 2, share=0.3)
+    releases.stage("iris", 2, share=0.3)
     with serving(runs, "iris") as server:
         assert tried(server)["share"] == 0.3
         versions = Counter(answer["version"] for answer in ask(server, 200))
@@ -105,7 +105,7 @@ def test_a_canary_answers_its_share(runs: Path) -> None:
 
 
 def test_a_shadow_is_seen_by_nobody(runs: Path) -> None:
-    registry.stage("iris", 2, shadow=True)
+    releases.stage("iris", 2, shadow=True)
     with serving(runs, "iris") as server:
         answers = ask(server, 40)
         assert {answer["version"] for answer in answers} == {1}
@@ -129,7 +129,7 @@ def test_a_shadow_is_seen_by_nobody(runs: Path) -> None:
 
 
 def test_nobody_sees_a_canary_fail_and_it_goes(runs: Path) -> None:
-    registry.stage("iris", 3, share=0.5)
+    releases.stage("iris", 3, share=0.5)
     with serving(runs, "iris") as server:
         end = time.monotonic() + 60
         while tried(server) is not None and time.monotonic() < end:
@@ -139,27 +139,27 @@ def test_nobody_sees_a_canary_fail_and_it_goes(runs: Path) -> None:
         assert "tried no more: it failed" in server.said()
         ask(server, 3)
 
-    last = registry.history("iris")[-1]
+    last = releases.history_of("iris")[-1]
     assert (last.action, last.version) == ("unstage", 3)
     assert "it failed" in last.reason
     assert "version 1 0 of" in last.reason
-    assert registry.staged("iris") is None
+    assert releases.staged("iris") is None
     assert registry.champion("iris").number == 1  # type: ignore[union-attr]
 
 
 @pytest.mark.parametrize("way", [{"share": 0.5}, {"shadow": True}])
 def test_one_whose_answers_are_worse_goes(runs: Path, way: dict[str, Any]) -> None:
-    registry.stage("iris", 4, **way)
+    releases.stage("iris", 4, **way)
     with serving(runs, "iris") as server:
         end = time.monotonic() + 120
-        while registry.staged("iris") is not None and time.monotonic() < end:
+        while releases.staged("iris") is not None and time.monotonic() < end:
             for answer in ask(server, 10):
                 told = {"id": answer["predictions"][0]["id"], "answer": "setosa"}
                 assert server.client.post("/v1/systems/iris/feedback", json=told).is_success
             time.sleep(0.5)
         until(lambda: tried(server) is None)
         assert {answer["version"] for answer in ask(server, 5)} == {1}
-    last = registry.history("iris")[-1]
+    last = releases.history_of("iris")[-1]
     assert (last.action, last.version) == ("unstage", 4)
     assert "it was wrong in" in last.reason
 
@@ -167,40 +167,40 @@ def test_one_whose_answers_are_worse_goes(runs: Path, way: dict[str, Any]) -> No
 def test_what_cannot_be_loaded_is_not_tried(runs: Path) -> None:
     with serving(runs, "iris") as server:
         (registry.version("iris", 2).folder / "model.skops").write_bytes(b"PK")
-        registry.stage("iris", 2, share=0.9)
-        until(lambda: registry.staged("iris") is None)
+        releases.stage("iris", 2, share=0.9)
+        until(lambda: releases.staged("iris") is None)
         assert {answer["version"] for answer in ask(server, 20)} == {1}
-    assert "cannot be loaded" in registry.history("iris")[-1].reason
+    assert "cannot be loaded" in releases.history_of("iris")[-1].reason
 
 
 def test_it_comes_and_goes_while_the_server_runs(runs: Path) -> None:
     with serving(runs, "iris") as server:
         assert tried(server) is None
-        registry.stage("iris", 2, share=0.9)
+        releases.stage("iris", 2, share=0.9)
         until(lambda: tried(server))
         assert 2 in {answer["version"] for answer in ask(server, 30)}
-        registry.promote("iris", 2, "it does well")
+        releases.promote("iris", 2, "it does well")
         until(lambda: tried(server) is None)
         assert {answer["version"] for answer in ask(server, 10)} == {2}
-        registry.rollback("iris", "it does not")
+        releases.rollback("iris", "it does not")
         until(lambda: {answer["version"] for answer in ask(server, 5)} == {1})
 
 
 def test_several_workers_end_it_once(runs: Path) -> None:
-    registry.stage("iris", 3, share=0.5)
+    releases.stage("iris", 3, share=0.5)
     with serving(runs, "iris", "--workers", "2") as server:
         end = time.monotonic() + 90
-        while registry.staged("iris") is not None and time.monotonic() < end:
+        while releases.staged("iris") is not None and time.monotonic() < end:
             ask(server, 20)
             time.sleep(0.2)
         time.sleep(12)  # the other worker looks too
-        ends = [event for event in registry.history("iris") if event.action == "unstage"]
+        ends = [event for event in releases.history_of("iris") if event.action == "unstage"]
         assert len(ends) == 1
 
 
 def test_documents_are_not_tried(runs: Path) -> None:
     with pytest.raises(UserError, match="holds documents that are changed while it serves"):
-        registry.stage("documents", 2, shadow=True)
+        releases.stage("documents", 2, shadow=True)
 
 
 class Trial:
@@ -254,7 +254,7 @@ Counted = Callable[[Callable[[Trial], Awaitable[None]]], dict[int, tuple[int, in
 @pytest.fixture
 def counted(runs: Path, monkeypatch: pytest.MonkeyPatch) -> Counted:
     """Lets something happen in a trial; what was asked of each version then, and has failed."""
-    registry.stage("iris", 2, share=0.5)
+    releases.stage("iris", 2, share=0.5)
 
     def count(happens: Callable[[Trial], Awaitable[None]]) -> dict[int, tuple[int, int]]:
         async def main() -> None:

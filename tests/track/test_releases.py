@@ -18,8 +18,8 @@ import pytest
 import mlfolio
 from mlfolio.core.errors import MlfolioError, UnknownNameError, UserError
 from mlfolio.core.run import runs_folder, status
-from mlfolio.track import connection, registry
-from mlfolio.track.releases import Event, line
+from mlfolio.track import connection, registry, releases
+from mlfolio.track.history import Event, line
 from tests.postgres import free_port
 from tests.serve.conftest import serving
 
@@ -56,7 +56,7 @@ def champion() -> int | None:
 
 
 def story() -> list[tuple[str, int]]:
-    return [(event.action, event.version) for event in registry.history("iris")]
+    return [(event.action, event.version) for event in releases.history_of("iris")]
 
 
 def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -68,22 +68,22 @@ def python(program: str, **environment: str) -> subprocess.CompletedProcess[str]
 
 def test_a_candidate_is_never_champion_by_itself(runs: Path) -> None:
     assert champion() == 1
-    assert registry.challenger("iris").number == 3  # type: ignore[union-attr]
+    assert releases.challenger("iris").number == 3  # type: ignore[union-attr]
     assert story() == [("run", 1)]
 
 
 def test_there_is_a_way_back_and_it_ends(runs: Path) -> None:
-    registry.promote("iris", 2, "better")
-    registry.promote("iris", 3, "better still")
-    assert registry.challenger("iris") is None
-    assert registry.rollback("iris", "it sulks").number == 2
-    assert registry.rollback("iris", "so does this").number == 1
+    releases.promote("iris", 2, "better")
+    releases.promote("iris", 3, "better still")
+    assert releases.challenger("iris") is None
+    assert releases.rollback("iris", "it sulks").number == 2
+    assert releases.rollback("iris", "so does this").number == 1
     with pytest.raises(UserError, match="no champion before version 1"):
-        registry.rollback("iris", "and now?")
+        releases.rollback("iris", "and now?")
 
     assert mlfolio.load("iris").version == 1
     assert story() == [("run", 1), ("release", 2), ("release", 3), ("rollback", 2), ("rollback", 1)]
-    last = registry.history("iris")[-1]
+    last = releases.history_of("iris")[-1]
     assert (last.before, last.reason) == (2, "so does this")
     assert last.time == pytest.approx(time.time(), abs=300)
 
@@ -103,64 +103,64 @@ def test_a_registry_without_history_has_one_from_now_on(runs: Path) -> None:
     with connection.open_client() as client:
         for tag in client.get_registered_model("iris").tags:
             client.delete_registered_model_tag("iris", tag)
-    (known,) = registry.history("iris")
+    (known,) = releases.history_of("iris")
     assert (known.version, known.time) == (1, None)
-    registry.promote("iris", 2, "better")
-    assert registry.rollback("iris", "worse").number == 1
+    releases.promote("iris", 2, "better")
+    assert releases.rollback("iris", "worse").number == 1
 
 
 def test_an_alias_that_somebody_else_has_set_counts(runs: Path) -> None:
     with connection.open_client() as client:
         client.set_registered_model_alias("iris", "champion", "3")
     assert story() == [("run", 1), ("release", 3)]
-    assert registry.rollback("iris", "by hand, too").number == 1
+    assert releases.rollback("iris", "by hand, too").number == 1
 
 
 def test_a_rollback_goes_to_another_version_than_that_which_is(runs: Path) -> None:
-    registry.promote("iris", 2, "better")
-    registry.promote("iris", 1, "better after all")
+    releases.promote("iris", 2, "better")
+    releases.promote("iris", 1, "better after all")
     shutil.rmtree(registry.version("iris", 2).folder.parent)
     with connection.open_client() as client:
         client.delete_model_version("iris", "2")
     with pytest.raises(UserError, match="no champion before version 1"):
-        registry.rollback("iris", "by hand")
+        releases.rollback("iris", "by hand")
 
 
 def test_a_former_champion_that_is_gone_is_passed_over(runs: Path) -> None:
-    registry.promote("iris", 2, "better")
-    registry.promote("iris", 3, "better still")
+    releases.promote("iris", 2, "better")
+    releases.promote("iris", 3, "better still")
     shutil.rmtree(registry.version("iris", 2).folder.parent)
     with connection.open_client() as client:
         client.delete_model_version("iris", "2")
-    assert registry.rollback("iris", "it sulks").number == 1
-    assert "past version 2" in registry.history("iris")[-1].reason
+    assert releases.rollback("iris", "it sulks").number == 1
+    assert "past version 2" in releases.history_of("iris")[-1].reason
 
 
 def test_what_is_tried_ends_with_its_champion(runs: Path) -> None:
-    registry.stage("iris", 2, share=0.1)
-    registry.stage("iris", 3, shadow=True)
-    assert str(registry.staged("iris")) == "version 3 as a shadow"
-    assert not registry.unstage("iris", "of another", 2)
-    registry.promote("iris", 2, "better")
-    assert registry.staged("iris") is None
-    registry.stage("iris", 3, share=0.25)
-    registry.promote("iris", 3, "it did well")
-    assert registry.staged("iris") is None
-    assert not registry.unstage("iris", "it is champion")
+    releases.stage("iris", 2, share=0.1)
+    releases.stage("iris", 3, shadow=True)
+    assert str(releases.staged("iris")) == "version 3 as a shadow"
+    assert not releases.unstage("iris", "of another", 2)
+    releases.promote("iris", 2, "better")
+    assert releases.staged("iris") is None
+    releases.stage("iris", 3, share=0.25)
+    releases.promote("iris", 3, "it did well")
+    assert releases.staged("iris") is None
+    assert not releases.unstage("iris", "it is champion")
 
 
 def test_wrong_wishes_are_explained(runs: Path) -> None:
     with pytest.raises(UnknownNameError, match=r"no iris version '9'\n.*1, 2, 3"):
-        registry.promote("iris", 9, "")
+        releases.promote("iris", 9, "")
     with pytest.raises(UserError, match="is the champion already"):
-        registry.promote("iris", 1, "")
+        releases.promote("iris", 1, "")
     with pytest.raises(UserError, match="is the champion already"):
-        registry.stage("iris", 1, shadow=True)
+        releases.stage("iris", 1, shadow=True)
     for share in (0.0, 1.0, -0.1, 7.0):
         with pytest.raises(UserError, match="above 0 and below 1"):
-            registry.stage("iris", 2, share=share)
+            releases.stage("iris", 2, share=share)
     with pytest.raises(UserError, match="above 0 and below 1"):
-        registry.stage("iris", 2, share=0.1, shadow=True)
+        releases.stage("iris", 2, share=0.1, shadow=True)
 
 
 def test_what_is_gone_is_not_released(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,9 +172,9 @@ def test_what_is_gone_is_not_released(runs: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(mlflow.artifacts, "download_artifacts", fail)
     shutil.rmtree(registry.version("iris", 3).folder.parent)
     with pytest.raises(MlfolioError, match="version 3 is gone"):
-        registry.promote("iris", 3, "")
+        releases.promote("iris", 3, "")
     with pytest.raises(MlfolioError, match="version 3 is gone"):
-        registry.stage("iris", 3, shadow=True)
+        releases.stage("iris", 3, shadow=True)
     assert champion() == 1
 
 
@@ -183,7 +183,7 @@ def test_two_candidates_at_once_are_both_challengers(runs: Path) -> None:
     both = [subprocess.Popen([sys.executable, "-W", "ignore", "-c", RUN]) for _ in range(2)]
     assert [one.wait(900) for one in both] == [0, 0]
     assert champion() == 1
-    assert registry.challenger("iris").number == 5  # type: ignore[union-attr]
+    assert releases.challenger("iris").number == 5  # type: ignore[union-attr]
     assert {registry.version("iris", number).number for number in (4, 5)} == {4, 5}
 
 
@@ -206,7 +206,7 @@ def test_a_retraining_that_is_killed_leaves_the_champion(runs: Path, place: str)
     newest = max((runs / "iris").iterdir(), key=lambda folder: folder.stat().st_mtime)
     assert status(newest) == ("interrupted" if place == "fit" else "done")
     after = mlfolio.run("iris", data="sample", candidate=True, **QUICK)  # no lock is left behind
-    assert after.version == registry.challenger("iris").number  # type: ignore[union-attr]
+    assert after.version == releases.challenger("iris").number  # type: ignore[union-attr]
 
 
 @pytest.mark.slow
@@ -221,9 +221,9 @@ def test_a_release_that_is_killed_has_not_happened(runs: Path) -> None:
 
     assert champion() == 1
     assert story() == [("run", 1)], "what was written of it does not count"
-    registry.promote("iris", 3, "better")
+    releases.promote("iris", 3, "better")
     assert story() == [("run", 1), ("release", 3)], "and the next takes its place"
-    assert registry.rollback("iris", "worse").number == 1
+    assert releases.rollback("iris", "worse").number == 1
 
 
 @pytest.mark.slow
@@ -234,7 +234,7 @@ def test_a_full_disk_leaves_the_champion(runs: Path) -> None:
         "import resource, signal\nfrom mlfolio.track import registry\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
-        "registry.promote('iris', 2, 'x' * 2000)"
+        "releases.promote('iris', 2, 'x' * 2000)"
     )
     done = python(program)
 
@@ -242,7 +242,7 @@ def test_a_full_disk_leaves_the_champion(runs: Path) -> None:
     assert "cannot be used" in done.stderr
     assert champion() == 1
     assert story() == [("run", 1)]
-    registry.promote("iris", 2, "there is room again")
+    releases.promote("iris", 2, "there is room again")
     assert champion() == 2
 
 
@@ -284,9 +284,9 @@ def test_a_tracking_server_keeps_the_history_and_may_vanish(
         monkeypatch.setenv("MLFLOW_TRACKING_URI", url)
         for candidate in (False, True):
             mlfolio.run("iris", data="sample", candidate=candidate, **QUICK)
-        registry.promote("iris", 2, "better")
-        registry.rollback("iris", "worse")
-        registry.stage("iris", 2, share=0.5)
+        releases.promote("iris", 2, "better")
+        releases.rollback("iris", "worse")
+        releases.stage("iris", 2, share=0.5)
         assert story() == [("run", 1), ("release", 2), ("rollback", 1), ("stage", 2)]
         with serving(runs_folder(), "iris") as server:
             os.killpg(group, signal.SIGKILL)
@@ -299,5 +299,5 @@ def test_a_tracking_server_keeps_the_history_and_may_vanish(
                 time.sleep(0.2)
             assert versions == {1, 2}
             with pytest.raises(MlfolioError, match="cannot be used"):
-                registry.rollback("iris", "nobody hears it")
+                releases.rollback("iris", "nobody hears it")
             assert server.predict("iris", FLOWER).status_code == 200

@@ -17,7 +17,7 @@ from mlfolio.core.errors import MlfolioError
 from mlfolio.monitor import story
 from mlfolio.monitor.watching import look
 from mlfolio.serve.service import Service
-from mlfolio.track import registry
+from mlfolio.track import releases
 from mlfolio.track.quality import MOST, Day, days
 
 SPANS = {"a week": 7, "a month": 30, "90 days": 90}
@@ -64,7 +64,7 @@ def build(name: str, service: Service, tab: gr.Tab) -> None:
 
 def _told(name: str, url: str) -> str:
     """A look, and what became of the models."""
-    models = watching.happened(registry.history(name), story.steps(name), registry.staged(name))
+    models = watching.happened(releases.history_of(name), story.steps(name), releases.staged(name))
     return watching.told(look(name, url=url)) + models
 
 

@@ -11,7 +11,7 @@ from mlfolio.monitor.quality import Live
 from mlfolio.monitor.story import Step
 from mlfolio.monitor.watching import Watched
 from mlfolio.report.words import number
-from mlfolio.track.releases import Event, Staged
+from mlfolio.track.history import Event, Staged
 
 ALIKE = 0.5  # p-value from which nothing differs
 LATEST = 30  # events that are shown

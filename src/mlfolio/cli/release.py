@@ -54,7 +54,7 @@ def release(
 ) -> None:
     """Compare a challenger with the champion, and put it in its place."""
     from mlfolio.core.errors import MissedError, UserError
-    from mlfolio.track import registry
+    from mlfolio.track import registry, releases
 
     if shadow and canary is not None:
         raise UserError("--shadow and --canary are two ways to try a version", "choose one")
@@ -69,11 +69,11 @@ def release(
     if done:
         why = reason or ("; ".join(trial.reasons) if trial else "without a comparison")
         if shadow or canary is not None:
-            registry.stage(
+            releases.stage(
                 name, chosen.number, shadow=shadow, share=canary or 0.0, passed=trial is not None
             )
         else:
-            registry.promote(name, chosen.number, why)
+            releases.promote(name, chosen.number, why)
     if as_json:
         plain = None if trial is None else _plain(trial)
         number = chosen.number
@@ -88,7 +88,7 @@ def release(
         )
     if done:
         tried = shadow or canary is not None
-        what = registry.staged(name) if tried else f"version {chosen.number} is champion"
+        what = releases.staged(name) if tried else f"version {chosen.number} is champion"
         typer.echo(f"{name}: {what}")
 
 
@@ -102,14 +102,14 @@ def rollback(
 ) -> None:
     """Make the champion of before the champion again."""
     from mlfolio.core.errors import UserError
-    from mlfolio.track import registry
+    from mlfolio.track import registry, releases
 
     if staged:
-        if not registry.unstage(name, reason):
+        if not releases.unstage(name, reason):
             raise UserError(f"nothing is tried beside the champion of {name}")
         champion = registry.champion(name)
     else:
-        champion = registry.rollback(name, reason)
+        champion = releases.rollback(name, reason)
     number = champion.number if champion else None
     if as_json:
         print_json({"system": name, "champion": number})
@@ -121,9 +121,9 @@ def history(name: SystemName, as_json: Json = False) -> None:
     """Tell which version was champion from when on and why, and what was tried."""
     from mlfolio.core.catalog import get_card
     from mlfolio.core.errors import NotTrainedError
-    from mlfolio.track import connection, registry
+    from mlfolio.track import connection, registry, releases
 
-    events = registry.history(get_card(name).slug)
+    events = releases.history_of(get_card(name).slug)
     if not events:
         raise NotTrainedError(name, connection.place())
     if as_json:
@@ -139,7 +139,7 @@ def history(name: SystemName, as_json: Json = False) -> None:
             for event in events
         ],
     )  # fmt: skip
-    champion, tried = registry.champion(name), registry.staged(name)
+    champion, tried = registry.champion(name), releases.staged(name)
     number = champion.number if champion else None
     typer.echo(f"champion: version {number}" + (f"; tried: {tried}" if tried else ""))
 
@@ -152,12 +152,12 @@ def _chosen(name: str, number: int | None) -> Version:
     """
     from mlfolio.core.catalog import get_card
     from mlfolio.core.errors import UserError
-    from mlfolio.track import registry
+    from mlfolio.track import registry, releases
 
     get_card(name)
     if number is not None:
         return registry.version(name, number)
-    found = registry.challenger(name)
+    found = releases.challenger(name)
     if found is None:
         raise UserError(
             f"{name} has no challenger", f"mlfolio run {name} --candidate makes one; or name one"

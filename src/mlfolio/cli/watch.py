@@ -10,8 +10,8 @@ import typer
 from mlfolio.cli.common import Json, complete_system, print_json
 
 if TYPE_CHECKING:
+    from mlfolio.monitor.loop import Outcome
     from mlfolio.monitor.policy import Policy
-    from mlfolio.monitor.watch import Outcome
 
 POLICY = Path("policy.yaml")
 
@@ -58,7 +58,7 @@ def watch(
 
 def _look(chosen: dict[str, Policy], as_json: bool) -> list[Outcome]:
     """One look at each system; what fails in one does not keep the others from theirs."""
-    from mlfolio.monitor.watch import step
+    from mlfolio.monitor.loop import step
 
     outcomes = []
     for name, policy in chosen.items():

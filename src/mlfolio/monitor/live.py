@@ -21,8 +21,8 @@ from sqlalchemy import RowMapping
 from mlfolio.monitor import losses
 from mlfolio.parts.stats import p_paired
 from mlfolio.track import log
+from mlfolio.track.history import Staged
 from mlfolio.track.log import Opinion
-from mlfolio.track.releases import Staged
 
 ALPHA = 0.05  # the chance that a version no worse than the champion is ever taken away
 FIRST_ERRORS, FIRST_JUDGED = 10, 20  # requests, and judged answers, of the first look

@@ -22,9 +22,9 @@ from mlfolio.core.trace import stage
 from mlfolio.serve import metrics
 from mlfolio.serve.batcher import MAX_BATCH, Batcher
 from mlfolio.serve.tracing import watched
-from mlfolio.track import connection, registry
+from mlfolio.track import connection, registry, releases
+from mlfolio.track.history import Staged
 from mlfolio.track.loader import load_model
-from mlfolio.track.releases import Staged
 
 WATCH_S = 2.0  # how often the registry is looked at
 RETRY_S = 60.0  # before a champion that could not be loaded is tried again
@@ -223,7 +223,7 @@ class Fleet:
 
     async def _update_beside(self, name: str) -> None:
         """Loads what is tried beside a champion; what cannot be loaded is tried no more."""
-        plan, old = await asyncio.to_thread(registry.staged, name), self._beside.get(name)
+        plan, old = await asyncio.to_thread(releases.staged, name), self._beside.get(name)
         if (plan, old) == (None, None) or (old is not None and old.plan == plan):
             return
         if old is not None:
@@ -237,7 +237,7 @@ class Fleet:
         except Exception as error:
             LOG.error("%s version %d is tried no more: %s", name, plan.number, error)
             reason = f"it cannot be loaded: {error}"
-            await asyncio.to_thread(registry.unstage, name, reason, plan.number)
+            await asyncio.to_thread(releases.unstage, name, reason, plan.number)
             return
         served = self._queue(get_card(name), model, version, picture, tried=True)
         self._beside[name] = Beside(plan, served)

@@ -29,7 +29,7 @@ from mlfolio.serve.journal import Entry, Journal
 from mlfolio.serve.keys import Caller
 from mlfolio.serve.settings import Settings
 from mlfolio.serve.threads import Threads
-from mlfolio.track import registry
+from mlfolio.track import releases
 
 TALLY_S = 2.0  # between writings of what was counted, while something is tried
 QUIET_S = 60.0  # and otherwise
@@ -238,7 +238,7 @@ class Staging:
             )  # fmt: skip
             if reason is None:
                 continue
-            if await asyncio.to_thread(registry.unstage, name, reason, number):
+            if await asyncio.to_thread(releases.unstage, name, reason, number):
                 LOG.warning("%s version %d is tried no more: %s", name, number, reason)
 
 

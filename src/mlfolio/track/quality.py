@@ -101,4 +101,4 @@ def _verdict(row: Mapping[Any, Any], output: Mapping[str, Any]) -> bool | None:
         return bool(row["good"])
     if row["truth"] is None or output["answer"] in ("", None):
         return None
-    return bool(json.loads(row["truth"]) == output["answer"])
+    return str(json.loads(row["truth"])) == str(output["answer"])  # the class 1 may come as text

@@ -1,7 +1,7 @@
 """Tracking and registry: every run in MLflow, every model registered, one of them the champion.
 
 The alias `champion` is what is served; changing it is what a release is, and a rollback
-(`mlfolio.track.releases` has the history). MLflow keeps its own SQLite database under the runs'
+(`mlfolio.track.releases` does both). MLflow keeps its own SQLite database under the runs'
 folder, or uses the server that `MLFLOW_TRACKING_URI` names. A model goes in as a folder with a
 loader module (`mlfolio.track.loader`), so that no pickle is made and any MLflow client can load it;
 one that is changed while it is served stays in its run's folder alone (`_log_model`).
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,15 +20,15 @@ from filelock import FileLock
 from pydantic import BaseModel
 
 from mlfolio.core.catalog import catalog, get_system
-from mlfolio.core.errors import MlfolioError, NotTrainedError, UnknownNameError, UserError
+from mlfolio.core.errors import MlfolioError, UnknownNameError
 from mlfolio.core.model import Indexes
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
-from mlfolio.track import releases
+from mlfolio.track import history
 from mlfolio.track.connection import artifacts, database, first_line, is_remote, open_client
+from mlfolio.track.history import CHALLENGER, CHAMPION, Action
 from mlfolio.track.loader import HEADER
-from mlfolio.track.releases import CHALLENGER, CHAMPION, Action, Event, Staged
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -142,7 +141,7 @@ def register(
     """
     import mlflow
 
-    with _changing() as client:
+    with changing() as client:
         verdict = decide(evaluation, data, _champion(client, system))
         if candidate:
             verdict = Verdict(champion=False, reason="a candidate, which only a release promotes")
@@ -177,7 +176,7 @@ def register(
         )
         registered = _version(client, system, int(version.version))
         if verdict.champion:  # last: all else is there
-            _crown(client, system, "run", registered.number, verdict.reason)
+            crown(client, system, "run", registered.number, verdict.reason)
         else:
             client.set_registered_model_alias(system, CHALLENGER, version.version)
         return registered, verdict
@@ -200,158 +199,6 @@ def _log_data(client: MlflowClient, run_id: str, data: DataInfo) -> None:
     client.log_inputs(run_id, [DatasetInput(dataset, tags)])
 
 
-def promote(system: str, number: int, reason: str) -> Version:
-    """Makes a version the champion; what was tried beside the champion of before ends with it.
-
-    Args:
-        system: Its system.
-        number: Its number.
-        reason: Why, for the history.
-
-    Raises:
-        UserError: There is no such version, or it is the champion.
-        MlfolioError: Its files are gone, or the registry cannot be used.
-    """
-    chosen = version(system, number)
-    local_folder(chosen)
-    with _changing() as client:
-        if releases.champion_of(client.get_registered_model(system)) == number:
-            raise UserError(f"version {number} of {system} is the champion already")
-        _crown(client, system, "release", number, reason)
-    return chosen
-
-
-def rollback(system: str, reason: str) -> Version:
-    """Makes the champion of before the champion again; the next rollback goes one further back.
-
-    A champion of before whose files are gone is passed over, which the history says.
-
-    Raises:
-        UserError: There is none to go back to.
-        MlfolioError: The registry cannot be used.
-    """
-    with _changing() as client:
-        model = _model(client, system)
-        if model is None or releases.champion_of(model) is None:
-            raise NotTrainedError(system)
-        present = releases.champion_of(model)
-        for number in reversed(releases.line(releases.events_of(model))[:-1]):
-            if number == present:  # what lay between was deleted
-                continue
-            try:
-                chosen = _version_or_none(client, system, number)
-                if chosen is None:
-                    raise MlfolioError("it was deleted")
-                local_folder(chosen)
-            except MlfolioError as error:
-                reason = f"{reason} (past version {number}: {error.message})"
-                continue
-            _crown(client, system, "rollback", number, reason)
-            return chosen
-    raise UserError(
-        f"{system} has no champion before version {releases.champion_of(model)} to go back to",
-        f"mlfolio release {system} VERSION --force makes any version the champion",
-    )
-
-
-def history(system: str) -> list[Event]:
-    """What became champion when and why, and what was tried beside it, the first first.
-
-    Raises:
-        MlfolioError: The registry cannot be read.
-    """
-    model = _look_up(system)
-    return releases.events_of(model) if model else []
-
-
-def stage(
-    system: str, number: int, *, shadow: bool = False, share: float = 0.0, passed: bool = False
-) -> Staged:
-    """Lets servers try a version beside the champion, in the place of what they tried before.
-
-    Args:
-        system: Its system.
-        number: Its number.
-        shadow: Whether it answers copies of the requests, for nobody to see.
-        share: Else the share of requests that it answers, in (0, 1).
-        passed: Whether it has passed its gates.
-
-    Raises:
-        UserError: There is no such version, it is the champion, the share is none, or the system
-            is one whose models are changed while they serve.
-        MlfolioError: Its files are gone, or the registry cannot be used.
-    """
-    if shadow == (share != 0) or not 0 <= share < 1:
-        raise UserError(
-            f"shadow = {shadow}, share = {share}: a shadow answers nobody, a canary a share",
-            "shadow=True, or a share above 0 and below 1",
-        )
-    if issubclass(get_system(system).model, Indexes):
-        raise UserError(
-            f"{system} holds documents that are changed while it serves: a second model beside "
-            "the champion would not have what is uploaded to it",
-            f"mlfolio release {system} {number} without --shadow and --canary",
-        )
-    local_folder(version(system, number))
-    with _changing() as client:
-        champion = releases.champion_of(client.get_registered_model(system))
-        if champion is None:
-            raise NotTrainedError(system)
-        if champion == number:
-            raise UserError(f"version {number} of {system} is the champion already")
-        staged = Staged(number=number, share=share, since=time.time(), passed=passed)
-        client.set_registered_model_tag(system, releases.STAGED, staged.model_dump_json())
-        releases.record(client, system, "stage", number, str(staged))
-    return staged
-
-
-def unstage(system: str, reason: str, number: int | None = None) -> bool:
-    """Ends what is tried beside the champion.
-
-    Args:
-        system: Its system.
-        reason: Why, for the history.
-        number: Only if it is this version. Of several servers that want it gone one gets True.
-
-    Returns:
-        Whether something was tried.
-
-    Raises:
-        MlfolioError: The registry cannot be used.
-    """
-    with _changing() as client:
-        model = _model(client, system)
-        staged = releases.staged_of(model) if model else None
-        if staged is None or number not in (None, staged.number):
-            return False
-        client.delete_registered_model_tag(system, releases.STAGED)
-        releases.record(client, system, "unstage", staged.number, reason)
-        return True
-
-
-def staged(system: str) -> Staged | None:
-    """What servers try beside the champion, if anything.
-
-    Raises:
-        MlfolioError: The registry cannot be read.
-    """
-    model = _look_up(system)
-    return releases.staged_of(model) if model else None
-
-
-def challenger(system: str) -> Version | None:
-    """The version that was registered last without becoming champion, if it still is not.
-
-    Raises:
-        MlfolioError: The registry cannot be read.
-    """
-    model = _look_up(system)
-    number = model.aliases.get(CHALLENGER) if model else None
-    if model is None or number is None or int(number) == releases.champion_of(model):
-        return None
-    return version(system, int(number))
-
-
 def version(system: str, number: int) -> Version:
     """A version by its number.
 
@@ -361,7 +208,7 @@ def version(system: str, number: int) -> Version:
     """
     if is_remote() or database().exists():
         with open_client() as client:
-            found = _version_or_none(client, system, number)
+            found = version_or_none(client, system, number)
             if found is not None:
                 return found
             known = [v.version for v in client.search_model_versions(f"name = '{system}'")]
@@ -371,32 +218,25 @@ def version(system: str, number: int) -> Version:
 
 
 @contextmanager
-def _changing() -> Iterator[MlflowClient]:
+def changing() -> Iterator[MlflowClient]:
     """The registry, for one who changes it: nobody else does meanwhile."""
     with open_client() as client, FileLock(runs_folder() / ".registry.lock"):
         yield client
 
 
-def _crown(client: MlflowClient, system: str, action: Action, number: int, reason: str) -> None:
-    """Makes a version the champion, by one change of the alias; see `releases` for the order."""
-    releases.record(client, system, action, number, reason)
+def crown(client: MlflowClient, system: str, action: Action, number: int, reason: str) -> None:
+    """Makes a version the champion, by one change of the alias; see `history` for the order."""
+    history.record(client, system, action, number, reason)
     client.set_registered_model_alias(system, CHAMPION, str(number))
     model = client.get_registered_model(system)
-    if model.tags.get(releases.STAGED):  # it was measured against another champion
-        client.delete_registered_model_tag(system, releases.STAGED)
+    if model.tags.get(history.STAGED):  # it was measured against another champion
+        client.delete_registered_model_tag(system, history.STAGED)
     if model.aliases.get(CHALLENGER) == str(number):
         client.delete_registered_model_alias(system, CHALLENGER)
 
 
-def _look_up(system: str) -> RegisteredModel | None:
-    """What MLflow has of a system; None if that is nothing."""
-    if not is_remote() and not database().exists():
-        return None
-    with open_client() as client:
-        return _model(client, system)
-
-
-def _model(client: MlflowClient, system: str) -> RegisteredModel | None:
+def registered(client: MlflowClient, system: str) -> RegisteredModel | None:
+    """What MLflow has of a system, with its aliases and tags; None if it knows none."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -456,7 +296,8 @@ def _champion(client: MlflowClient, system: str) -> Version | None:
     return _version(client, system, int(found.version))
 
 
-def _version_or_none(client: MlflowClient, system: str, number: int) -> Version | None:
+def version_or_none(client: MlflowClient, system: str, number: int) -> Version | None:
+    """A version by its number; None if there is none."""
     from mlflow.exceptions import MlflowException
 
     try:

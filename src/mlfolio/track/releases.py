@@ -1,144 +1,181 @@
-"""What became champion when and why, and what is tried beside it: written in MLflow's own tags.
+"""What is done with versions: one is released or taken back, or is tried beside the champion.
 
-Each event is a tag of the system's registered model, so that a tracking server elsewhere keeps it
-too. A change of the champion is one change of the alias; its event is written just before. An
-event whose alias never changed (the process was killed in between) does not count, and the next
-one takes its place.
+Each change of the champion is one change of an alias, under the registry's lock; what happened is
+kept by `mlfolio.track.history`.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, Field
+from mlfolio.core.catalog import get_system
+from mlfolio.core.errors import MlfolioError, NotTrainedError, UserError
+from mlfolio.core.model import Indexes
+from mlfolio.track import history, registry
+from mlfolio.track.connection import database, is_remote, open_client
+from mlfolio.track.history import CHALLENGER, Event, Staged
+from mlfolio.track.registry import Version
 
 if TYPE_CHECKING:
-    from mlflow import MlflowClient
     from mlflow.entities.model_registry import RegisteredModel
 
-CHAMPION, CHALLENGER = "champion", "challenger"
-EVENT, STAGED = "mlfolio.event.", "mlfolio.staged"
-MAX_REASON = 2_000  # characters
 
-Action = Literal["run", "release", "rollback", "stage", "unstage"]
-CHANGES: tuple[Action, ...] = ("run", "release", "rollback")  # of the champion
+def promote(system: str, number: int, reason: str) -> Version:
+    """Makes a version the champion; what was tried beside the champion of before ends with it.
 
+    Args:
+        system: Its system.
+        number: Its number.
+        reason: Why, for the history.
 
-class Event(BaseModel):
-    """Something that was decided about the versions of a system.
-
-    Attributes:
-        action: `run`, `release` and `rollback` made a version the champion; `stage` and `unstage`
-            put one beside the champion and took it away.
-        version: Which.
-        before: The champion until then; None if there was none.
-        reason: Why.
-        time: When, in seconds since 1970; None where that was not written down.
+    Raises:
+        UserError: There is no such version, or it is the champion.
+        MlfolioError: Its files are gone, or the registry cannot be used.
     """
+    chosen = registry.version(system, number)
+    registry.local_folder(chosen)
+    with registry.changing() as client:
+        if history.champion_of(client.get_registered_model(system)) == number:
+            raise UserError(f"version {number} of {system} is the champion already")
+        registry.crown(client, system, "release", number, reason)
+    return chosen
 
-    action: Action
-    version: int
-    before: int | None = None
-    reason: str
-    time: float | None = None
 
+def rollback(system: str, reason: str) -> Version:
+    """Makes the champion of before the champion again; the next rollback goes one further back.
 
-class Staged(BaseModel):
-    """A version that is tried beside the champion.
+    A champion of before whose files are gone is passed over, which the history says.
 
-    Attributes:
-        number: Which.
-        share: Of the requests that it answers, in [0, 1); 0 for a shadow, which answers copies of
-            all of them, for nobody to see.
-        since: When that began, in seconds since 1970.
-        passed: Whether its gates were passed: the loop releases no other.
+    Raises:
+        UserError: There is none to go back to.
+        MlfolioError: The registry cannot be used.
     """
+    with registry.changing() as client:
+        model = registry.registered(client, system)
+        if model is None or history.champion_of(model) is None:
+            raise NotTrainedError(system)
+        present = history.champion_of(model)
+        for number in reversed(history.line(history.events_of(model))[:-1]):
+            if number == present:  # what lay between was deleted
+                continue
+            try:
+                chosen = registry.version_or_none(client, system, number)
+                if chosen is None:
+                    raise MlfolioError("it was deleted")
+                registry.local_folder(chosen)
+            except MlfolioError as error:
+                reason = f"{reason} (past version {number}: {error.message})"
+                continue
+            registry.crown(client, system, "rollback", number, reason)
+            return chosen
+    raise UserError(
+        f"{system} has no champion before version {history.champion_of(model)} to go back to",
+        f"mlfolio release {system} VERSION --force makes any version the champion",
+    )
 
-    number: int
-    share: float = Field(ge=0, lt=1)
-    since: float
-    passed: bool = False
 
-    @property
-    def is_shadow(self) -> bool:
-        """Whether nobody gets its answers."""
-        return self.share == 0
+def history_of(system: str) -> list[Event]:
+    """What became champion when and why, and what was tried beside it, the first first.
 
-    def __str__(self) -> str:
-        """For people."""
-        how = "a shadow" if self.is_shadow else f"the canary of {self.share:.0%} of the requests"
-        return f"version {self.number} as {how}"
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    return history.events_of(model) if model else []
 
 
-def champion_of(model: RegisteredModel) -> int | None:
-    """The number that the alias stands for."""
-    number = model.aliases.get(CHAMPION)
-    return None if number is None else int(number)
+def stage(
+    system: str, number: int, *, shadow: bool = False, share: float = 0.0, passed: bool = False
+) -> Staged:
+    """Lets servers try a version beside the champion, in the place of what they tried before.
+
+    Args:
+        system: Its system.
+        number: Its number.
+        shadow: Whether it answers copies of the requests, for nobody to see.
+        share: Else the share of requests that it answers, in (0, 1).
+        passed: Whether it has passed its gates.
+
+    Raises:
+        UserError: There is no such version, it is the champion, the share is none, or the system
+            is one whose models are changed while they serve.
+        MlfolioError: Its files are gone, or the registry cannot be used.
+    """
+    if shadow == (share != 0) or not 0 <= share < 1:
+        raise UserError(
+            f"shadow = {shadow}, share = {share}: a shadow answers nobody, a canary a share",
+            "shadow=True, or a share above 0 and below 1",
+        )
+    if issubclass(get_system(system).model, Indexes):
+        raise UserError(
+            f"{system} holds documents that are changed while it serves: a second model beside "
+            "the champion would not have what is uploaded to it",
+            f"mlfolio release {system} {number} without --shadow and --canary",
+        )
+    registry.local_folder(registry.version(system, number))
+    with registry.changing() as client:
+        champion = history.champion_of(client.get_registered_model(system))
+        if champion is None:
+            raise NotTrainedError(system)
+        if champion == number:
+            raise UserError(f"version {number} of {system} is the champion already")
+        staged = Staged(number=number, share=share, since=time.time(), passed=passed)
+        client.set_registered_model_tag(system, history.STAGED, staged.model_dump_json())
+        history.record(client, system, "stage", number, str(staged))
+    return staged
 
 
-def staged_of(model: RegisteredModel) -> Staged | None:
-    """What is tried; one that has become champion meanwhile is not any more."""
-    if not (text := model.tags.get(STAGED)):
+def unstage(system: str, reason: str, number: int | None = None) -> bool:
+    """Ends what is tried beside the champion.
+
+    Args:
+        system: Its system.
+        reason: Why, for the history.
+        number: Only if it is this version. Of several servers that want it gone one gets True.
+
+    Returns:
+        Whether something was tried.
+
+    Raises:
+        MlfolioError: The registry cannot be used.
+    """
+    with registry.changing() as client:
+        model = registry.registered(client, system)
+        staged = history.staged_of(model) if model else None
+        if staged is None or number not in (None, staged.number):
+            return False
+        client.delete_registered_model_tag(system, history.STAGED)
+        history.record(client, system, "unstage", staged.number, reason)
+        return True
+
+
+def staged(system: str) -> Staged | None:
+    """What servers try beside the champion, if anything.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    return history.staged_of(model) if model else None
+
+
+def challenger(system: str) -> Version | None:
+    """The version that was registered last without becoming champion, if it still is not.
+
+    Raises:
+        MlfolioError: The registry cannot be read.
+    """
+    model = _look_up(system)
+    number = model.aliases.get(CHALLENGER) if model else None
+    if model is None or number is None or int(number) == history.champion_of(model):
         return None
-    staged = Staged.model_validate_json(text)
-    return None if staged.number == champion_of(model) else staged
+    return registry.version(system, int(number))
 
 
-def events_of(model: RegisteredModel) -> list[Event]:
-    """All that happened, the first first, so that the last change is the champion that is.
-
-    Champions of before there was a history, and an alias that somebody has set by hand, are in it
-    as far as they can be told.
-    """
-    tags = sorted(name for name in model.tags if name.startswith(EVENT))
-    events = [Event.model_validate_json(model.tags[name]) for name in tags]
-    present = champion_of(model)
-    if events and _was_cut_off(events[-1], present):
-        del events[-1]
-    changes = [event for event in events if event.action in CHANGES]
-    if present is None or (changes and changes[-1].version == present):
-        return events
-    if changes:
-        by_hand = "the alias was changed by other means"
-        last = changes[-1].version
-        return [*events, Event(action="release", version=present, before=last, reason=by_hand)]
-    first = Event(action="run", version=present, reason="the champion before a history was kept")
-    return [first, *events]
-
-
-def line(events: Sequence[Event]) -> list[int]:
-    """The champions that a rollback goes back along, the present one last.
-
-    A rollback takes what it leaves out of the line, so the next one goes a step further.
-    """
-    found: list[int] = []
-    for event in events:
-        if event.action not in CHANGES:
-            continue
-        if event.before is not None and found[-1:] != [event.before]:
-            found.append(event.before)
-        if event.action == "rollback" and event.version in found:
-            while found[-1] != event.version:
-                found.pop()
-        elif found[-1:] != [event.version]:
-            found.append(event.version)
-    return found
-
-
-def record(client: MlflowClient, system: str, action: Action, version: int, reason: str) -> None:
-    """Writes an event down; under the registry's lock."""
-    model = client.get_registered_model(system)
-    event = Event(
-        action=action, version=version, before=champion_of(model), reason=reason[:MAX_REASON],
-        time=time.time(),
-    )  # fmt: skip
-    # One that does not count is overwritten; one without a time was never written.
-    at = sum(known.time is not None for known in events_of(model))
-    client.set_registered_model_tag(system, f"{EVENT}{at:06d}", event.model_dump_json())
-
-
-def _was_cut_off(event: Event, present: int | None) -> bool:
-    """Whether the alias is still where it was before a change of it."""
-    return event.action in CHANGES and event.version != present and event.before == present
+def _look_up(system: str) -> RegisteredModel | None:
+    """What MLflow has of a system; None if that is nothing."""
+    if not is_remote() and not database().exists():
+        return None
+    with open_client() as client:
+        return registry.registered(client, system)

@@ -24,9 +24,9 @@ from mlfolio.data.versions import DataStore
 from mlfolio.monitor import story
 from mlfolio.monitor.fresh import split, unseen
 from mlfolio.monitor.ingest import ingest
+from mlfolio.monitor.loop import Outcome, step
 from mlfolio.monitor.policy import Policy
-from mlfolio.monitor.watch import Outcome, step
-from mlfolio.track import registry
+from mlfolio.track import registry, releases
 from mlfolio.track.log import (
     FEEDBACK,
     PREDICTIONS,
@@ -176,12 +176,12 @@ def test_a_better_challenger_is_trained_compared_and_released(iris: Path) -> Non
     assert outcome.what == "version 2 is champion", outcome.reasons
     assert champion() == 2
     assert whats() == ["looked", "training", "trained", "compared"]
-    assert registry.history("iris")[-1].action == "release"
-    assert "log loss" in registry.history("iris")[-1].reason
+    assert releases.history_of("iris")[-1].action == "release"
+    assert "log loss" in releases.history_of("iris")[-1].reason
     again = step("iris", policy())
     assert again.what == "no training"
     assert "0 of 200" in " ".join(again.reasons)
-    assert registry.rollback("iris", "for a test").number == 1
+    assert releases.rollback("iris", "for a test").number == 1
 
 
 def test_one_that_is_no_better_is_kept_and_not_tried_again_on_the_same_rows(iris: Path) -> None:
@@ -191,7 +191,7 @@ def test_one_that_is_no_better_is_kept_and_not_tried_again_on_the_same_rows(iris
     assert "is not released" in outcome.what, outcome.reasons
     assert any("not better beyond chance" in reason for reason in outcome.reasons)
     assert champion() == 1
-    assert registry.challenger("iris") is not None
+    assert releases.challenger("iris") is not None
     again = step("iris", strict)
     assert again.what == "no training"
     assert "0 labelled rows since the last training" in " ".join(again.reasons)
@@ -228,7 +228,7 @@ def test_a_canary_is_tried_and_released_when_it_has_answered_enough(iris: Path) 
     brought(iris, flowers(600, 2, swapped=True), "second")
     rules = policy(release={"way": "canary", "share": 0.5, "requests": 40, "gates": {"rows": 10}})
     assert step("iris", rules).what == "version 2 is tried as canary"
-    staged = registry.staged("iris")
+    staged = releases.staged("iris")
     assert staged is not None
     assert (staged.number, staged.share) == (2, 0.5)
     assert step("iris", rules).what == "version 2 is tried"
@@ -236,7 +236,7 @@ def test_a_canary_is_tried_and_released_when_it_has_answered_enough(iris: Path) 
     assert step("iris", rules).reasons == ("30 of 40 requests",)
     tallied({1: (30, 0), 2: (30, 0)})
     assert step("iris", rules).what == "version 2 is champion"
-    assert (champion(), registry.staged("iris")) == (2, None)
+    assert (champion(), releases.staged("iris")) == (2, None)
 
 
 def test_a_canary_that_fails_is_taken_away(iris: Path) -> None:
@@ -252,7 +252,7 @@ def test_a_canary_that_fails_is_taken_away(iris: Path) -> None:
 
 def test_what_somebody_tries_without_its_gates_is_left_to_him(iris: Path) -> None:
     mlfolio.run("iris", repeats=1, folds=2, candidate=True)
-    registry.stage("iris", 2, shadow=True)
+    releases.stage("iris", 2, shadow=True)
     tallied({1: (900, 0), 2: (900, 0)})
     outcome = step("iris", policy())
     assert outcome.what == "version 2 is tried"

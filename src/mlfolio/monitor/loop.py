@@ -25,9 +25,9 @@ from mlfolio.monitor.examples import judged_rows, read_rows
 from mlfolio.monitor.policy import DAY, Facts, Policy, Release, decide
 from mlfolio.monitor.release import compare
 from mlfolio.monitor.watching import Watched, look
-from mlfolio.track import log, registry
+from mlfolio.track import log, registry, releases
+from mlfolio.track.history import Event, Staged
 from mlfolio.track.registry import Version
-from mlfolio.track.releases import Event, Staged
 
 Say = Callable[[str], None]
 FEWEST_JUDGED = 20  # answers, from which two models are compared on them
@@ -88,7 +88,7 @@ def _step(system: str, policy: Policy, say: Say) -> Outcome:
     )  # fmt: skip
     if back := _on_probation(champion, policy, watched):
         return back
-    if staged := registry.staged(system):
+    if staged := releases.staged(system):
         return _tried(system, staged, champion, policy)
     tried = story.latest(system, "training")
     facts = Facts(
@@ -114,7 +114,7 @@ def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcom
     """
     fallen = [alarm.message for alarm in watched.alarms if alarm.kind == "live quality"]
     events = [
-        event for event in registry.history(champion.system) if event.version == champion.number
+        event for event in releases.history_of(champion.system) if event.version == champion.number
     ]
     last = events[-1] if events else None
     if not fallen or last is None or last.action != "release" or last.time is None:
@@ -129,7 +129,7 @@ def _on_probation(champion: Version, policy: Policy, watched: Watched) -> Outcom
             system=champion.system, what="a rollback is suggested",
             reasons=(reason, f"mlfolio rollback {champion.system}"),
         )  # fmt: skip
-    former = registry.rollback(champion.system, reason)
+    former = releases.rollback(champion.system, reason)
     what = f"version {former.number} is champion again"
     return Outcome(system=champion.system, what=what, reasons=(reason,))
 
@@ -165,9 +165,9 @@ def _tried(system: str, staged: Staged, champion: Version, policy: Policy) -> Ou
         what = f"{name} should be {'released' if reason is None else 'taken away'}"
         return Outcome(system=system, what=what, reasons=(reason or enough,))
     if reason is not None:
-        registry.unstage(system, reason, staged.number)
+        releases.unstage(system, reason, staged.number)
         return Outcome(system=system, what=f"{name} is taken away", reasons=(reason,))
-    registry.promote(system, staged.number, f"{enough}, and nothing speaks against it")
+    releases.promote(system, staged.number, f"{enough}, and nothing speaks against it")
     return Outcome(system=system, what=f"{name} is champion", reasons=(enough,))
 
 
@@ -213,12 +213,12 @@ def _untried(found: fresh.Unseen | None, tried: story.Step | None) -> int:
 def _release(system: str, number: int, rules: Release, reasons: tuple[str, ...]) -> str:
     """Lets a challenger that has passed take over, or be tried first."""
     if rules.way == "champion":
-        registry.promote(system, number, "; ".join(reasons))
+        releases.promote(system, number, "; ".join(reasons))
         return "is champion"
     if rules.way == "shadow":
-        registry.stage(system, number, shadow=True, passed=True)
+        releases.stage(system, number, shadow=True, passed=True)
     else:
-        registry.stage(system, number, share=rules.share, passed=True)
+        releases.stage(system, number, share=rules.share, passed=True)
     return f"is tried as {rules.way}"
 
 
