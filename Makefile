@@ -27,7 +27,7 @@ coverage: .venv/all  ## the same, slower, with the lines that no test reaches
 	$(BIN)/pytest -n 2 --dist loadgroup -m "not alone" --cov --cov-report=
 	$(BIN)/pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
-check: .venv/all lint types  ## under a minute: lint, types, fast tests
+check: .venv/all lint types  ## two minutes: lint, types, fast tests
 	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow"
 
 .PHONY: lint types

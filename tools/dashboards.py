@@ -140,6 +140,11 @@ WATCHING = {
     "Now": [
         Panel("Alarms", total(of("mlfolio_alarm")), bad=1),
         Panel("Drifted columns", total(of("mlfolio_drifted_columns")), bad=1),
+        Panel(
+            "Since the oldest look",
+            f"max(time() - max by (system) ({of('mlfolio_looked_timestamp_seconds')}))",
+            unit="s",
+        ),
         Panel("Retrainings in 30 days", total(grown("mlfolio_retrainings_total", "system", "30d"))),
         Panel(
             "Other champions in 30 days",

@@ -88,6 +88,7 @@ def test_run_prints_scores_and_where_the_report_is(cli: Cli) -> None:
     assert "report.html" in outcome.out
 
 
+@pytest.mark.slow
 def test_verbose_gives_the_log(cli: Cli) -> None:
     assert "accuracy 0." in cli("run", "iris", "repeats=1", "--verbose").err
     assert "accuracy 0." not in cli("run", "iris", "repeats=1").err
@@ -437,6 +438,7 @@ def test_doctor_checks_the_installation(cli: Cli, monkeypatch: pytest.MonkeyPatc
     assert "[deep]" in cli("doctor").out
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:
     # A shell that starts the tests in the background has them, and whom they start, ignore Ctrl-C.
     program = (
@@ -461,6 +463,7 @@ def test_ctrl_c_ends_a_run_cleanly(home: Path) -> None:
     assert status(attempt) == "interrupted"
 
 
+@pytest.mark.slow
 def test_a_table_is_answered_without_torch(trained_runs: Path) -> None:
     """Importing it takes as long as all the rest."""
     asks = "import sys, mlfolio; mlfolio.load('iris'); print('torch' in sys.modules)"

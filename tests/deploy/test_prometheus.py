@@ -68,6 +68,7 @@ def test_promtool_reads_the_configuration(promtool: str, tmp_path: Path) -> None
     assert f"{len(rules())} rules found" in done.stdout
 
 
+@pytest.mark.slow
 def test_each_alert_comes_when_it_should(promtool: str) -> None:
     done = subprocess.run(
         [promtool, "test", "rules", "rules_test.yml"], cwd=FOLDER, capture_output=True, text=True

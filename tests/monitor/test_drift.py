@@ -154,6 +154,7 @@ def test_kinds_are_told_from_values() -> None:
     }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_a_classifier_tells_vectors_apart_only_where_they_differ() -> None:
     rng = np.random.default_rng(0)
     wolves = 0

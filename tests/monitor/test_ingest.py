@@ -280,6 +280,7 @@ def test_semicolons_and_decimal_commas(iris: Path) -> None:
     assert read_table(result.version.path)["petal_width"].to_list() == [row[3] for row in GOOD]
 
 
+@pytest.mark.slow
 def test_without_a_champion_the_first_batch_makes_the_rules(home: Path) -> None:
     ship = generate(300, seed=1)
     ship.to_csv(home / "first.csv", index=False)

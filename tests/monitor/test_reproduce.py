@@ -41,6 +41,7 @@ def run(home: Path, iris_runs: Path) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_run_is_made_again_bit_for_bit(run: Path, cli: Cli) -> None:
     outcome = cli("reproduce", f"iris/{run.name}")
     assert outcome.code == 0, outcome.out
@@ -71,6 +72,7 @@ def test_what_differs_is_named(run: Path, cli: Cli) -> None:
     assert "hold-out" not in outcome.out
 
 
+@pytest.mark.slow
 def test_other_data_are_told_before_hours_are_spent(home: Path) -> None:
     ship = generate(200, seed=1)
     ship.to_csv(home / "own.csv", index=False)

@@ -37,6 +37,7 @@ def right(encoder: Encoder) -> float:
     return float(np.mean((asked @ texts.T).argmax(axis=1) == np.arange(len(THINGS))))
 
 
+@pytest.mark.slow
 def test_it_learns_what_answers_what(bert: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     assert right(get_encoder(str(bert))) < 0.5

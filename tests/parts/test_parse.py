@@ -406,6 +406,7 @@ def test_memory_is_bounded_for_every_format() -> None:
 ATTRIBUTES = b"<p " + b" ".join(b"a%d=1" % n for n in range(300_000)) + b">x"
 
 
+@pytest.mark.slow
 def test_time_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apart, "SECONDS", 1)
     with pytest.raises(UnreadableError, match="reading it takes over 3 seconds"):
@@ -434,6 +435,7 @@ def test_a_reader_that_was_killed_is_replaced() -> None:
         ("a.rst", "`a" + " " * 100_000), ("a.md", "---" + "\n" * 100_000 + "x"),
         ("a.md", "x\n\n# " + "{#" * 50_000),
     ],
+    ids=lambda value: value[:5],  # an id may be no megabyte
 )  # fmt: skip
 def test_hostile_text_takes_no_time(name: str, text: str) -> None:
     started = time.process_time()

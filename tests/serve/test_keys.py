@@ -130,6 +130,7 @@ def test_a_batch_is_answered_each_by_its_own() -> None:
         short(batch)
 
 
+@pytest.mark.slow
 def test_the_log_of_a_tenant_is_its_own(home: Path) -> None:
     url = f"sqlite:///{home / 'runs' / 'predictions.db'}"
     made: list[Entry] = [entry(n)._replace(tenant=t) for n, t in enumerate([None, "a", "b"])]

@@ -64,6 +64,7 @@ def test_groups_that_are_there_are_found(k: int) -> None:
     assert adjusted_rand_score(kinds, labels) > 0.98
 
 
+@pytest.mark.slow
 def test_groups_that_are_not_there_are_denied() -> None:
     """Of twenty crowds without groups at most two may be told to have some: one in 21 is chance."""
     rng = np.random.default_rng(0)

@@ -376,6 +376,7 @@ def test_rows_are_what_they_say() -> None:
     assert panel.prices(panel.moves, panel.everything) == pytest.approx(panel.truth)
 
 
+@pytest.mark.slow
 def test_the_net_finds_what_is_there_and_nothing_where_there_is_nothing(tmp_path: Path) -> None:
     """The positive control, and the negative one beside it."""
     run = Run("control", tmp_path, seed=0)

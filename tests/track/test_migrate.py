@@ -9,6 +9,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
 from alembic import command
 from alembic.config import Config
 from mlflow.store.db import utils
@@ -44,6 +45,7 @@ def refusal() -> str:
     return done.stdout.strip()
 
 
+@pytest.mark.slow
 def test_a_registry_of_an_earlier_mlflow_is_migrated(
     home: Path, cli: Cli, sample_of: SampleOf
 ) -> None:
