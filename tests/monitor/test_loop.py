@@ -367,6 +367,38 @@ def test_a_watch_that_is_killed_in_a_training_leaves_the_champion(
     assert step("iris", policy()).what.startswith("version 2")
 
 
+FULL = """
+import resource, signal
+from mlfolio.monitor.loop import step
+from mlfolio.monitor.policy import Policy
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+print(step("iris", Policy.model_validate({"mode": "act", "retrain": {"labels": 200, "apart": 0}})))
+"""
+
+
+@pytest.mark.slow
+def test_on_a_full_disk_the_champion_stays_and_the_next_turn_trains(iris: Path) -> None:
+    brought(iris, flowers(600, 2, swapped=True), "second")
+    done = subprocess.run([sys.executable, "-c", FULL], capture_output=True, text=True)
+    assert "failed=True" in done.stdout, done.stderr
+    assert (champion(), mlfolio.load("iris").version) == (1, 1)
+    assert step("iris", policy()).what.startswith("version 2")
+
+
+def test_a_tracking_server_that_is_away_is_told_and_the_next_turn_trains(
+    iris: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    brought(iris, flowers(600, 2, swapped=True), "second")
+    with monkeypatch.context() as away:
+        away.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+        outcome = step("iris", policy())
+    assert outcome.failed
+    assert "MLFLOW_TRACKING_URI" in outcome.reasons[0]
+    assert (champion(), whats()) == (1, ["failed"])
+    assert step("iris", policy()).what.startswith("version 2")
+
+
 def test_a_line_that_a_full_disk_has_cut_is_left_out(iris: Path) -> None:
     step("iris", policy())
     path = iris / "runs" / "iris" / story.FILE

@@ -215,7 +215,7 @@ def test_a_release_that_is_killed_has_not_happened(runs: Path) -> None:
         "import os, signal\nfrom mlflow import MlflowClient\n"
         "MlflowClient.set_registered_model_alias = "
         "lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "from mlfolio.track import registry\nregistry.promote('iris', 2, 'lost')"
+        "from mlfolio.track import releases\nreleases.promote('iris', 2, 'lost')"
     )
     assert python(program).returncode == -signal.SIGKILL
 
@@ -231,7 +231,7 @@ def test_a_full_disk_leaves_the_champion(runs: Path) -> None:
     """No file may be written beyond its first bytes: not even SQLite's journal."""
     limit = 1000
     program = (
-        "import resource, signal\nfrom mlfolio.track import registry\n"
+        "import resource, signal\nfrom mlfolio.track import releases\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))\n"
         "releases.promote('iris', 2, 'x' * 2000)"
