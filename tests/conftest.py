@@ -58,7 +58,7 @@ def quick(kind: Any) -> dict[str, int]:
     """A system's knobs that say how often something is done again, at the least they allow.
 
     What a run takes its minutes for; what it does is the same. With its defaults each system is
-    run once: by `sample_of`, or by the test that comes with an ejected one.
+    run once, by `sample_of`.
     """
     return {
         name: next(bound.ge for bound in field.metadata if hasattr(bound, "ge"))

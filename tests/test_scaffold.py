@@ -15,9 +15,6 @@ from mlfolio.core.errors import UserError
 from mlfolio.scaffold import copy_system
 from tests.conftest import Cli, quick
 
-# With their defaults these take minutes; that is done elsewhere, or no other in its kind.
-QUICK = ("titanic", "house-prices", "digits", "pictures", "stocks", "masks")
-
 
 def python(*arguments: str, cwd: Path, path: Path) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PYTHONPATH": str(path), "PYTHONWARNINGS": "ignore"}
@@ -30,12 +27,11 @@ def python(*arguments: str, cwd: Path, path: Path) -> subprocess.CompletedProces
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_an_ejected_system_passes_its_own_test(name: str, home: Path) -> None:
     folder = copy_system(name, home / "mine", slug=name, plugin=False)
-    if name in QUICK:
-        (test,) = folder.rglob("test_*.py")
-        run, knobs = "register=False)", f"register=False, **{quick(get_system(name))})"
-        text = test.read_text("utf-8")
-        assert run in text
-        test.write_text(text.replace(run, knobs), "utf-8")
+    (test,) = folder.rglob("test_*.py")  # with their defaults some take minutes
+    run, knobs = "register=False)", f"register=False, **{quick(get_system(name))})"
+    text = test.read_text("utf-8")
+    assert run in text
+    test.write_text(text.replace(run, knobs), "utf-8")
 
     done = python(
         "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder), cwd=home, path=folder

@@ -86,23 +86,14 @@ def test_a_served_system_is_watched_from_its_log(
     assert "input drift" in every.out
 
     monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
+    next(own_runs.glob("iris/*/reference.jsonl")).unlink()
+    first = look("iris")  # without a reference the first answers stand for it
+    assert (first.reference, first.before, first.rows) == ("its first answers", 350, 0)
+    assert "kept no reference" in first.notes[0]
+    assert first.alarms == ()
     with sqlite3.connect(own_runs / "predictions.db") as database:
         database.execute("update predictions set tenant = 'ACME'")
     assert look("iris").rows == 0, "what tenants ask is left out"
-
-
-@pytest.mark.slow
-def test_without_a_reference_the_first_answers_stand_for_it(
-    asked: Server, own_runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked.stop()
-    (path,) = own_runs.glob("iris/*/reference.jsonl")
-    path.unlink()
-    monkeypatch.setenv("MLFOLIO_RUNS", str(own_runs))
-    found = look("iris")
-    assert (found.reference, found.before, found.rows) == ("its first answers", 200, 0)
-    assert "kept no reference" in found.notes[0]
-    assert found.alarms == ()
 
 
 def test_who_cannot_be_watched_is_told_why(cli: Cli) -> None:

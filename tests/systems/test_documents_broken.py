@@ -25,21 +25,15 @@ from .test_documents_ranking import CODES, fill
 
 pytestmark = pytest.mark.slow
 ASKED = "When does the glacier of hall 3 open?"
-KNOBS = {
-    "encoder": {"tuned": True},
-    "cross-encoder": {"tuned": False, "reranker": "trained", "reread": 3},
-}
+LEARNS = {"tuned": True}
 # Says how it ended. Dies in a training, or finds that no file may be large.
 PROGRAM = """
 import json, os, resource, sys
 import mlfolio
 from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import Run
-from mlfolio.systems.documents import learning
 
 data, bert, knobs, dies_in, most = sys.argv[1:]
-fit = learning.fit_cross_encoder
-learning.fit_cross_encoder = lambda *given: fit(*given, base=bert)  # the bundled one is slow
 log = Run.log
 
 def dying(self, step, **metrics):
@@ -119,9 +113,8 @@ def champion() -> int:
     return found.version
 
 
-@pytest.mark.parametrize("what", list(KNOBS))
-def test_a_run_that_is_killed_while_it_learns(house: House, what: str) -> None:
-    code, _, _ = house.run(KNOBS[what], dies_in=what)
+def test_a_run_that_is_killed_while_it_learns(house: House) -> None:
+    code, _, _ = house.run(LEARNS, dies_in="encoder")
 
     killed = house.last()
     assert code == -signal.SIGKILL
@@ -129,7 +122,7 @@ def test_a_run_that_is_killed_while_it_learns(house: House, what: str) -> None:
     assert not (killed / "model").exists()
     assert champion() == 1
 
-    code, said, wrong = house.run(KNOBS[what])
+    code, said, wrong = house.run(LEARNS)
     assert code == 0, wrong
     assert f"going on with what {killed.name} has trained" in said
     assert "version 2" in said
@@ -138,7 +131,7 @@ def test_a_run_that_is_killed_while_it_learns(house: House, what: str) -> None:
 
 
 def test_two_runs_that_learn_at_once(house: House) -> None:
-    both = [house.start(KNOBS["encoder"]) for _ in range(2)]
+    both = [house.start(LEARNS) for _ in range(2)]
     ended = [process.communicate() for process in both]
 
     assert [process.returncode for process in both] == [0, 0], ended
