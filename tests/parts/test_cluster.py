@@ -125,6 +125,10 @@ def test_what_a_lost_machine_did_is_done_by_another(machines: Any) -> None:
         first = next(doing)
         machines.remove_node(third, allow_graceful=False)
         assert [item for item, _ in (first, *doing)] == list(range(8))
+        until = time.monotonic() + 60
+        while sum(each["Resources"]["CPU"] for each in workers.machines) > 2:
+            assert time.monotonic() < until, "Ray counts on a machine that is gone"
+            time.sleep(0.2)
 
 
 @pytest.mark.slow
