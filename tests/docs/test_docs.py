@@ -126,6 +126,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.slow
+def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "-d", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "text"), blocks("python"))
 def test_python_blocks_run(home: Path, page: str, text: str) -> None:
     done = subprocess.run([sys.executable, "-c", text], cwd=home, capture_output=True, text=True)
