@@ -84,7 +84,7 @@ class DataVersion(BaseModel):
     @property
     def path(self) -> Path:
         """Its manifest, which `--data` and `Source.own` take."""
-        return DataStore(self.system).folder / f"{self.system}-{self.number}{SUFFIX}"
+        return DataStore(self.system).manifest(self.number)
 
     def parts(self) -> Iterator[tuple[int, DataFrame]]:
         """Its rows, some thousands at a time, each time with their batch's number, from 1.
@@ -163,6 +163,10 @@ class DataStore:
     def __init__(self, system: str) -> None:
         self.system = system
         self.folder = runs_folder() / "data" / system
+
+    def manifest(self, number: int) -> Path:
+        """Where a version's manifest lies."""
+        return self.folder / f"{self.system}-{number}{SUFFIX}"
 
     def versions(self) -> list[DataVersion]:
         """All versions, the oldest first.

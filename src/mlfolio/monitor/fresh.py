@@ -120,4 +120,4 @@ def _batches_seen(champion: Version) -> int:
     if path.parent.parent.name != SPLITS:  # data of another place
         return 0
     number = read_json(path.with_name(FACTS), "version")["version"]
-    return len(read_manifest(store.folder / f"{champion.system}-{number}{SUFFIX}").batches)
+    return len(read_manifest(store.manifest(number)).batches)
