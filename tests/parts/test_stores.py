@@ -338,14 +338,15 @@ def test_readers_and_writers_at_once(index: Index) -> None:
         mine = again(index)
         while not stop.is_set():
             assert {"keep.txt", "x.txt"} <= set(found(mine, "zebra stays"))
+            assert found(mine, "zebra", "keep.txt") == ["keep.txt"]
 
     def write(who: str) -> None:
         mine = again(index)
-        for n in range(4):
+        for n in range(12):
             put(mine, text("x.txt", f"The yak {n} of {who}."), ENCODER)
-            put(mine, text(f"{who}{n}.txt", "The newt."), ENCODER)
+            put(mine, text(f"{who}{n % 4}.txt", "The newt."), ENCODER)
 
-    readers = [guarded(read) for _ in range(2)]
+    readers = [guarded(read) for _ in range(3)]
     for writer in [guarded(lambda who=who: write(who)) for who in "ab"]:  # type: ignore[misc]
         writer.join()
     stop.set()

@@ -5,9 +5,10 @@ chunk how often. A question's scores are one query over it (Robertson and Zarago
 Probabilistic Relevance Framework: BM25 and Beyond), with LanceDB's numbers and terms.
 
 A deleted row stays in a table's file, also after VACUUM, until its place is needed. So `rewrite`
-fills a new schema and puts it in the place of the old one, in one transaction; readers go on
-meanwhile. Writers wait for each other at an advisory lock, which the server takes from a killed
-process. The log of transactions and backups are the server's, and keep old text for their time.
+fills a new schema, gives it the name of the old one and drops that; readers go on meanwhile, and
+nobody who holds a lock waits for them, so that there are no deadlocks. Writers wait for each other
+at an advisory lock, which the server takes from a killed process. The log of transactions and
+backups are the server's, and keep old text for their time.
 """
 
 from __future__ import annotations
@@ -84,7 +85,6 @@ _COPY = """
     INSERT INTO {t}.postings SELECT * FROM {s}.postings ORDER BY term, chunk;
     INSERT INTO {t}.state SELECT version + 1, false, next, chunks, terms FROM {s}.state;
 """
-# `state` comes first, here and where the schema is exchanged, so that neither waits for the other.
 _MATCHING = """
     WITH size AS (SELECT chunks, greatest(terms, 1)::float8 / chunks AS mean FROM {s}.state),
     asked AS (SELECT * FROM unnest(%(terms)s::text[], %(counts)s::int[]) AS t(term, times)),
@@ -230,14 +230,16 @@ class PostgresIndex:
 
     def rewrite(self) -> None:
         """Fills a new schema, in the order of names and places, and drops the old one."""
-        new = f"{self.name}_new"
-        with self._committing() as connection:
-            _pour(connection, self.name, new, self.dimension)
-            connection.execute(
-                _sql("LOCK {s}.state, {s}.postings, {s}.chunks, {s}.documents", self.name)
-            )
-            _drop(connection, self.name)
-            connection.execute(_sql("ALTER SCHEMA {t} RENAME TO {s}", self.name, new))
+        new, old = f"{self.name}_new", _old(self.name)
+        with self.writing() as connection:
+            _drop(connection, old)  # a killed process may have left it
+            with self._committing():
+                _pour(connection, self.name, new, self.dimension)
+                connection.execute(_sql("ALTER SCHEMA {s} RENAME TO {t}", self.name, old))
+                connection.execute(_sql("ALTER SCHEMA {t} RENAME TO {s}", self.name, new))
+                self.leave_trace()
+            _drop(connection, old)
+            connection.execute(_sql("UPDATE {s}.state SET erasing = false", self.name))
         self.optimize()
 
     def optimize(self) -> None:
@@ -427,7 +429,7 @@ class PostgresIndex:
             with self._pool.connection() as connection:
                 try:
                     return ask(connection)
-                except (errors.UndefinedTable, errors.InvalidSchemaName, errors.DeadlockDetected):
+                except (errors.UndefinedTable, errors.InvalidSchemaName):
                     return ask(connection)
 
     def _need_labels(self) -> None:
@@ -458,7 +460,13 @@ def discard(url: str, name: str) -> None:
     """
     psycopg = psycopg_module()
     with said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-        connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
+        _drop(connection, name)
+        _drop(connection, _old(name))
+
+
+def _old(name: str) -> str:
+    """What a schema is called from when another takes its place until it is dropped."""
+    return f"{name}_old"
 
 
 def _make(connection: Connection[Any], name: str, dimension: int) -> None:
@@ -466,6 +474,13 @@ def _make(connection: Connection[Any], name: str, dimension: int) -> None:
 
 
 def _drop(connection: Connection[Any], name: str) -> None:
+    """Drops a schema that may be read meanwhile: each table by itself.
+
+    A prepared query locks its tables in an order of its planner's; whoever wanted several at once
+    would hold one and wait for another, as that query does.
+    """
+    for table in ("state", "documents", "chunks", "postings"):
+        connection.execute(_sql(f"DROP TABLE IF EXISTS {{s}}.{table}", name))
     connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
 
 
