@@ -396,6 +396,38 @@ def test_a_killed_writer_leaves_old_or_new(index: Index, later: float) -> None:
     assert not left.is_erasing
 
 
+def test_what_a_kill_leaves_of_an_exchanged_schema_is_erased(
+    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORE, vectors_in_postgres)
+    index = new_index(tmp_path / "index", ENCODER.dimension)
+    put(index, text("a.txt", "The zebra."), ENCODER)
+    assert isinstance(index, postgres.PostgresIndex)
+    old = f"{index.name}_old"
+    dropped = postgres._drop
+
+    calls: list[str] = []
+
+    def killed(connection: Any, name: str) -> None:
+        calls.append(name)
+        if calls.count(old) == 2:
+            raise StoreError("killed", "between exchange and drop")
+        dropped(connection, name)
+
+    monkeypatch.setattr(postgres, "_drop", killed)
+    with pytest.raises(StoreError):
+        put(index, text("a.txt", "The yak."), ENCODER)
+    monkeypatch.setattr(postgres, "_drop", dropped)
+    assert old in schemas(vectors_in_postgres), "the deleted text is still there"
+    assert found(index, "yak") == ["a.txt"]
+
+    left = again(index)
+
+    assert old not in schemas(vectors_in_postgres)
+    assert not left.is_erasing
+    assert found(left, "yak") == ["a.txt"]
+
+
 def test_stores_rank_alike(
     vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
