@@ -188,12 +188,12 @@ def test_two_candidates_at_once_are_both_challengers(runs: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("place", ["fit", "log_model", "create_model_version"])
+@pytest.mark.parametrize("place", ["fit", "save_model", "create_model_version"])
 def test_a_retraining_that_is_killed_leaves_the_champion(runs: Path, place: str) -> None:
     """While it fits, while its files go to MLflow, while it is registered."""
     whose = {
         "fit": "from mlfolio.systems.iris.system import Iris as owner",
-        "log_model": "import mlflow.pyfunc as owner",
+        "save_model": "import mlfolio.track.loader as owner",
         "create_model_version": "from mlflow import MlflowClient as owner",
     }[place]
     kill = "lambda *a, **k: os.kill(os.getpid(), signal.SIGKILL)"

@@ -25,7 +25,7 @@ from mlfolio.core.model import Indexes
 from mlfolio.core.run import runs_folder
 from mlfolio.core.score import Evaluation
 from mlfolio.core.system import DataInfo
-from mlfolio.track import history
+from mlfolio.track import history, loader
 from mlfolio.track.connection import artifacts, database, first_line, is_remote, open_client
 from mlfolio.track.history import CHALLENGER, CHAMPION, Action
 from mlfolio.track.loader import HEADER
@@ -259,12 +259,8 @@ def _log_model(system: str, folder: Path) -> tuple[str, str | None]:
 
     if not is_remote() and system in catalog() and issubclass(get_system(system).model, Indexes):
         return folder.as_uri(), None
-    logged = mlflow.pyfunc.log_model(
-        name="model",
-        loader_module="mlfolio.track.loader",
-        data_path=str(folder),
-        pip_requirements=["mlfolio"],
-        metadata={"system": system},
+    logged = mlflow.models.Model.log(
+        None, name="model", flavor=loader, folder=folder, metadata={"system": system}
     )
     return logged.model_uri, logged.model_id
 
