@@ -153,7 +153,8 @@ _idle: list[_Reader] = []  # they end when this process does, even if that is ki
 
 
 @atexit.register
-def _end() -> None:
+def close() -> None:
+    """Ends the processes that read; the next file starts one anew."""
     while _idle:
         _idle.pop().close()
 

@@ -26,6 +26,7 @@ from mlfolio.core.errors import nearest
 from mlfolio.parts.retrieval.labels import MAX_KEYS, MAX_VALUE, as_day, as_number, as_text, shown
 
 MAX_VALUES = 100  # in the list of a filter
+_ASKED, _KNOWN = 3, 1_000  # values that the nearest one is looked for, and among how many at most
 
 Value = Annotated[str, BeforeValidator(as_text, json_schema_input_type=bool | float | str)]
 
@@ -206,6 +207,7 @@ def _lack(key: str, condition: Condition, known: list[str]) -> str:
         said = " ".join(f"{name} {end}" for name, end in ends.items() if end is not None)
         return f"no document has a {key} {said}"
     asked = condition if isinstance(condition, tuple) else (condition,)
-    near = next(filter(None, (nearest(value, known) for value in asked)), None)
+    few = asked[:_ASKED] if len(known) <= _KNOWN else ()
+    near = next(filter(None, (nearest(value, known) for value in few)), None)
     hint = f"; did you mean {near!r}?" if near else ""
     return f"no document has {key} = {' or '.join(asked)}"[:300] + hint
