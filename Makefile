@@ -3,6 +3,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 export MLFLOW_DISABLE_TELEMETRY := true
+SHARED := -n 2 --dist loadgroup --no-loadscope-reorder
 
 .PHONY: demo loop test coverage check docs real constraints clean
 
@@ -20,15 +21,15 @@ loop: .venv/all  ## six simulated months: watched, trained, released, rolled bac
 	$(BIN)/python tools/loop.py loop
 
 test: .venv/all lint types  ## everything that needs no network
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not alone" --durations=40 --durations-min=5
+	$(BIN)/pytest $(SHARED) -m "not alone" --durations=40 --durations-min=5
 	$(BIN)/pytest -m alone --durations=10 --durations-min=5
 
 coverage: .venv/all  ## the same, slower, with the lines that no test reaches
-	$(BIN)/pytest -n 2 --dist loadgroup -m "not alone" --cov --cov-report=
+	$(BIN)/pytest $(SHARED) -m "not alone" --cov --cov-report=
 	$(BIN)/pytest -m alone --cov --cov-append --cov-report=term:skip-covered
 
 check: .venv/all lint types  ## two minutes: lint, types, fast tests
-	$(BIN)/pytest -q -n 2 --dist loadgroup -m "not slow"
+	$(BIN)/pytest -q $(SHARED) -m "not slow"
 
 .PHONY: lint types
 lint:
