@@ -115,15 +115,17 @@ def test_line_breaks_of_html_part_words() -> None:
 def test_html_in_markdown() -> None:
     text = (
         "<!--\nCopyright.\n\nInternal.\n-->\n\n"
-        "Main Street 1<br>12345 Bonn <!-- one --> H<sub>2</sub>O <script>alert(1)</script>end.\n\n| a |\n|---|\n| 10<br/>20 |\n"
-        "| <ul><li>x</li><li>y</li></ul> |\n\n<script>\nvar secret = 1;\n</script>\n\n"
+        "Main Street 1<br>12345 Bonn <!-- one --> H<sub>2</sub>O <script>alert(1)</script>end.\n\n"
+        "| a |\n|---|\n| 10<br/>20 |\n| <ul><li>x</li><li>y</li></ul> |\n\n"
+        "<script>\nvar secret = 1;\n</script>\n\n"
         "<style>\np { color: red }\n</style>\n\n<!-- b --> Bold <!-- c -->\n\n"
-        "<div>\n<b>S</b>mall <!-- of\nno use --> print\n</div>\n"
+        "<div>\n<b>S</b>mall <!-- of\nno use --> print\n</div>\n\n"
+        "<Script src='a.js' />\n\nThe end.\n"
     )
 
     assert texts(parse_bytes("a.md", text.encode())) == [
         ("text", "Main Street 1 12345 Bonn H2O end."), ("table", "a"), ("table", "10 20"),
-        ("table", "x y"), ("text", "Bold"), ("text", "Small print"),
+        ("table", "x y"), ("text", "Bold"), ("text", "Small print"), ("text", "The end."),
     ]  # fmt: skip
 
 
@@ -185,6 +187,13 @@ As said [1]_.
 ..
    Another.
 
+.. [2]
+   On its own line.
+
+..
+
+   Quoted.
+
 .. _target: http://example.org
 .. |name| replace:: no
 """
@@ -196,6 +205,7 @@ def test_directives_of_restructured_text() -> None:
         ("text", "Starts the pump."), ("text", ":returns: Nothing."), ("text", "Prices"),
         ("text", "valve, 20 euros"), ("text", "A note that goes on."), ("text", "The pump."),
         ("text", "As said [1]_."), ("text", "The footnote says forty."), ("code", "   x = 1"),
+        ("text", "On its own line."), ("text", "Quoted."),
     ]  # fmt: skip
 
 
@@ -395,6 +405,18 @@ def test_pdf_page_numbers_are_furniture(tmp_path: Path, number: str) -> None:
         for n, name in enumerate("abcd")
         for text in (f"Of pump {name}.", f"17 It has {n} valves.")
     ]
+
+
+def test_pdf_headings_that_count_are_no_page_numbers(tmp_path: Path) -> None:
+    pages = [
+        [("Helvetica-Bold", 20, f"Day {n}"), ("Helvetica", 11, f"We are in {town}.")]
+        for n, town in enumerate(("Bonn", "Rome", "Oslo", "Riga"), start=1)
+    ]
+
+    blocks = parse_file(make_styled_pdf(tmp_path / "a.pdf", pages))
+
+    assert texts(blocks)[:2] == [("heading", "Day 1"), ("text", "We are in Bonn.")]
+    assert len(blocks) == 8
 
 
 def test_pdf_page_numbers_may_stand_on_few_pages(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ _FENCE = r"^[ \t]*(?P<fence>`{3,}|~{3,})[^\n]*\n.*?(?:^[ \t]*(?P=fence)|\Z)"
 _DIRECTIVE = r"^(?:///[^\n]*|:::[^\n]*|\{\*[^\n]*\*\})[ \t]*$"
 _FENCE_OR_DIRECTIVE = re.compile(f"{_FENCE}|{_DIRECTIVE}", re.DOTALL | re.MULTILINE)
 _TAG = re.compile(r"</?([a-zA-Z][\w-]*)[^<>]*>")
-_UNSEEN = re.compile(r"(?is)<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?=</\1|\Z)")
+_UNSEEN = re.compile(r"(?is)<!--.*?(?:-->|\Z)|<(script|style)\b[^<>]*(?<!/)>.*?(?=</\1|\Z)")
 
 
 def read(data: bytes) -> Iterator[Block]:
@@ -66,7 +66,7 @@ def _inline(token: Token) -> str:
         if tag := _TAG.fullmatch(child.content) if child.type == "html_inline" else None:
             parts.append(_gap(tag))
             if tag[1].lower() in ("script", "style"):
-                is_unseen = tag[0][1] != "/"
+                is_unseen = tag[0][1] != "/" and tag[0][-2] != "/"
         elif is_unseen:
             continue
         elif child.type in ("text", "code_inline"):

@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain
 from typing import Any
 
 import pypdfium2 as pdfium
@@ -104,9 +105,12 @@ def _without_furniture(pages: list[list[Line]]) -> list[list[Line]]:
     alone are those of pages if at least half of the ones at an edge count them.
     """
     edges = [_edge(lines) for lines in pages]
-    seen = Counter[str]()
+    sizes, seen = Counter[float](), Counter[str]()
+    for line in chain.from_iterable(pages):
+        sizes[line.size] += len(line.text)
+    size = max(sizes, key=sizes.__getitem__)
     for page, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
-        seen.update({form for at in edge for form in _forms(lines[at].text, page)})
+        seen.update({form for at in edge for form in _forms(lines[at], page, size)})
     alone = {form: n for form, n in seen.items() if _ALONE.fullmatch(form)}
     common = {form for form, n in seen.items() if n >= max(3, len(pages) / 2)}
     common |= {form for form, n in alone.items() if n >= max(3, sum(alone.values()) / 2)}
@@ -114,7 +118,7 @@ def _without_furniture(pages: list[list[Line]]) -> list[list[Line]]:
         [
             line
             for at, line in enumerate(lines)
-            if at not in edge or common.isdisjoint(_forms(line.text, page))
+            if at not in edge or common.isdisjoint(_forms(line, page, size))
         ]
         for page, (lines, edge) in enumerate(zip(pages, edges, strict=True))
     ]
@@ -127,11 +131,14 @@ def _edge(lines: list[Line]) -> set[int]:
     return {*full[:2], *full[-2:]}
 
 
-def _forms(text: str, page: int) -> set[str]:
-    """A line as it is, and with a number that may be the page's less that: "page #1 of 12"."""
-    if len(text) > _LONGEST:
-        return set()
-    text = text.lower()
+def _forms(line: Line, page: int, size: float) -> set[str]:
+    """A line as it is, and with a number that may be the page's less that: "page #1 of 12".
+
+    In a font larger than the text's `size` it is a heading's: "Day 1", "Day 2".
+    """
+    text = line.text.lower()
+    if len(text) > _LONGEST or line.size > size:
+        return {text}
     counted = {
         f"{text[: found.start()]}#{int(found[0]) - page}{text[found.end() :]}"
         for found in _WHOLE.finditer(text)

@@ -11,8 +11,8 @@ _RULE = re.compile(r"^([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
 # The lengths are bounded, because a hostile file could make an unbounded search take hours.
 _ROLE = re.compile(r":[\w:.+-]{1,60}:`([^`<]{0,500}?) ?(?:<[^`>]{0,500}>)?`")
 _LINK = re.compile(r"`([^`<]{1,500}?) ?<[^`>]{0,500}>`_{1,2}")
-# A directive, a footnote, or else a comment, the target of a link, a substitution.
-_EXPLICIT = re.compile(r"^\.\.(?: +(?:([\w:.+-]+)::(?: +(.*))?$|\[[^\]]{1,80}\] +(.+))|[ ]|$)")
+# A directive or a footnote; else it is a comment, the target of a link or a substitution.
+_EXPLICIT = re.compile(r"^\.\. +(?:([\w:.+-]+)::|\[[^\]]{1,80}\])(?: +(.*))?$")
 _CODE = {"code", "code-block", "sourcecode", "parsed-literal", "testcode", "testoutput", "doctest",
          "ipython", "prompt", "literalinclude"}  # fmt: skip
 # Directives that say nothing; what is not known here is read, its content as paragraphs.
@@ -78,8 +78,8 @@ def _indented_end(lines: list[str], at: int, indent: int) -> int:
 def _rst_block(lines: list[str], at: int) -> tuple[Block | None, int]:
     first = lines[at].lstrip()
     indent = len(lines[at]) - len(first)
-    if explicit := _EXPLICIT.match(first):
-        return _rst_explicit(lines, at, indent, explicit)
+    if _is_explicit(first):
+        return _rst_explicit(lines, at, indent)
     if first.startswith(">>>"):
         stop = at + 1
         while stop < len(lines) and lines[stop]:
@@ -95,13 +95,17 @@ def _rst_block(lines: list[str], at: int) -> tuple[Block | None, int]:
     return Block(kind, _rst_inline(_ITEM.sub("", text))), end
 
 
-def _rst_explicit(
-    lines: list[str], at: int, indent: int, explicit: re.Match[str]
-) -> tuple[Block | None, int]:
+def _is_explicit(line: str) -> bool:
+    return line == ".." or line.startswith(".. ")
+
+
+def _rst_explicit(lines: list[str], at: int, indent: int) -> tuple[Block | None, int]:
     """The title of a directive, its code, or a footnote."""
-    name, title, note = explicit.groups()
-    name = (name or "").rpartition(":")[2].lower()  # the domain does not matter: py:function
-    if name in _SILENT or not (name or note):
+    if lines[at].strip() == ".." and not any(lines[at + 1 : at + 2]):
+        return None, at + 1  # an empty comment: what follows is none
+    explicit = _EXPLICIT.match(lines[at].lstrip())
+    name = ((explicit and explicit[1]) or "").rpartition(":")[2].lower()  # "py:function"
+    if explicit is None or name in _SILENT:
         return None, _indented_end(lines, at + 1, indent)
     if name in _CODE:
         start = _options_end(lines, at + 1)
@@ -109,7 +113,7 @@ def _rst_explicit(
         body = "\n".join(lines[start:stop]).strip("\n")
         return (Block("code", body) if body else None), stop
     end = _title_end(lines, at + 1, indent)
-    text = " ".join([title or note or "", *(line.strip() for line in lines[at + 1 : end])])
+    text = " ".join([explicit[2] or "", *(line.strip() for line in lines[at + 1 : end])])
     is_said = text.strip() and name not in _NAMES
     return (Block("text", _rst_inline(text)) if is_said else None), _options_end(lines, end)
 
@@ -120,7 +124,7 @@ def _title_end(lines: list[str], at: int, indent: int) -> int:
         line = lines[at].lstrip()
         if len(lines[at]) - len(line) <= indent or _is_option(lines[at]):
             break
-        if _ITEM.match(line) or _EXPLICIT.match(line) or line.startswith(">>>"):
+        if _ITEM.match(line) or _is_explicit(line) or line.startswith(">>>"):
             break
         at += 1
     return at
