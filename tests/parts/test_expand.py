@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from mlfolio.parts.llm.chat import Chat, Spec
+from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.expand import Expansion, expanded
-from mlfolio.parts.retrieval.index import Within
+from mlfolio.parts.retrieval.index import Within, passage_id
 from mlfolio.parts.retrieval.ranking import Candidates, Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
@@ -75,6 +76,30 @@ def test_feedback_moves_the_vector_as_rocchio_does(index: LanceIndex) -> None:
     best = find(index, ENCODER, "zebra").documents(Ranking(), 2)
     mean = ENCODER.encode([TEXTS[name] for name in best]).mean(axis=0)
     moved = 0.7 * ENCODER.encode_query("zebra") + 0.3 * mean
+    (search,) = found.searches
+    np.testing.assert_allclose(search.vector, moved / np.linalg.norm(moved), atol=1e-6)
+
+
+def test_feedback_reads_a_parent_once(tmp_path: Path) -> None:
+    index = LanceIndex(tmp_path, ENCODER.dimension)
+    texts = {
+        "a": "".join(f"The zebra lives in hall {n}. " for n in range(20)),
+        "b": "The zebra is fed by a keeper.",
+        "c": "A zebra needs shade.",
+    }
+    documents = [Document.of_text(name, "", text) for name, text in texts.items()]
+    sync(index, documents, ENCODER, Chunking("parents", 16, 0))
+    question, how = "The zebra lives in hall", Expansion("feedback", passages=3)
+
+    found, _ = expanded(index, ENCODER, question, how)
+
+    first = find(index, ENCODER, question)
+    ids = [first.ids[at] for at in first.order()]
+    best = {passage_id(each): each for each in reversed(ids)}
+    three = sorted(best.values(), key=ids.index)[:3]
+    rows = [first.rows[first.ids.index(each)] for each in three]
+    mean = np.mean(list(index.vectors(three, rows).values()), axis=0)
+    moved = 0.6 * first.vector + 0.4 * mean
     (search,) = found.searches
     np.testing.assert_allclose(search.vector, moved / np.linalg.norm(moved), atol=1e-6)
 

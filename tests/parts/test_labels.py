@@ -220,6 +220,17 @@ def test_front_matter_that_is_none_is_told(yaml: str) -> None:
     assert (kind, said[:12]) == ("odd", "front matter")
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        "[1]: http://example.com", "? {a: b}\n: c", "b: !!int ''", "b: !!float ''",
+        "b: !!bool maybe", "b: !!timestamp soon", "b: !!nobody x", "!!bool maybe: b",
+    ],
+)  # fmt: skip
+def test_front_matter_that_breaks_a_rule_costs_itself(odd: str) -> None:
+    assert front(f"team: legal\n{odd}") == [("label", "team=legal")]
+
+
 def test_hostile_front_matter_stays_small() -> None:
     bomb = "a: &a {x: 1}\n" + "".join(
         f"{new}: &{new} {{<<: [{', '.join(['*' + old] * 9)}]}}\n"

@@ -98,6 +98,117 @@ def test_html_without_its_furniture() -> None:
     ]  # fmt: skip
 
 
+def test_line_breaks_of_html_part_words() -> None:
+    page = (
+        "<h1>Pumps<br>and valves</h1><p>Main Street 1<br>12345 Bonn<br/>H<sub>2</sub>O</p>"
+        "Loose 1<br>23<table><tr><td>one<br>two</td><td><p>a</p><p>b</p></td></tr></table>"
+        "<ul><li><div>x</div><div>y</div></li></ul><pre>a = 1<br>b = <b>2</b></pre>"
+    )
+
+    assert texts(parse_bytes("a.html", page.encode())) == [
+        ("heading", "Pumps and valves"), ("text", "Main Street 1 12345 Bonn H2O"),
+        ("text", "Loose 1 23"), ("table", "one two | a b"), ("item", "x y"),
+        ("code", "a = 1\nb = 2"),
+    ]  # fmt: skip
+
+
+def test_html_in_markdown() -> None:
+    text = (
+        "<!--\nCopyright.\n\nInternal.\n-->\n\n"
+        "Main Street 1<br>12345 Bonn <!-- one --> H<sub>2</sub>O <script>alert(1)</script>end.\n\n"
+        "| a |\n|---|\n| 10<br/>20 |\n| <ul><li>x</li><li>y</li></ul> |\n\n"
+        "<script>\nvar secret = 1;\n</script>\n\n"
+        "<style>\np { color: red }\n</style>\n\n<!-- b --> Bold <!-- c -->\n\n"
+        "<div>\n<b>S</b>mall <!-- of\nno use --> print\n</div>\n\n"
+        "<Script src='a.js' />\n\nThe end.\n"
+    )
+
+    assert texts(parse_bytes("a.md", text.encode())) == [
+        ("text", "Main Street 1 12345 Bonn H2O end."), ("table", "a"), ("table", "10 20"),
+        ("table", "x y"), ("text", "Bold"), ("text", "Small print"), ("text", "The end."),
+    ]  # fmt: skip
+
+
+DIRECTIVES = """\
+.. tab-set::
+
+   .. tab-item:: Linux
+      :sync: linux
+
+      Run it as root.
+
+.. py:function:: start(pump)
+   :no-index:
+
+   Starts the pump.
+
+   :returns: Nothing.
+
+.. csv-table:: Prices
+   :header: a, b
+
+   valve, 20 euros
+
+.. Note:: A note that
+   goes on.
+
+.. figure:: pump.png
+   :alt: A pump,
+      seen from above
+
+   The pump.
+
+As said [1]_.
+
+.. [1] The footnote
+   says forty.
+
+.. code-block:: python
+   :linenos:
+
+   x = 1
+
+.. toctree::
+
+   other
+
+.. image:: a.png
+   :alt: no
+
+.. raw:: html
+
+   <b>no</b>
+
+.. A comment,
+   its second line.
+
+   And its end.
+
+..
+   Another.
+
+.. [2]
+   On its own line.
+
+..
+
+   Quoted.
+
+.. _target: http://example.org
+.. |name| replace:: no
+"""
+
+
+def test_directives_of_restructured_text() -> None:
+    assert texts(parse_bytes("a.rst", DIRECTIVES.encode())) == [
+        ("text", "Linux"), ("text", "Run it as root."), ("text", "start(pump)"),
+        ("text", "Starts the pump."), ("text", ":returns: Nothing."), ("text", "Prices"),
+        ("text", "valve, 20 euros"), ("text", "A note that goes on."), ("text", "The pump."),
+        ("text", "As said [1]_."), ("text", "The footnote says forty."), ("code", "   x = 1"),
+        ("text", "On its own line."), ("text", "Quoted."),
+    ]  # fmt: skip
+
+
 def test_word(tmp_path: Path) -> None:
     assert texts(parse_file(make_docx(tmp_path / "a.docx"))) == [
         ("heading", "Guide"), ("heading", "Pumps"),
@@ -150,6 +261,47 @@ def test_merged_cells_of_word(tmp_path: Path) -> None:
 
     assert [text for _, text in texts(parse_file(tmp_path / "a.docx"))] == [
         "a | b", "d | e | f", "d | h | h",
+    ]  # fmt: skip
+
+
+def test_all_that_a_word_document_shows(tmp_path: Path) -> None:
+    def run(text: str, tag: str = "t") -> str:
+        return f"<w:r><w:{tag}>{text}</w:{tag}></w:r>"
+
+    def control(content: str) -> str:
+        return f"<w:sdt><w:sdtContent>{content}</w:sdtContent></w:sdt>"
+
+    def row(*cells: str) -> str:
+        return f"<w:tr>{''.join(f'<w:tc>{cell}</w:tc>' for cell in cells)}</w:tr>"
+
+    def para(content: str) -> str:
+        return f"<w:p><w:pPr><w:tabs><w:tab/></w:tabs></w:pPr>{content}</w:p>"
+
+    box = f"<w:txbxContent>{para(run('Boxed.'))}</w:txbxContent>"
+    nested = f"<w:tbl>{row(para(run('x')), para(run('y')))}</w:tbl>"
+    body = [
+        control(para(run("Controlled."))),
+        para(
+            run("Fee: ") + f"<w:ins>{run('500')}</w:ins><w:del>{run('400', 'delText')}</w:del>"
+            f"<w:moveFrom>{run('300')}</w:moveFrom><w:r><w:tab/></w:r>" + control(run("euros"))
+            + f"<w:r><w:br/></w:r><w:hyperlink>{run('a year')}</w:hyperlink>"
+        ),
+        para(
+            run("Anchor.") + f"<w:r><mc:AlternateContent><mc:Choice>{box}</mc:Choice>"
+            f"<mc:Fallback>{box}</mc:Fallback></mc:AlternateContent></w:r>"
+        ),
+        "<w:tbl>" + row(para(run("before")) + nested + para(run("after")), control(para(run("b"))))
+        + control(row(para(run("c")), para(run("d")))) + "</w:tbl>",
+    ]  # fmt: skip
+    whole = make_docx(tmp_path / "a.docx")
+    with zipfile.ZipFile(whole) as package:
+        main = package.read("word/document.xml").decode()
+    main = main.replace("<w:body>", "<w:body>" + "".join(body))
+    path = change_docx(whole, tmp_path / "b.docx", {"word/document.xml": main.encode()})
+
+    assert texts(parse_file(path))[:6] == [
+        ("text", "Controlled."), ("text", "Fee: 500 euros a year"), ("text", "Anchor."),
+        ("text", "Boxed."), ("table", "before x | y after | b"), ("table", "c | d"),
     ]  # fmt: skip
 
 
@@ -214,6 +366,71 @@ def test_pdf_joins_words_and_drops_headers(tmp_path: Path) -> None:
     assert not [text for _, text in found if "ACME" in text]
 
 
+def test_pdf_rows_and_numbers_are_no_furniture(tmp_path: Path) -> None:
+    row = "Payment {:04} of {}.00 EUR on {:02}.03.2024"
+    payments = [row.format(n, n % 9, n % 28 + 1) for n in range(120)]
+    statement = [payments[at : at + 30] for at in range(0, 120, 30)]
+    column = [[str(1000 + n * n) for n in range(at, at + 9)] for at in range(0, 36, 9)]
+    invoice = [["Invoice of Acme", "Pumps ordered", "12", "Price in euros", "480"]]
+    copies = [["Keep cool", "Do not drop"]] * 3
+
+    for pages in (statement, column, invoice, copies):
+        blocks = parse_file(make_pdf(tmp_path / "a.pdf", pages))
+        assert " ".join(block.text for block in blocks) == " ".join(
+            line for page in pages for line in page
+        )
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        "{}",
+        "- {} -",
+        "Page {} of 12",
+        "Annual report 2024 - {}",
+        "{} | Acme, 3 Main Street",
+        "Acme | Page {} of 12 | Secret",
+    ],
+)
+def test_pdf_page_numbers_are_furniture(tmp_path: Path, number: str) -> None:
+    pages = [
+        [f"Chapter {name}", f"Of pump {name}.", "17", f"It has {n} valves.", number.format(n + 2)]
+        for n, name in enumerate("abcd")
+    ]
+
+    blocks = parse_file(make_pdf(tmp_path / "a.pdf", pages))
+
+    assert [block.text for block in blocks if block.kind == "text"] == [
+        text
+        for n, name in enumerate("abcd")
+        for text in (f"Of pump {name}.", f"17 It has {n} valves.")
+    ]
+
+
+def test_pdf_headings_that_count_are_no_page_numbers(tmp_path: Path) -> None:
+    pages = [
+        [("Helvetica-Bold", 20, f"Day {n}"), ("Helvetica", 11, f"We are in {town}.")]
+        for n, town in enumerate(("Bonn", "Rome", "Oslo", "Riga"), start=1)
+    ]
+
+    blocks = parse_file(make_styled_pdf(tmp_path / "a.pdf", pages))
+
+    assert texts(blocks)[:2] == [("heading", "Day 1"), ("text", "We are in Bonn.")]
+    assert len(blocks) == 8
+
+
+def test_pdf_page_numbers_may_stand_on_few_pages(tmp_path: Path) -> None:
+    pages = [[f"Chapter {name}", f"Of pump {name}."] for name in "abcdefgh"]
+    for n in (1, 4, 6):
+        pages[n].append(str(n - 1))
+
+    blocks = parse_file(make_pdf(tmp_path / "a.pdf", pages))
+
+    assert [block.text for block in blocks if block.kind == "text"] == [
+        f"Of pump {name}." for name in "abcdefgh"
+    ]
+
+
 def test_plain_text() -> None:
     assert texts(parse_bytes("a.txt", "Überall\nregnet es.\r\n\r\n東京".encode())) == [
         ("text", "Überall regnet es."), ("text", "東京"),
@@ -241,6 +458,7 @@ def test_encodings_are_recognised(encoding: str) -> None:
         ("a.docx", b"\xd0\xcf\x11\xe0rest", "encrypted or old Word"),
         ("a.txt", b"\x7fELF\x00\x00", "binary content"),
         ("a.html", b"<html><body></body></html>", "no text"),
+        ("a.html", b"<html><body><pre>   </pre></body></html>", "no text"),
     ],
 )
 def test_unreadable_files_say_why(name: str, data: bytes, reason: str) -> None:
@@ -433,7 +651,9 @@ def test_a_reader_that_was_killed_is_replaced() -> None:
         ("a.html", "<blockquote>" * 200 + "<p>x</p>" * 5_000), ("a.md", "[" * 20_000),
         ("a.rst", ":" * 100_000), ("a.rst", ":a:`x" + " " * 100_000 + "y"),
         ("a.rst", "`a" + " " * 100_000), ("a.md", "---" + "\n" * 100_000 + "x"),
-        ("a.md", "x\n\n# " + "{#" * 50_000),
+        ("a.md", "x\n\n# " + "{#" * 50_000), ("a.md", "x\n\n<p>" + "<!--" * 50_000),
+        ("a.md", "x\n\n" + "<script>\n" + "</script" * 50_000),
+        ("a.md", "x\n\n" + "<script></script><!---->" * 20_000),
     ],
     ids=lambda value: value[:5],  # an id may be no megabyte
 )  # fmt: skip

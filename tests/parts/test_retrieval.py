@@ -144,6 +144,21 @@ def test_unreadable_documents_are_in_no_answer(tmp_path: Path) -> None:
         put(index, vanished, ENCODER)
 
 
+def test_a_document_without_text_is_told_and_costs_nothing(tmp_path: Path) -> None:
+    index, zebra = new_index(tmp_path), text("a.txt", "The zebra sleeps.")
+    blank = Document("blank.html", "0", lambda: [Block("code", "   ")])
+    sync(index, [zebra], ENCODER)
+    version = index.version
+
+    done = sync(index, [zebra, blank], ENCODER)
+
+    assert (done.added, done.unreadable) == ([], {"blank.html": "there is no text in it"})
+    with pytest.raises(UnreadableError, match="there is no text in it"):
+        put(index, blank, ENCODER)
+    assert list(index.documents()) == ["a.txt"]
+    assert index.version == version, "nothing was written anew"
+
+
 def test_files_that_cannot_be_opened_and_odd_names(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -21,7 +21,13 @@ from mlfolio.parts.retrieval.extract import words_of
 from mlfolio.parts.retrieval.generate import prompt
 from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.ranking import PLAIN, Candidates, Ranking
-from mlfolio.parts.retrieval.search import CANDIDATES, cut_question, find, find_by
+from mlfolio.parts.retrieval.search import (
+    CANDIDATES,
+    best_of_passages,
+    cut_question,
+    find,
+    find_by,
+)
 from mlfolio.parts.text.vectors import Encodes, Vectors
 
 HYDE = """\
@@ -114,7 +120,7 @@ def _with_feedback(
     Information Retrieval); the words are those of RM3 (Abdul-Jaleel et al., 2004, UMass at TREC
     2004), but that a passage's weight is its fused score.
     """
-    best = first.order(ranking)[: how.passages]
+    best = best_of_passages(first, ranking)[: how.passages]
     ids, rows = [first.ids[at] for at in best], [first.rows[at] for at in best]
     fused = first.fused(ranking)
     scores = {first.ids[at]: float(fused[at]) for at in best}

@@ -20,6 +20,8 @@ from mlfolio.parts.retrieval.labels import MAX_KEYS, MAX_VALUE, labels_of
 FRONT_MATTER = re.compile(r"\A---[ \t]*\n(.*?)\n---[ \t]*\n", re.DOTALL)
 MAX_CHARACTERS = 2**16
 MAX_DEPTH = 20
+# What PyYAML raises where a value is not what its tag says: `!!int ''`, `!!bool maybe`.
+_BROKEN = (yaml.YAMLError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -46,7 +48,7 @@ def metadata_of(text: str) -> Iterator[Block]:
     pairs = root.value if isinstance(root, yaml.MappingNode) else []
     known: dict[str, Any] = {}
     for key, node in pairs[: 4 * MAX_KEYS]:
-        pair = {_plain(key): _plain(node)}
+        pair = {_plain(key): _plain(node)} if isinstance(key, yaml.ScalarNode) else {}
         if _fits(pair) and _fits(known | pair):
             known |= pair
     yield from (Block("label", label) for label in labels_of(known))
@@ -81,6 +83,6 @@ def _plain(node: yaml.Node) -> Any:
         return None
     try:
         value = yaml.SafeLoader("").construct_object(node)
-    except (yaml.YAMLError, ValueError, OverflowError):  # a tag of nobody's, the 31st of February
+    except _BROKEN:  # or a tag is nobody's, a day the 31st of February
         return None
     return value.isoformat() if isinstance(value, date) else value

@@ -17,7 +17,7 @@ SUFFIXES = {
     ".pdf": "pdf", ".docx": "word", ".html": "html", ".htm": "html", ".md": "markdown",
     ".mdx": "markdown", ".markdown": "markdown", ".rst": "rst", ".txt": "text",
 }  # fmt: skip
-REVISION = 3  # of what the readers make of a file: counted up when an index must be made anew
+REVISION = 4  # of what the readers make of a file: counted up when an index must be made anew
 MAX_BYTES = 64 * 2**20
 # Of what is read from one file. Shakespeare's works have 5.5 million characters.
 MAX_CHARACTERS, MAX_BLOCKS = 10_000_000, 200_000
@@ -39,7 +39,9 @@ def parse_bytes(name: str, data: bytes) -> list[Block]:
     kind = _kind(Path(name).suffix.lower(), data)
     try:
         found = read_text(data) if kind == "text" else _reader(kind, data)
-        blocks = list(_bounded(block for block in found if block.text or block.kind == "blank"))
+        blocks = list(
+            _bounded(block for block in found if block.text.strip() or block.kind == "blank")
+        )
     except (UnreadableError, MemoryError):
         raise
     except Exception as error:

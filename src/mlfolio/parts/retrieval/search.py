@@ -127,15 +127,20 @@ def best_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = P
     return varied(first_hits(index, candidates, len(candidates.ids), ranking), k, ranking)
 
 
+def best_of_passages(candidates: Candidates, ranking: Ranking = PLAIN) -> list[int]:
+    """Positions of the candidates, best first, but of a parent's children only the best."""
+    best: dict[str, int] = {}
+    for at in candidates.order(ranking):
+        best.setdefault(passage_id(candidates.ids[at]), at)
+    return list(best.values())
+
+
 def first_hits(index: Index, candidates: Candidates, k: int, ranking: Ranking = PLAIN) -> list[Hit]:
     """The first k passages by their scores alone: what a reranker reads, before `varied`.
 
     A parent comes once, by the best of its children.
     """
-    best: dict[str, int] = {}
-    for at in candidates.order(ranking):
-        best.setdefault(passage_id(candidates.ids[at]), at)
-    order, fused = list(best.values())[:k], candidates.fused(ranking)
+    order, fused = best_of_passages(candidates, ranking)[:k], candidates.fused(ranking)
     ids = [candidates.ids[at] for at in order]
     rows = [candidates.rows[at] for at in order]
     passages = index.passages(ids, rows)

@@ -218,18 +218,20 @@ def merge(
     stale = [d for d in {d.name: d for d in documents}.values() if known.get(d.name) != d.digest]
     if not stale and not gone:
         return done
-    index.leave_trace()
-    index.remove(gone)
-    done.removed.extend(gone)
     read = progress(stale, "reading", len(stale))
     ready = [(d, cut) for d in read if (cut := _cut(d, encoder, chunking, done)) is not None]
+    lost = [name for name in done.unreadable if name in known]
+    if not ready and not gone and not lost:  # all of it is unreadable, as it was
+        return done
+    index.leave_trace()
+    index.remove([*gone, *lost])
+    done.removed.extend(gone)
     batches = list(_batches(ready))
     for batch in progress(batches, "embedding", len(batches)):
         vectors = encoder.encode([chunk.search_text for _, cut in batch for chunk in cut])
         index.replace({d.name: Entry(d.digest, cut, d.labels) for d, cut in batch}, vectors)
         for document, _ in batch:
             (done.replaced if document.name in known else done.added).append(document.name)
-    index.remove(name for name in done.unreadable if name in known)
     index.rewrite()
     return done
 
@@ -292,11 +294,13 @@ def cut_up(document: Document, encoder: Encodes, chunking: Chunking) -> list[Chu
     """A document's chunks.
 
     Raises:
-        UnreadableError: It cannot be turned into text, or into very many passages only.
+        UnreadableError: It cannot be turned into text, or into no or very many passages only.
     """
     cut = list(islice(cut_blocks(document.blocks, encoder, chunking), MAX_CHUNKS + 1))
     if len(cut) > MAX_CHUNKS:
         raise UnreadableError(f"it makes over {MAX_CHUNKS:,} passages", "split it")
+    if not cut:  # it would be in no list of documents, and read again and again
+        raise UnreadableError("there is no text in it", "delete it, or put text into it")
     return cut
 
 

@@ -18,9 +18,11 @@ _SKIP = ("script", "style", "noscript", "template", "nav", "footer", "aside", "i
          "button", "input", "select", "textarea", "datalist")  # fmt: skip
 _MAINS = ("self::main or @role='main'", "self::article")
 
-_INLINE = {"a", "abbr", "b", "bdi", "br", "cite", "code", "em", "font", "i", "kbd", "label",
-           "mark", "q", "s", "samp", "small", "span", "strong", "sub", "sup", "tt", "u", "var",
-           "time", "del", "ins"}  # fmt: skip
+# Within a line: any other tag parts the words on its two sides.
+INLINE = {"a", "abbr", "acronym", "b", "bdi", "bdo", "big", "cite", "code", "data", "del", "dfn",
+          "em", "font", "i", "img", "ins", "kbd", "label", "mark", "nobr", "q", "s", "samp",
+          "small", "span", "strike", "strong", "sub", "sup", "time", "tt", "u", "var",
+          "wbr"}  # fmt: skip
 
 
 def read(data: bytes) -> Iterator[Block]:
@@ -33,6 +35,7 @@ def read(data: bytes) -> Iterator[Block]:
         raise UnreadableError("no HTML in it", "save the page again") from error
     etree.strip_elements(root, etree.Comment, *_SKIP, with_tail=False)
     for part in _main_parts(root):
+        _break_lines(part)
         yield from _html_blocks(part)
 
 
@@ -43,6 +46,15 @@ def _main_parts(root: Any) -> list[Any]:
             return parts
     body = root.find("body")
     return [root if body is None else body]
+
+
+def _break_lines(part: Any) -> None:
+    """Writes the line breaks into the text that a browser would show, or words run together."""
+    for element in part.iterdescendants("*"):
+        if element.tag not in INLINE:
+            element.tail = "\n" + (element.tail or "")
+            if element.tag != "br":
+                element.text = "\n" + (element.text or "")
 
 
 def _html_blocks(element: Any) -> Iterator[Block]:
@@ -62,7 +74,7 @@ def _html_blocks(element: Any) -> Iterator[Block]:
         elif tag in _FLOW and next(child.iterdescendants(*_PARTS), None) is None:
             yield from _flush(loose)
             yield Block(_FLOW[tag], squeeze(child.text_content()))
-        elif tag in _INLINE:
+        elif tag in INLINE or tag == "br":
             loose.append(child.text_content())
         else:
             yield from _flush(loose)

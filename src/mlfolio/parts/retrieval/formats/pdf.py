@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
+from itertools import chain
 from typing import Any
 
 import pypdfium2 as pdfium
@@ -17,11 +18,16 @@ from mlfolio.parts.retrieval.parse import MAX_CHARACTERS
 
 _PDFIUM = threading.Lock()  # the library serves one thread at a time, and crashes under two
 _HYPHEN = re.compile(r"\b(\w+)(?:[\ufffe\x02\u00ad]\n?|-\n)(?=[a-z])(\w+)")
+_WHOLE = re.compile(r"(?<![\d.,])\d{1,6}(?![.,]?\d)")  # no part of a price or of a date
+_BEFORE = re.compile(r"\W*|.*\b(?:page|p|seite|página|pagina)\W*")  # a page's number
+_AFTER = re.compile(r"\W*(?:\w{0,3}\W*\d+\W*)?")  # or "of 12"
+_ALONE = re.compile(r"#-?\d+")
+_LONGEST = 200  # characters of a header
 MAX_PAGES = 5_000
 
 
 def read(data: bytes) -> Iterator[Block]:
-    """Text of each page, less the lines that most pages share (headers, footers, numbers).
+    """Text of each page, less the headers, footers and page numbers that most pages have.
 
     Headings are the titles of the document's own table of contents, numbered ones, and short lines
     in a larger or bolder font than the text. A page without text is a block of the kind "blank".
@@ -39,9 +45,7 @@ def read(data: bytes) -> Iterator[Block]:
         for line in lines
         for word in re.findall(r"[\w-]+", line.text.lower())
     }
-    furniture = _furniture([[line.text for line in lines] for lines in pages])
-    kept = [[line for line in lines if _shape(line.text) not in furniture] for lines in pages]
-    marked = mark_headings(kept, titles)
+    marked = mark_headings(_without_furniture(pages), titles)
     for number, (lines, parts) in enumerate(zip(pages, marked, strict=True), start=1):
         if not any(line.text for line in lines):
             yield Block("blank", "", page=number)
@@ -93,17 +97,54 @@ def _dehyphenate(text: str, words: set[str]) -> str:
     return _HYPHEN.sub(join, text)
 
 
-def _shape(line: str) -> str:
-    return re.sub(r"\d+", "#", line.lower())
+def _without_furniture(pages: list[list[Line]]) -> list[list[Line]]:
+    """The lines of the pages less what at least half of them (three or more) have at their edge.
+
+    It must be the same text, but for one number that counts the pages: a row of a table that
+    stands at an edge has other numbers, and to lose one is worse than to keep a header. Numbers
+    alone are those of pages if at least half of the ones at an edge count them.
+    """
+    edges = [_edge(lines) for lines in pages]
+    sizes, seen = Counter[float](), Counter[str]()
+    for line in chain.from_iterable(pages):
+        sizes[line.size] += len(line.text)
+    size = max(sizes, key=sizes.__getitem__)
+    for page, (lines, edge) in enumerate(zip(pages, edges, strict=True)):
+        seen.update({form for at in edge for form in _forms(lines[at], page, size)})
+    alone = {form: n for form, n in seen.items() if _ALONE.fullmatch(form)}
+    common = {form for form, n in seen.items() if n >= max(3, len(pages) / 2)}
+    common |= {form for form, n in alone.items() if n >= max(3, sum(alone.values()) / 2)}
+    kept = [
+        [
+            line
+            for at, line in enumerate(lines)
+            if at not in edge or common.isdisjoint(_forms(line, page, size))
+        ]
+        for page, (lines, edge) in enumerate(zip(pages, edges, strict=True))
+    ]
+    return kept if any(line.text for lines in kept for line in lines) else pages  # labels, say
 
 
-def _furniture(pages: list[list[str]]) -> set[str]:
-    """Shapes of lines at the edge of at least half of the pages (three or more)."""
-    edges = Counter[str]()
-    for lines in pages:
-        full = [line for line in lines if line]
-        edges.update({_shape(line) for line in full[:2] + full[-2:]})
-    return {shape for shape, n in edges.items() if n >= max(3, len(pages) / 2)} | {"#"}
+def _edge(lines: list[Line]) -> set[int]:
+    """Where the first and the last two lines of a page stand."""
+    full = [at for at, line in enumerate(lines) if line.text]
+    return {*full[:2], *full[-2:]}
+
+
+def _forms(line: Line, page: int, size: float) -> set[str]:
+    """A line as it is, and with a number that may be the page's less that: "page #1 of 12".
+
+    In a font larger than the text's `size` it is a heading's: "Day 1", "Day 2".
+    """
+    text = line.text.lower()
+    if len(text) > _LONGEST or line.size > size:
+        return {text}
+    counted = {
+        f"{text[: found.start()]}#{int(found[0]) - page}{text[found.end() :]}"
+        for found in _WHOLE.finditer(text)
+        if _BEFORE.fullmatch(text, 0, found.start()) or _AFTER.fullmatch(text, found.end())
+    }
+    return {text, *counted}
 
 
 def _width(lines: list[str]) -> int:

@@ -11,11 +11,16 @@ _RULE = re.compile(r"^([=\-`:'\"~^_*+#<>.])\1{2,}\s*$")
 # The lengths are bounded, because a hostile file could make an unbounded search take hours.
 _ROLE = re.compile(r":[\w:.+-]{1,60}:`([^`<]{0,500}?) ?(?:<[^`>]{0,500}>)?`")
 _LINK = re.compile(r"`([^`<]{1,500}?) ?<[^`>]{0,500}>`_{1,2}")
-_EXPLICIT = re.compile(r"^\.\. (?:([\w:-]+)::(.*)|.*)$")
-_CODE = {"code", "code-block", "sourcecode", "parsed-literal", "testcode", "literalinclude"}
-_PROSE = {"note", "tip", "warning", "important", "admonition", "seealso", "hint", "caution",
-          "attention", "danger", "error", "topic", "versionadded", "versionchanged", "deprecated",
-          "rubric", "dropdown", "list-table", "container", "only", "autosummary"}  # fmt: skip
+# A directive or a footnote; else it is a comment, the target of a link or a substitution.
+_EXPLICIT = re.compile(r"^\.\. +(?:([\w:.+-]+)::|\[[^\]]{1,80}\])(?: +(.*))?$")
+_CODE = {"code", "code-block", "sourcecode", "parsed-literal", "testcode", "testoutput", "doctest",
+         "ipython", "prompt", "literalinclude"}  # fmt: skip
+# Directives that say nothing; what is not known here is read, its content as paragraphs.
+_SILENT = {"contents", "currentmodule", "default-domain", "default-role", "digraph", "graph",
+           "graphviz", "highlight", "image", "include", "index", "inheritance-diagram", "math",
+           "mermaid", "meta", "module", "namespace", "plot", "raw", "role", "section-numbering",
+           "sectnum", "tabularcolumns", "testcleanup", "testsetup", "toctree", "uml"}  # fmt: skip
+_NAMES = {"class", "container", "cssclass", "figure", "ifconfig", "only", "rst-class"}  # no titles
 _ITEM = re.compile(r"^(?:[-*+•]|\(?(?:\d{1,3}|#)[.)])\s+")  # no letters: "A. Einstein wrote"
 
 
@@ -73,27 +78,64 @@ def _indented_end(lines: list[str], at: int, indent: int) -> int:
 def _rst_block(lines: list[str], at: int) -> tuple[Block | None, int]:
     first = lines[at].lstrip()
     indent = len(lines[at]) - len(first)
-    explicit = _EXPLICIT.match(first)
-    if explicit:
-        name, argument = explicit.group(1) or "", (explicit.group(2) or "").strip()
-        if name in _PROSE:  # its content is read as paragraphs; options are dropped below
-            return (Block("text", _rst_inline(argument)) if argument else None), at + 1
-        stop = _indented_end(lines, at + 1, indent)
-        body = "\n".join(line for line in lines[at + 1 : stop] if not _is_option(line)).strip("\n")
-        return (Block("code", body) if name in _CODE and body else None), stop
+    if _is_explicit(first):
+        return _rst_explicit(lines, at, indent)
     if first.startswith(">>>"):
         stop = at + 1
         while stop < len(lines) and lines[stop]:
             stop += 1
         return Block("code", "\n".join(line[indent:] for line in lines[at:stop])), stop
     end = _paragraph_end(lines, at)
-    text = " ".join(line.strip() for line in lines[at:end] if not _is_option(line))
+    text = " ".join(line.strip() for line in lines[at:end])
     if text.endswith("::") and end < len(lines):
         stop = _indented_end(lines, end, indent)
         code = "\n".join(lines[end:stop]).strip("\n")
         return Block("code" if code else "text", f"{_rst_inline(text[:-1])}\n{code}".strip()), stop
     kind: Kind = "item" if _ITEM.match(text) else "text"
     return Block(kind, _rst_inline(_ITEM.sub("", text))), end
+
+
+def _is_explicit(line: str) -> bool:
+    return line == ".." or line.startswith(".. ")
+
+
+def _rst_explicit(lines: list[str], at: int, indent: int) -> tuple[Block | None, int]:
+    """The title of a directive, its code, or a footnote."""
+    if lines[at].strip() == ".." and not any(lines[at + 1 : at + 2]):
+        return None, at + 1  # an empty comment: what follows is none
+    explicit = _EXPLICIT.match(lines[at].lstrip())
+    name = ((explicit and explicit[1]) or "").rpartition(":")[2].lower()  # "py:function"
+    if explicit is None or name in _SILENT:
+        return None, _indented_end(lines, at + 1, indent)
+    if name in _CODE:
+        start = _options_end(lines, at + 1)
+        stop = _indented_end(lines, start, indent)
+        body = "\n".join(lines[start:stop]).strip("\n")
+        return (Block("code", body) if body else None), stop
+    end = _title_end(lines, at + 1, indent)
+    text = " ".join([explicit[2] or "", *(line.strip() for line in lines[at + 1 : end])])
+    is_said = text.strip() and name not in _NAMES
+    return (Block("text", _rst_inline(text)) if is_said else None), _options_end(lines, end)
+
+
+def _title_end(lines: list[str], at: int, indent: int) -> int:
+    """The first line from `at` on that does not go on with what a directive's own line says."""
+    while at < len(lines):
+        line = lines[at].lstrip()
+        if len(lines[at]) - len(line) <= indent or _is_option(lines[at]):
+            break
+        if _ITEM.match(line) or _is_explicit(line) or line.startswith(">>>"):
+            break
+        at += 1
+    return at
+
+
+def _options_end(lines: list[str], at: int) -> int:
+    """The first line from `at` on that is of no option; they end with an empty line."""
+    if at < len(lines) and _is_option(lines[at]):
+        while at < len(lines) and lines[at]:
+            at += 1
+    return at
 
 
 def _is_option(line: str) -> bool:
