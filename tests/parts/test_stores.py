@@ -23,7 +23,7 @@ from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.ranking import Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
-from mlfolio.parts.retrieval.stores import lance, postgres
+from mlfolio.parts.retrieval.stores import lance, postgres, schema
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
 from mlfolio.parts.retrieval.stores.place import STORE, StoreError
@@ -214,7 +214,7 @@ def test_filtered_search_is_exact(index: Index, monkeypatch: pytest.MonkeyPatch)
     """Also where vectors are searched approximately: the few that are left may be in any part."""
     monkeypatch.setattr(lance, "_INDEXED_ROWS", 100)
     monkeypatch.setattr(lance, "_EXACT_ROWS", 100)
-    monkeypatch.setattr(postgres, "EXACT_ROWS", 100)
+    monkeypatch.setattr(schema, "EXACT_ROWS", 100)
     rng = np.random.default_rng(0)
     words = [f"w{n}" for n in range(200)]
     documents = [
@@ -404,7 +404,7 @@ def test_what_a_kill_leaves_of_an_exchanged_schema_is_erased(
     put(index, text("a.txt", "The zebra."), ENCODER)
     assert isinstance(index, postgres.PostgresIndex)
     old = f"{index.name}_old"
-    dropped = postgres._drop
+    dropped = postgres.drop
 
     calls: list[str] = []
 
@@ -414,10 +414,10 @@ def test_what_a_kill_leaves_of_an_exchanged_schema_is_erased(
             raise StoreError("killed", "between exchange and drop")
         dropped(connection, name)
 
-    monkeypatch.setattr(postgres, "_drop", killed)
+    monkeypatch.setattr(postgres, "drop", killed)
     with pytest.raises(StoreError):
         put(index, text("a.txt", "The yak."), ENCODER)
-    monkeypatch.setattr(postgres, "_drop", dropped)
+    monkeypatch.setattr(postgres, "drop", dropped)
     assert old in schemas(vectors_in_postgres), "the deleted text is still there"
     assert found(index, "yak") == ["a.txt"]
 
