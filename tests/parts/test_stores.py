@@ -9,7 +9,7 @@ import sys
 import textwrap
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
@@ -321,6 +321,33 @@ def test_readers_and_writers_at_once(index: Index) -> None:
         reader.join()
     assert not failures
     assert len(index.documents()) == 2 + 8
+
+
+def test_who_reads_while_files_are_exchanged_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORE, "")
+    index = new_index(tmp_path / "index", ENCODER.dimension)
+    sync(index, [text("a.txt", "The zebra."), text("b.txt", "The yak.")], ENCODER)
+    mine = again(index)
+    candidates = find(mine, ENCODER, "zebra")
+    files = index.folder / f"{lance.TABLE}.lance" / "data"
+    asked: list[Callable[[], object]] = [
+        lambda: [hit.passage.text for hit in best_hits(mine, candidates, 1)],
+        lambda: sorted(mine.documents()),
+        lambda: [passage.document for passage in mine.beginnings(9)],
+        lambda: [passage.text for passage in mine.around("b.txt", 0, None)],
+    ]
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        with index.writing():
+            files.rename(index.folder / "away")
+            answers = [pool.submit(each) for each in asked]
+            wait(answers, 1)
+            (index.folder / "away").rename(files)
+        given = [each.result(60) for each in answers]
+
+    assert given == [["The zebra."], ["a.txt", "b.txt"], ["a.txt", "b.txt"], ["The yak."]]
 
 
 WRITER = textwrap.dedent("""
