@@ -4,13 +4,12 @@ PostgreSQL has no BM25 of its own, so there is a table of postings: which term o
 chunk how often. A question's scores are one query over it (Robertson and Zaragoza, 2009, The
 Probabilistic Relevance Framework: BM25 and Beyond), with LanceDB's numbers and terms.
 
-Writers wait for each other at an advisory lock, which the server takes from a killed process; each
-has a connection of its own, so that those who wait keep none from the readers. Deleted text leaves
-with the schema that held it (see `schema`). Readers go on meanwhile; the writer, who holds that
-lock, waits for the last of them in the old tables, one table at a time and a few seconds at most.
-Where that was not enough (a backup reads for hours) the trace stays, and the next writer or opener
-erases what is left. The log of transactions and backups are the server's, and keep old text for
-their time.
+Writers wait for each other at an advisory lock, which the server takes from a killed process; those
+who wait keep no connection from the readers. Deleted text leaves with the schema that held it (see
+`schema`). Readers go on meanwhile; the writer, who holds that lock, waits for the last of them in
+the old tables, for one table at a time and a few seconds at most. Where that was not enough (a
+backup reads for hours) the trace stays, and the next writer or opener erases what is left. The log
+of transactions and backups are the server's, and keep old text for their time.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
-CONNECTIONS = 8  # by which one process reads in one server
+READERS, WRITERS = 8, 32  # connections of one process to one server, at most
 _OPTIONS: dict[str, Any] = {"autocommit": True, "connect_timeout": 10}
 
 
@@ -33,26 +33,43 @@ def pool_of(url: str) -> ConnectionPool:
     Raises:
         StoreError: It cannot be reached, or has no pgvector.
     """
-    psycopg = psycopg_module()
+    with said(url), psycopg_module().connect(url, **_OPTIONS) as first:
+        _prepare(first)  # a pool would only try it again and again
+    return _pool(url, min_size=1, max_size=READERS)
+
+
+@contextmanager
+def writing_to(url: str, name: str) -> Iterator[Connection[Any]]:
+    """A connection that holds what whoever writes to an index holds, until it is given back.
+
+    Raises:
+        StoreError: The server cannot be reached, or has no pgvector.
+    """
+    with _writers_of(url).connection() as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        yield connection
+
+
+@cache
+def _writers_of(url: str) -> ConnectionPool:
+    """The connections by which this process writes: who waits to write keeps none from readers."""
+    pool_of(url)  # looks whether there is a server
+    return _pool(url, min_size=0, max_size=WRITERS, reset=_let_go)
+
+
+def _pool(url: str, **settings: Any) -> ConnectionPool:
     from psycopg_pool import ConnectionPool
 
-    with said(url), psycopg.connect(url, **_OPTIONS) as first:
-        _prepare(first)  # a pool would only try it again and again
     pool = ConnectionPool(
-        url, min_size=1, max_size=CONNECTIONS, open=True, configure=_prepare, timeout=30,
-        check=ConnectionPool.check_connection, kwargs=_OPTIONS,
+        url, open=True, configure=_prepare, timeout=30, check=ConnectionPool.check_connection,
+        kwargs=_OPTIONS, **settings,
     )  # fmt: skip
     atexit.register(pool.close)
     return pool
 
 
-@contextmanager
-def writing_to(url: str, name: str) -> Iterator[Connection[Any]]:
-    """A connection of its own, which holds until it ends what whoever writes to an index holds."""
-    with psycopg_module().connect(url, **_OPTIONS) as connection:
-        _prepare(connection)
-        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
-        yield connection
+def _let_go(connection: Connection[Any]) -> None:
+    connection.execute("SELECT pg_advisory_unlock_all()")
 
 
 def _prepare(connection: Connection[Any]) -> None:
