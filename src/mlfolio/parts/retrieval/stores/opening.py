@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from filelock import FileLock
 
 from mlfolio.core.errors import MlfolioError
 from mlfolio.parts.retrieval.index import Index
@@ -49,6 +53,27 @@ def open_index(folder: Path, dimension: int) -> Index:
     from mlfolio.parts.retrieval.stores.postgres import PostgresIndex
 
     return PostgresIndex(folder, dimension, address(place), place.name)
+
+
+@contextmanager
+def writing_in(folder: Path) -> Iterator[None]:
+    """Held where `Index.writing` is, of the index of a folder, which need not be opened.
+
+    Raises:
+        FileError: What the folder remembers cannot be read.
+        StoreError: The server cannot be reached.
+    """
+    place = Place.of(folder)
+    if place is None:
+        from mlfolio.parts.retrieval.stores.lance import LOCK
+
+        with FileLock(folder / LOCK):
+            yield
+        return
+    from mlfolio.parts.retrieval.stores.server import said, writing_to
+
+    with said(place.name), writing_to(address(place), place.name):
+        yield
 
 
 def drop_index(folder: Path) -> None:

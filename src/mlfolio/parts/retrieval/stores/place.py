@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -25,6 +26,14 @@ _SCHEMES: dict[str, Kind] = {"": "lancedb", "postgresql": "postgresql", "postgre
 
 class StoreError(MlfolioError):
     """A store that cannot be reached, or that does not hold what it should."""
+
+
+def gone(index: object) -> StoreError:
+    """What they are told who hold an index open that somebody has erased meanwhile."""
+    return StoreError(
+        f"the index {index} is not there any more: it was erased meanwhile",
+        "whatever is added anew makes a new one; or mlfolio run documents",
+    )
 
 
 class Place(BaseModel):
@@ -63,7 +72,12 @@ class Place(BaseModel):
     def keep(self, folder: Path) -> None:
         """Writes it into a folder, which is made if there is none."""
         folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / _FILE, self)
+        try:
+            write_json(folder / _FILE, self)
+        except OSError:  # a full disk; an empty folder would be taken for an index in files
+            with suppress(OSError):
+                folder.rmdir()
+            raise
 
 
 def wanted_kind() -> Kind:

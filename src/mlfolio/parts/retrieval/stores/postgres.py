@@ -4,11 +4,12 @@ PostgreSQL has no BM25 of its own, so there is a table of postings: which term o
 chunk how often. A question's scores are one query over it (Robertson and Zaragoza, 2009, The
 Probabilistic Relevance Framework: BM25 and Beyond), with LanceDB's numbers and terms.
 
-A deleted row stays in a table's file, also after VACUUM, until its place is needed. So `rewrite`
-fills a new schema, gives it the name of the old one and drops that; readers go on meanwhile, and
-nobody who holds a lock waits for them, so that there are no deadlocks. Writers wait for each other
-at an advisory lock, which the server takes from a killed process. The log of transactions and
-backups are the server's, and keep old text for their time.
+Writers wait for each other at an advisory lock, which the server takes from a killed process; those
+who wait keep no connection from the readers. Deleted text leaves with the schema that held it (see
+`schema`). Readers go on meanwhile; the writer, who holds that lock, waits for the last of them in
+the old tables, for one table at a time and a few seconds at most. Where that was not enough (a
+backup reads for hours) the trace stays, and the next writer or opener erases what is left. The log
+of transactions and backups are the server's, and keep old text for their time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import logging
 import random
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,22 @@ import numpy as np
 from mlfolio.parts.retrieval.index import NEIGHBOURS, Entry, Found, Passage, Within, chunk_id
 from mlfolio.parts.retrieval.stems import term_counts
 from mlfolio.parts.retrieval.stores.place import STORE, Place, StoreError
+from mlfolio.parts.retrieval.stores.schema import (
+    IMPATIENT,
+    drop,
+    exchange,
+    former,
+    make,
+    pour,
+    statement,
+)
 from mlfolio.parts.retrieval.stores.server import (
     need_vectors,
     pool_of,
     psycopg_module,
     said,
     shown,
+    writing_to,
 )
 from mlfolio.parts.text.vectors import Vectors
 
@@ -41,57 +52,14 @@ if TYPE_CHECKING:
 LOG = logging.getLogger(__name__)
 
 K1, B = 1.2, 0.75  # BM25's
-EXACT_ROWS = 20_000  # up to so many every vector is compared
-_MOST_DIMENSIONS = 2_000  # that pgvector's index takes
-
-_TABLES = """
-    CREATE SCHEMA {s};
-    CREATE TABLE {s}.state (
-        version bigint NOT NULL, erasing boolean NOT NULL,
-        next bigint NOT NULL,  -- key of the next chunk: none is used twice
-        chunks bigint NOT NULL, terms bigint NOT NULL
-    );
-    CREATE TABLE {s}.documents (
-        name text COLLATE "C" PRIMARY KEY,
-        digest text NOT NULL,
-        labels text[] COLLATE "C" NOT NULL DEFAULT '{}'
-    );
-    CREATE TABLE {s}.chunks (
-        key bigint PRIMARY KEY,
-        id text COLLATE "C" NOT NULL UNIQUE,
-        document text COLLATE "C" NOT NULL,
-        position integer NOT NULL,
-        page integer,
-        heading text NOT NULL,
-        text text NOT NULL,
-        vector vector({d}) STORAGE MAIN NOT NULL  -- in the row: all are read to compare them
-    );
-    CREATE TABLE {s}.postings (
-        chunk bigint NOT NULL,
-        term text COLLATE "C" NOT NULL,
-        frequency integer NOT NULL,
-        length integer NOT NULL  -- terms of the chunk, so that scoring needs this table alone
-    );
-"""
-_LOOKUPS = """
-    CREATE INDEX ON {s}.chunks (document, position);
-    CREATE INDEX ON {s}.documents USING gin (labels);
-    CREATE INDEX ON {s}.postings (term);
-    CREATE INDEX ON {s}.postings (chunk);
-"""
-_COPY = """
-    INSERT INTO {t}.documents SELECT name, digest, labels FROM {s}.documents ORDER BY name;
-    INSERT INTO {t}.chunks SELECT * FROM {s}.chunks ORDER BY document, position, id;
-    INSERT INTO {t}.postings SELECT * FROM {s}.postings ORDER BY term, chunk;
-    INSERT INTO {t}.state SELECT version + 1, false, next, chunks, terms FROM {s}.state;
-"""
 _MATCHING = """
     WITH size AS (SELECT chunks, greatest(terms, 1)::float8 / chunks AS mean FROM {s}.state),
     asked AS (SELECT * FROM unnest(%(terms)s::text[], %(counts)s::int[]) AS t(term, times)),
-    posted AS (
-        SELECT p.chunk, p.frequency::float8, p.length, times,
-            count(*) OVER (PARTITION BY term) AS holders
-        FROM {s}.postings p JOIN asked USING (term)
+    posted AS (  -- a term at a time: there are no statistics that a join could be planned by
+        SELECT times, p.* FROM asked CROSS JOIN LATERAL (
+            SELECT chunk, frequency::float8, length, count(*) OVER () AS holders
+            FROM {s}.postings WHERE term = asked.term
+        ) AS p
     ),
     scored AS (
         SELECT chunk, sum(
@@ -106,7 +74,10 @@ _MATCHING = """
     ORDER BY score DESC, key
 """
 _IN_PLACE = "(document = %(place)s OR (document >= %(from)s AND document < %(to)s))"
-_HAVING = "document IN (SELECT name FROM {s}.documents WHERE labels && %({group})s::text[])"
+# An array, since of an IN the planner would think, without statistics, that all chunks are read.
+_HAVING = """
+    document = ANY(ARRAY(SELECT name FROM {s}.documents WHERE labels && %({group})s::text[]))
+"""
 _ADD_LABELS = """
     ALTER TABLE {s}.documents
     ADD COLUMN IF NOT EXISTS labels text[] COLLATE "C" NOT NULL DEFAULT '{}'
@@ -135,7 +106,6 @@ _AROUND = """
     END
     ORDER BY position
 """
-_COLUMNS = "document, position, page, heading, text"
 
 
 class PostgresIndex:
@@ -156,6 +126,7 @@ class PostgresIndex:
         self.folder = folder
         self.dimension = dimension
         self.name = name
+        self._url = url
         self._pool = pool_of(url)
         self._turn = threading.RLock()
         self._mine = threading.local()  # .connection: of the thread that writes
@@ -179,10 +150,8 @@ class PostgresIndex:
         need_vectors(url)
         place = Place.new()
         with said(url), pool_of(url).connection() as connection, connection.transaction():
-            _make(connection, place.name, dimension)
-            connection.execute(_sql("INSERT INTO {s}.state VALUES (0, false, 0, 0, 0)", place.name))
-            connection.execute(_sql(_LOOKUPS, place.name))
-        place.keep(folder)
+            make(connection, place.name, dimension)
+            place.keep(folder)  # before the commit: what no folder remembers nobody would drop
         return cls(folder, dimension, url, place.name)
 
     @property
@@ -226,26 +195,33 @@ class PostgresIndex:
     def leave_trace(self) -> None:
         """See `Index`."""
         with self.writing() as connection:
-            connection.execute(_sql("UPDATE {s}.state SET erasing = true", self.name))
+            connection.execute(statement("UPDATE {s}.state SET erasing = true", self.name))
 
     def rewrite(self) -> None:
-        """Fills a new schema, in the order of names and places, and drops the old one."""
-        new, old = f"{self.name}_new", _old(self.name)
+        """Fills a new schema, in the order of names and places, and drops the old one.
+
+        Where somebody reads there for long the trace stays, and it is left to who comes next.
+        """
+        new, old = f"{self.name}_new", former(self.name)
         with self.writing() as connection:
-            _drop(connection, old)  # a killed process may have left it
-            with self._committing():
-                _pour(connection, self.name, new, self.dimension)
-                connection.execute(_sql("ALTER SCHEMA {s} RENAME TO {t}", self.name, old))
-                connection.execute(_sql("ALTER SCHEMA {t} RENAME TO {s}", self.name, new))
-                self.leave_trace()
-            _drop(connection, old)
-            connection.execute(_sql("UPDATE {s}.state SET erasing = false", self.name))
+            try:
+                drop(connection, old)  # a killed process or a long reader may have left it
+                with self._committing():
+                    pour(connection, self.name, new, self.dimension)
+                    exchange(connection, self.name, new)
+                    self.leave_trace()
+                drop(connection, old)
+                connection.execute(statement("UPDATE {s}.state SET erasing = false", self.name))
+            except psycopg_module().errors.LockNotAvailable:
+                LOG.warning("deleted text stays in %s while somebody reads there", self.name)
         self.optimize()
 
     def optimize(self) -> None:
         """Counts anew what the server plans its searches by."""
         with self.writing() as connection:
-            connection.execute(_sql("ANALYZE {s}.chunks, {s}.postings, {s}.documents", self.name))
+            connection.execute(
+                statement("ANALYZE {s}.chunks, {s}.postings, {s}.documents", self.name)
+            )
 
     def nearest(self, vector: Vectors, limit: int, within: Within | None = None) -> Found:
         """See `Index`."""
@@ -308,8 +284,8 @@ class PostgresIndex:
         """Copies the schema within the server; `folder` remembers the copy."""
         place = Place.new()
         with self.writing() as connection, connection.transaction():
-            _pour(connection, self.name, place.name, self.dimension)
-        place.keep(folder)
+            pour(connection, self.name, place.name, self.dimension)
+            place.keep(folder)
 
     @contextmanager
     def writing(self) -> Iterator[Connection[Any]]:
@@ -318,29 +294,23 @@ class PostgresIndex:
         if held is not None:
             yield held
             return
-        lock = "pg_advisory_{}lock(hashtextextended(%s, 0))"
-        with self._turn, said(self.name), self._pool.connection() as connection:
-            connection.execute(f"SELECT {lock.format('')}", [self.name])
+        with self._turn, said(self.name), writing_to(self._url, self.name) as connection:
             self._mine.connection = connection
             try:
                 yield connection
             finally:
                 self._mine.connection = None
-                with suppress(
-                    psycopg_module().OperationalError
-                ):  # a broken connection holds no lock
-                    connection.execute(f"SELECT {lock.format('un')}", [self.name])
 
     @contextmanager
     def _committing(self) -> Iterator[Connection[Any]]:
         """One commit, with another version."""
         with self.writing() as connection, connection.transaction():
-            connection.execute(_sql("UPDATE {s}.state SET version = version + 1", self.name))
+            connection.execute(statement("UPDATE {s}.state SET version = version + 1", self.name))
             yield connection
 
     def _delete(self, connection: Connection[Any], names: list[str]) -> None:
         connection.execute(
-            _sql(
+            statement(
                 "WITH gone AS (DELETE FROM {s}.chunks WHERE document = ANY(%(names)s) "
                 "RETURNING key), "
                 "named AS (DELETE FROM {s}.documents WHERE name = ANY(%(names)s)), "
@@ -363,7 +333,7 @@ class PostgresIndex:
         counts = [term_counts(chunk.search_text) for _, chunk in chunks]
         lengths = [sum(count.values()) for count in counts]
         state = connection.execute(
-            _sql(
+            statement(
                 "UPDATE {s}.state SET next = next + %(new)s, chunks = chunks + %(new)s, "
                 "terms = terms + %(terms)s RETURNING next - %(new)s",
                 self.name,
@@ -407,8 +377,8 @@ class PostgresIndex:
         types: Sequence[str],
         rows: Iterable[tuple[Any, ...]],
     ) -> None:
-        statement = _sql(f"COPY {{s}}.{table} FROM STDIN (FORMAT BINARY)", self.name)
-        with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        filling = statement(f"COPY {{s}}.{table} FROM STDIN (FORMAT BINARY)", self.name)
+        with connection.cursor() as cursor, cursor.copy(filling) as copy:
             copy.set_types(types)
             for row in rows:
                 copy.write_row(row)
@@ -416,11 +386,11 @@ class PostgresIndex:
     def _rows(self, query: str, **values: Any) -> list[tuple[Any, ...]]:
         """What a query finds; once more where another process exchanged the schema meanwhile."""
         errors = psycopg_module().errors
-        statement = _sql(query, self.name)
+        asked = statement(query, self.name)
 
         def ask(connection: Connection[Any]) -> list[tuple[Any, ...]]:
             with connection.cursor(binary=True) as cursor:
-                return cursor.execute(statement, values).fetchall()
+                return cursor.execute(asked, values).fetchall()
 
         held = getattr(self._mine, "connection", None)
         with said(self.name):
@@ -438,7 +408,7 @@ class PostgresIndex:
         if not has:
             try:
                 with self.writing() as connection:
-                    connection.execute(_sql(_ADD_LABELS, self.name))
+                    connection.execute(statement(IMPATIENT + _ADD_LABELS, self.name))
             except StoreError:  # we may only read: without labels it can still be asked
                 LOG.warning("%s takes no metadata", self.name, exc_info=True)
 
@@ -456,54 +426,12 @@ def discard(url: str, name: str) -> None:
     """Drops an index; nothing where there is none of this name.
 
     Raises:
-        StoreError: The server cannot be reached.
+        StoreError: The server cannot be reached, or somebody reads in it for long.
     """
     psycopg = psycopg_module()
     with said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
-        _drop(connection, name)
-        _drop(connection, _old(name))
-
-
-def _old(name: str) -> str:
-    """What a schema is called from when another takes its place until it is dropped."""
-    return f"{name}_old"
-
-
-def _make(connection: Connection[Any], name: str, dimension: int) -> None:
-    connection.execute(_sql(_TABLES.replace("{d}", str(dimension)), name))
-
-
-def _drop(connection: Connection[Any], name: str) -> None:
-    """Drops a schema that may be read meanwhile: each table by itself.
-
-    A prepared query locks its tables in an order of its planner's; whoever wanted several at once
-    would hold one and wait for another, as that query does.
-    """
-    for table in ("state", "documents", "chunks", "postings"):
-        connection.execute(_sql(f"DROP TABLE IF EXISTS {{s}}.{table}", name))
-    connection.execute(_sql("DROP SCHEMA IF EXISTS {s} CASCADE", name))
-
-
-def _pour(connection: Connection[Any], name: str, new: str, dimension: int) -> None:
-    """Makes a schema that holds what another one does; within the caller's transaction."""
-    _drop(connection, new)
-    _make(connection, new, dimension)
-    connection.execute(_sql(_COPY, name, new))
-    connection.execute(_sql(_LOOKUPS, new))
-    row = connection.execute(_sql("SELECT chunks FROM {s}.state", new)).fetchone()
-    if row and row[0] > EXACT_ROWS and dimension <= _MOST_DIMENSIONS:
-        connection.execute("SET LOCAL maintenance_work_mem = '256MB'")
-        connection.execute(
-            _sql("CREATE INDEX ON {s}.chunks USING hnsw (vector vector_ip_ops)", new)
-        )
-
-
-def _sql(template: str, name: str, new: str = "") -> bytes:
-    """A statement about a schema, and perhaps another; their names are ours, see `Place`."""
-    parts = {"{columns}": _COLUMNS, "{s}": name, "{t}": new}
-    for part, text in parts.items():
-        template = template.replace(part, text)
-    return template.encode()
+        drop(connection, name)
+        drop(connection, former(name))
 
 
 def _conditions(within: Within | None) -> tuple[str, dict[str, Any]]:

@@ -9,13 +9,14 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from mlfolio.core.errors import MissingExtraError, UserError
-from mlfolio.parts.retrieval.stores.place import EXAMPLE, STORE, StoreError
+from mlfolio.parts.retrieval.stores.place import EXAMPLE, STORE, StoreError, gone
 
 if TYPE_CHECKING:
     from psycopg import Connection
     from psycopg_pool import ConnectionPool
 
-CONNECTIONS = 8  # of one process to one server
+READERS, WRITERS = 8, 32  # connections of one process to one server, at most
+_OPTIONS: dict[str, Any] = {"autocommit": True, "connect_timeout": 10}
 
 
 def shown(url: str) -> str:
@@ -27,29 +28,69 @@ def shown(url: str) -> str:
 
 @cache
 def pool_of(url: str) -> ConnectionPool:
-    """The connections of this process to a server.
+    """The connections by which this process reads in a server.
 
     Raises:
-        StoreError: It cannot be reached.
+        StoreError: It cannot be reached, or has no pgvector.
     """
-    psycopg = psycopg_module()
-    from pgvector.psycopg import register_vector
+    with said(url), psycopg_module().connect(url, **_OPTIONS) as first:
+        _prepare(first)  # a pool would only try it again and again
+    return _pool(url, min_size=1, max_size=READERS)
+
+
+@contextmanager
+def writing_to(url: str, name: str) -> Iterator[Connection[Any]]:
+    """A connection that holds what whoever writes to an index holds, until it is given back.
+
+    Raises:
+        StoreError: The server cannot be reached, or has no pgvector.
+    """
+    with _writers_of(url).connection() as connection:
+        connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [name])
+        yield connection
+
+
+@cache
+def _writers_of(url: str) -> ConnectionPool:
+    """The connections by which this process writes: who waits to write keeps none from readers."""
+    pool_of(url)  # looks whether there is a server
+    return _pool(url, min_size=0, max_size=WRITERS, reset=_let_go)
+
+
+def _pool(url: str, **settings: Any) -> ConnectionPool:
     from psycopg_pool import ConnectionPool
 
-    def prepare(connection: Connection[Any]) -> None:
-        register_vector(connection)
-        # As many as are asked for, also beside what was deleted: 40 by default.
-        connection.execute("SET hnsw.ef_search = 200")
-        connection.execute("SET hnsw.iterative_scan = strict_order")
-
-    with said(url):  # a pool would only wait
-        psycopg.connect(url, connect_timeout=10).close()
     pool = ConnectionPool(
-        url, min_size=1, max_size=CONNECTIONS, open=True, configure=prepare, timeout=30,
-        check=ConnectionPool.check_connection, kwargs={"autocommit": True, "connect_timeout": 10},
+        url, open=True, configure=_prepare, timeout=30, check=ConnectionPool.check_connection,
+        kwargs=_OPTIONS, **settings,
     )  # fmt: skip
     atexit.register(pool.close)
     return pool
+
+
+def _let_go(connection: Connection[Any]) -> None:
+    connection.execute("SELECT pg_advisory_unlock_all()")
+
+
+def _prepare(connection: Connection[Any]) -> None:
+    """Makes a connection know vectors.
+
+    Raises:
+        StoreError: The server does not.
+    """
+    from pgvector.psycopg import register_vector
+
+    try:
+        register_vector(connection)
+    except psycopg_module().ProgrammingError as error:
+        raise StoreError(
+            f"there is no index in {shown(connection.info.dsn)}: "
+            f"it has no pgvector ({_first_line(error)})",
+            f"set {STORE} to the database that it was made in",
+        ) from None
+    # As many as are asked for, also beside what was deleted: 40 by default.
+    connection.execute("SET hnsw.ef_search = 200")
+    connection.execute("SET hnsw.iterative_scan = strict_order")
 
 
 def need_vectors(url: str) -> None:
@@ -59,7 +100,7 @@ def need_vectors(url: str) -> None:
         StoreError: There is no pgvector, or an old one.
     """
     psycopg = psycopg_module()
-    with said(url), psycopg.connect(url, autocommit=True, connect_timeout=10) as connection:
+    with said(url), psycopg.connect(url, **_OPTIONS) as connection:
         try:
             connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
         except psycopg.Error as error:
@@ -87,8 +128,16 @@ def said(who: str) -> Iterator[None]:
     psycopg = psycopg_module()
     from psycopg_pool import PoolTimeout
 
+    errors = psycopg.errors
     try:
         yield
+    except (errors.UndefinedTable, errors.InvalidSchemaName):
+        raise gone(who) from None
+    except errors.LockNotAvailable:
+        raise StoreError(
+            f"somebody has been reading in PostgreSQL for long, a backup perhaps ({who})",
+            "try again when that is done",
+        ) from None
     except psycopg.ProgrammingError as error:
         if error.sqlstate is not None or "://" not in who:  # the server said so
             who = shown(who) if "://" in who else who
