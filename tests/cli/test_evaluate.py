@@ -19,7 +19,10 @@ pytest.importorskip("lancedb")
 pytestmark = pytest.mark.slow
 
 ASKED = [
-    {"question": "What does a parking permit for a second car cost?", "document": "services/parking.html"},
+    {
+        "question": "What does a parking permit for a second car cost?",
+        "document": "services/parking.html",
+    },
     {"question": "How long may a boat lie at the guest pontoon?", "document": None},
 ]
 

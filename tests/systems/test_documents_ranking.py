@@ -144,6 +144,25 @@ def test_a_second_reader_is_trained_and_kept_if_it_helps(
     assert kept == ("gain of reranking" in {score.name for score in done.scores})
 
 
+def test_what_a_reader_learned_from_does_not_say_what_is_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second reader learns that nobody asks for proposals, which the first search likes best."""
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+    folder = fill(tmp_path / "files", 150, halls=16)
+    for thing in THINGS:
+        text = (folder / f"{thing}.md").read_text()
+        proposal = folder / f"proposed-{thing}.md"
+        proposal.write_text(text.replace("oiled", "oiled, as is proposed and now open"))
+    knobs = {"chunk_tokens": 32, "overlap": 0, "chunking": "fixed", "tuned": False, "reread": 10}
+
+    done = mlfolio.run("documents", data=folder, register=False, reranker="trained", **knobs)
+
+    assert DocumentsModel.load(done.folder / "model").settings.reranker == "trained"
+    titles = [exhibit.title for exhibit in read_exhibits(done.folder)]
+    assert [each for each in titles if "learned on 30 training questions" in each], titles
+
+
 def test_an_encoder_learns_what_the_people_here_call_things(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
