@@ -11,6 +11,7 @@ from typing import Any
 from tests.loopback import listening
 
 READ, WROTE = 700, 30  # tokens, as it tells them
+BROKEN_OFF = 0  # a step that hangs up without a reply
 Step = str | int  # a text to say, or an HTTP status to fail with
 
 
@@ -59,6 +60,8 @@ def serve(script: Script) -> Iterator[Script]:
             script.paths.append(self.path)
             script.headers.append({k.lower(): v for k, v in self.headers.items()})
             step = script.next()
+            if step == BROKEN_OFF:
+                return
             if isinstance(step, int):
                 key = self.headers.get("Authorization", "") + self.headers.get("x-api-key", "")
                 message = f"refused {key}"  # some servers repeat the key that they refuse

@@ -166,3 +166,5 @@ def test_paired_differences_are_tested_by_their_kind() -> None:
     assert p_paired(wrong, "two-sided") == pytest.approx(22 / 1024)
     assert p_paired(np.arange(1, 9) / 8) == pytest.approx(1 / 2**8), "all ranks on one side"
     assert p_paired(np.zeros(50)) == 1.0
+    few = np.array([0.5] * 5 + [0.0] * 40)
+    assert p_paired(few, "two-sided") == pytest.approx(2 / 2**5), "exact, ties or not"

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -14,13 +15,21 @@ pytest.importorskip("lancedb")
 
 import mlfolio
 from mlfolio.core.errors import KnobError, UserError
-from mlfolio.core.run import read_exhibits
+from mlfolio.core.run import Run, read_exhibits
 from mlfolio.parts.retrieval.extract import CONFIDENCE
+from mlfolio.parts.retrieval.questions import Question
+from mlfolio.parts.retrieval.ranking import DENSE_WEIGHT
+from mlfolio.parts.retrieval.stores.lance import LanceIndex
+from mlfolio.parts.stats import bootstrap_ci95, roc_area
 from mlfolio.systems.documents.answers import DocumentQuestion
+from mlfolio.systems.documents.choosing import choose_search
 from mlfolio.systems.documents.model import DocumentsModel
+from mlfolio.systems.documents.scoring import area_of_pairs
+from mlfolio.systems.documents.settings import Settings
 from mlfolio.systems.documents.system import Documents
 
 from ..parts.llm_server import Script, serve
+from ..parts.retrieval_tools import Words
 from ..parts.test_rerank import made
 
 pytestmark = pytest.mark.slow
@@ -135,6 +144,25 @@ def test_a_second_reader_is_trained_and_kept_if_it_helps(
     assert kept == ("gain of reranking" in {score.name for score in done.scores})
 
 
+def test_what_a_reader_learned_from_does_not_say_what_is_an_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second reader learns that nobody asks for proposals, which the first search likes best."""
+    monkeypatch.setenv("MLFOLIO_RUNS", str(tmp_path / "runs"))
+    folder = fill(tmp_path / "files", 150, halls=16)
+    for thing in THINGS:
+        text = (folder / f"{thing}.md").read_text()
+        proposal = folder / f"proposed-{thing}.md"
+        proposal.write_text(text.replace("oiled", "oiled, as is proposed and now open"))
+    knobs = {"chunk_tokens": 32, "overlap": 0, "chunking": "fixed", "tuned": False, "reread": 10}
+
+    done = mlfolio.run("documents", data=folder, register=False, reranker="trained", **knobs)
+
+    assert DocumentsModel.load(done.folder / "model").settings.reranker == "trained"
+    titles = [exhibit.title for exhibit in read_exhibits(done.folder)]
+    assert [each for each in titles if "learned on 30 training questions" in each], titles
+
+
 def test_an_encoder_learns_what_the_people_here_call_things(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -150,7 +178,8 @@ def test_an_encoder_learns_what_the_people_here_call_things(
     model = DocumentsModel.load(done.folder / "model")
     assert model.settings.tuned
     assert model.settings.confidence != CONFIDENCE, "its cosines are others"
-    assert "AUROC of 'in your documents'" in {score.name for score in done.scores}
+    (told,) = [score for score in done.scores if score.name == "AUROC of 'in your documents'"]
+    assert told.n == 10, "questions, each of which is asked twice"
     question = "When does the glacier of hall 3 open?"
     found = model.ranking(question, 9)
     path = tmp_path / "new.md"
@@ -173,6 +202,36 @@ def test_nothing_is_trained_on_few_questions(
 
     done = mlfolio.run("documents", data=folder, register=False)
     assert not DocumentsModel.load(done.folder / "model").settings.tuned
+
+
+def test_of_equal_weights_the_one_nearest_the_default_is_chosen(tmp_path: Path) -> None:
+    encoder = Words()
+    index = LanceIndex(tmp_path / "model" / "index", encoder.dimension)
+    model = DocumentsModel(index, Settings(weight=0.5), encoder)
+    for thing in THINGS[:3]:
+        path = tmp_path / f"{thing}.txt"
+        path.write_text(f"The {thing} is oiled.")
+        model.add(path)
+    asked = [Question(f"{thing} oiled", {f"{thing}.txt": 1.0}) for thing in THINGS[:3] * 10]
+
+    chosen = choose_search(model, asked, Run("documents", tmp_path))
+
+    assert chosen.ndcg == 1
+    assert chosen.model.settings.expansion == "none"
+    assert chosen.model.settings.weight == DENSE_WEIGHT
+
+
+def test_a_question_that_is_asked_twice_is_drawn_once() -> None:
+    """Where the two askings go together, the area is surer than if they were questions apart."""
+    rng = np.random.default_rng(0)
+    about = rng.normal(size=200)
+    there, away = about + 0.5 + 0.1 * rng.normal(size=200), about
+    low, high = bootstrap_ci95(area_of_pairs, there, away)
+    truth, both = np.repeat([True, False], 200), np.concatenate([there, away])
+    wide = bootstrap_ci95(roc_area, truth, both)
+
+    assert area_of_pairs(there, away) == roc_area(truth, both)
+    assert high - low < (wide[1] - wide[0]) / 2
 
 
 def test_knobs_are_bounded() -> None:

@@ -61,8 +61,10 @@ def pairs(arguments: Sequence[str]) -> dict[str, Any]:
 
 
 def print_json(content: Any) -> None:
-    """Prints JSON on standard output."""
-    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, default=str))
+    """Prints JSON on standard output; NaN and infinities become null."""
+    from mlfolio.core.run import to_json
+
+    typer.echo(to_json(content, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> None:

@@ -142,12 +142,15 @@ class Measured(NamedTuple):
         protocols: How each metric was measured, by its name, the primary one first.
         notes: What else has to be said.
         tables: What more there is to see, by title.
+        failures: What failed on the way. Then the marks are not those of the model as it was set
+            up, and it keeps no limit.
     """
 
     marks: DataFrame
     protocols: dict[str, str]
     notes: tuple[str, ...] = ()
     tables: Mapping[str, DataFrame] = {}
+    failures: tuple[str, ...] = ()
 
 
 @runtime_checkable

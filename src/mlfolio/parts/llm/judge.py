@@ -18,7 +18,8 @@ from typing import Final
 import numpy as np
 from pydantic import BaseModel, Field
 
-from mlfolio.parts.llm.chat import Chat
+from mlfolio.core.errors import UserError
+from mlfolio.parts.llm.chat import VARIABLE, Chat, parse_spec
 from mlfolio.parts.llm.marked import marked
 from mlfolio.parts.llm.structured import ask_for
 from mlfolio.parts.text.vectors import Encodes
@@ -120,3 +121,18 @@ class Judge:
         parts += [marked("question", question), marked("answer", answer)]
         reply = ask_for(self.chat, system, "\n\n".join(parts), _Verdicts)
         return reply.verdicts if reply else []
+
+
+def named_judge(name: str, encoder: Encodes) -> Judge:
+    """The judge that `--judge` names, in the form of `MLFOLIO_LLM`.
+
+    It is asked again at once: what takes too long must not cost the next answers their marks.
+
+    Raises:
+        UserError: It names no usable model.
+    """
+    try:
+        return Judge(Chat(parse_spec(name), pause=0), encoder)
+    except UserError as error:  # which speaks of the variable
+        said = (text.replace(VARIABLE, "--judge") for text in (error.message, error.fix))
+        raise UserError(*said) from None

@@ -74,15 +74,19 @@ def choose_search(
             if found else math.nan
             for ranking in rankings
         ]  # fmt: skip
-    best = np.nan_to_num(means.T.to_numpy())  # of equals that without expansion
-    column, row = divmod(int(best.argmax()), len(weights))
+    values = np.nan_to_num(means.to_numpy())
+    # Of equals that without expansion, and of these the weight that is nearest the default.
+    _, _, row, column = min(
+        (column, abs(weights[row] - DENSE_WEIGHT), row, column)
+        for row, column in np.argwhere(np.isclose(values, values.max(), rtol=0, atol=1e-9))
+    )
     chosen = {"weight": weights[row], "expansion": ways[column]}
-    if best.size > 1:
+    if values.size > 1:
         said = ", ".join(f"{name} {value}" for name, value in chosen.items())
         title = "How to search" + ", with the encoder fine-tuned" * model.settings.tuned
         run.table(title, means.add_prefix("expansion=").round(4),
                   f"nDCG@{K} of {len(asked):,} training questions; chosen: {said}.")  # fmt: skip
-    return Choice(model.changed(chosen), float(best[column, row]))
+    return Choice(model.changed(chosen), float(values[row, column]))
 
 
 def scale_confidence(model: DocumentsModel, asked: Sequence[Question], run: Run) -> DocumentsModel:
@@ -93,7 +97,7 @@ def scale_confidence(model: DocumentsModel, asked: Sequence[Question], run: Run)
 
     Args:
         model: Whose signals tell.
-        asked: Training questions that the documents answer, and that no encoder has learned from.
+        asked: Training questions that the documents answer, and that nothing has learned from.
         run: Whose.
     """
     settings = model.settings

@@ -10,19 +10,24 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pandas as pd
 
+from mlfolio.core.errors import FileError, nearest
 from mlfolio.core.model import Measured
 from mlfolio.parts.llm.judge import Judge
+from mlfolio.parts.retrieval.expand import UNEXPANDED
+from mlfolio.parts.retrieval.generate import renumber
 from mlfolio.parts.retrieval.metrics import hit, ndcg, recall, reciprocal_rank
 from mlfolio.parts.retrieval.questions import Question
 from mlfolio.parts.stats import roc_area
 from mlfolio.parts.text.answers import exact, f1, normalised
 
+from .answers import QUOTED, DocumentAnswer
+
 if TYPE_CHECKING:
-    from .answers import DocumentAnswer
     from .model import DocumentsModel
 
 K: Final = 10
 NEAR: Final = 5
+NAMED: Final = 5  # documents that are not there, of those that are told
 FOUND: Final = ("nDCG@10", "hit@5")  # what is measured of published collections
 SAID: Final = ("F1", "holds the answer")
 PROTOCOLS: Final = {
@@ -34,8 +39,10 @@ PROTOCOLS: Final = {
     "with a right answer written down",
     "F1": "words shared with the nearest right answer, by SQuAD's rules",
     "holds the answer": "whether a right answer stands in what is said",
-    "citation precision": "share of the cited documents that are right; questions answered",
-    "citation recall": "share of the right documents that are cited; questions answered",
+    "citation precision": "share of the cited documents that are right; answers that cite, to "
+    "questions that the documents answer",
+    "citation recall": "share of the right documents that are cited, 0 where none is; answers to "
+    "questions that the documents answer",
     "answered": "questions that the documents answer",
     "refused": "questions that nothing in the documents answers",
 }
@@ -75,7 +82,54 @@ def measure(
         values = values.join(judged)
         protocols |= dict.fromkeys(JUDGED, f"judged by {judge}, after RAGAS")
     kept = [name for name in protocols if values[name].notna().any()]
-    return Measured(values[kept], {name: protocols[name] for name in kept}, notes, tables)
+    return Measured(
+        values[kept], {name: protocols[name] for name in kept}, notes, tables, _failures(answers)
+    )
+
+
+def lost_documents(asked: Sequence[Question], known: Sequence[str]) -> tuple[str, ...]:
+    """A note of the documents that questions name and that are not there; none where all are.
+
+    Args:
+        asked: The questions.
+        known: Names of the documents that there are.
+
+    Raises:
+        FileError: None of those that they name is there.
+    """
+    named = {name for question in asked for name in question.relevant}
+    lost = sorted(named.difference(known))
+    if not lost:
+        return ()
+    shown = ", ".join(_with_nearest(name, known) for name in lost[:NAMED])
+    shown += f" and {len(lost) - NAMED} more" * (len(lost) > NAMED)
+    if len(lost) == len(named):
+        raise FileError(f"no document that the questions name is there: {shown}",
+                        "name them as citations do")  # fmt: skip
+    return (f"{len(lost):,} of the {len(named):,} documents that the questions name are not there, "
+            f"so they are never found: {shown}.",)  # fmt: skip
+
+
+def _with_nearest(name: str, known: Sequence[str]) -> str:
+    near = nearest(name, known)
+    return f"{name!r} (did you mean {near!r}?)" if near else repr(name)
+
+
+def _failures(answers: Sequence[DocumentAnswer]) -> tuple[str, ...]:
+    """How often the language model failed, with the first reason: such answers are not its own."""
+    found = [answer for answer in answers if answer.found]
+    failures = []
+    for warned, of, said in (
+        (QUOTED, found, "answers were quoted"),
+        (UNEXPANDED, answers, "questions were searched with as they were asked"),
+    ):
+        why = [each for one in of for each in one.warnings if each.startswith(warned)]
+        if why:
+            reason = why[0].removeprefix(f"{warned}: ")
+            failures.append(
+                f"{len(why):,} of {len(of):,} {said}: the language model failed ({reason})."
+            )
+    return tuple(failures)
 
 
 def _looked_at(
@@ -89,10 +143,17 @@ def _looked_at(
     if question.answers:
         row |= said_right(question, answer)
     if answer.found:
-        cited = {source.document for source in answer.sources}
-        row["citation precision"] = len(cited & set(right)) / len(cited)
+        cited = _cited(answer)
         row["citation recall"] = len(cited & set(right)) / len(right)
+        if cited:
+            row["citation precision"] = len(cited & set(right)) / len(cited)
     return row
+
+
+def _cited(answer: DocumentAnswer) -> set[str]:
+    """The documents that an answer cites; its sources are all passages where it cites none."""
+    _, used, _ = renumber(answer.answer, len(answer.sources))
+    return {answer.sources[at].document for at in used}
 
 
 def found_right(question: Question, ranking: Sequence[str]) -> dict[str, float]:
@@ -139,13 +200,18 @@ def _about_judge(
     values: pd.DataFrame, judged: pd.DataFrame, asked: Sequence[Question],
     answers: Sequence[DocumentAnswer],
 ) -> pd.DataFrame:  # fmt: skip
-    """How often it gave no mark, and how its marks go with what was counted (Spearman's rho)."""
+    """How often it gave no mark, and how its marks go with what was counted (Spearman's rho).
+
+    Where either is the same for all there is no rho: NaN.
+    """
     found = np.array([each.found for each in answers])
     written = np.array([bool(each.answers) for each in asked])
     rows = {}
     for mark, counted in JUDGED.items():
         wanted = found & written if mark == "context recall" else found
-        rho = judged[mark].corr(values[counted], method="spearman")
+        both = pd.DataFrame({"judged": judged[mark], "counted": values[counted]}).dropna()
+        varies = bool((both.min() < both.max()).all())
+        rho = both.judged.corr(both.counted, method="spearman") if varies else math.nan
         failed = judged.loc[wanted, mark].isna().sum()
         rows[mark] = [int(wanted.sum()), int(failed), counted, round(rho, 3)]
     return pd.DataFrame.from_dict(

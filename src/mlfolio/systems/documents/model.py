@@ -12,8 +12,8 @@ from mlfolio.core.errors import FileError, KnobError
 from mlfolio.core.model import Conversation, Input, Measured, Message, Output
 from mlfolio.core.run import write_json
 from mlfolio.core.trace import Spent, own_context, spending, stage
-from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment, parse_spec
-from mlfolio.parts.llm.judge import Judge
+from mlfolio.parts.llm.chat import Chat, LanguageModelError, from_environment
+from mlfolio.parts.llm.judge import named_judge
 from mlfolio.parts.llm.usage import Usage, prices, usage
 from mlfolio.parts.retrieval.expand import Expansion, expanded
 from mlfolio.parts.retrieval.extract import Quote, Signals, extract
@@ -50,7 +50,7 @@ from .answers import (
     with_usage,
 )
 from .collection import INDEX, Collection
-from .measure import measure
+from .measure import lost_documents, measure
 from .narrowing import Narrowing
 from .settings import NEED_AN_INDEX, SETTINGS, TRAINED, Settings
 from .tenants import TENANTS, TenantCollections, empty_index, erase, opened
@@ -97,6 +97,7 @@ class DocumentsModel:
         self.generates = generates
         self.reranker = reranker
         self._make = make
+        self._patient: Chat | None = None
         # No method: a model in a circle lives on until Python looks for circles.
         over = partial(_over, self.settings, self.encoder, generates, reranker)
         self.tenants = TenantCollections(index.folder.parent / TENANTS, over)
@@ -144,9 +145,8 @@ class DocumentsModel:
     def search(self, question: str, within: Within | None = None) -> tuple[Candidates, list[str]]:
         """What either side finds for a question, expanded or not; and warnings."""
         s = self.settings
-        chat = from_environment() if self.generates else None
         return expanded(
-            self.index, self.encoder, question, Expansion(s.expansion), chat, s.ranking,
+            self.index, self.encoder, question, Expansion(s.expansion), self._chat(), s.ranking,
             s.candidates, within,
         )  # fmt: skip
 
@@ -178,12 +178,20 @@ class DocumentsModel:
         return type(self)(self.index, changed, self.encoder, self.generates, reranker)
 
     def measure(self, questions: Path, judge: str | None = None) -> Measured:
-        """Asks the test questions of a file, in the form of `questions.jsonl`."""
+        """Asks the test questions of a file, in the form of `questions.jsonl`.
+
+        Raises:
+            FileError: They cannot be read, or none of the documents that they name is there.
+            UserError: `judge` names no usable model.
+        """
         _, asked = read_questions(questions)
-        # Asked again at once: what takes too long must not cost the next questions their marks.
-        who = Judge(Chat(parse_spec(judge), pause=0), self.encoder) if judge else None
-        answers = self.predict([DocumentQuestion(question=each.text) for each in asked])
-        return measure(self, asked, answers, who)
+        lost = lost_documents(asked, self.documents())
+        who = named_judge(judge, self.encoder) if judge else None
+        model = self.changed({})
+        model._patient = _patient(self._chat())
+        answers = model.predict([DocumentQuestion(question=each.text) for each in asked])
+        found = measure(model, asked, answers, who)
+        return found._replace(notes=(*lost, *found.notes))
 
     def make_questions(self, n: int) -> Iterator[dict[str, Any]]:
         """Up to n questions from passages drawn at random, each with its document.
@@ -191,7 +199,7 @@ class DocumentsModel:
         The language model writes them, with their answers; without one they are words of a
         sentence (known-item search).
         """
-        yield from made_questions(self.index, n, from_environment() if self.generates else None)
+        yield from made_questions(self.index, n, _patient(self._chat()))
 
     def warm(self) -> None:
         """Answers a question as far as that costs nobody anything: no language model is asked."""
@@ -351,7 +359,7 @@ class DocumentsModel:
         self, asked: DocumentQuestion, spent: Spent, streamed: bool = False
     ) -> Iterator[str | DocumentAnswer]:
         """The answer as it comes and, last, as a whole; one that was given already at once."""
-        chat = from_environment() if self.generates else None
+        chat = self._chat()
         state = (self.index.version, str(chat.spec) if chat else "")
         answer = self._given.get(state, asked)
         if answer is not None:
@@ -397,6 +405,10 @@ class DocumentsModel:
             yield from answer.answer.splitlines(keepends=True)
         yield answer
 
+    def _chat(self) -> Chat | None:
+        """The language model that may write, if there is one."""
+        return (self._patient or from_environment()) if self.generates else None
+
     def _reread(self, question: str, found: Candidates) -> list[Hit]:
         """The first passages in the reranker's order."""
         s = self.settings
@@ -439,6 +451,11 @@ def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:
             yield held
             held = ""
     return said
+
+
+def _patient(chat: Chat | None) -> Chat | None:
+    """The same language model, asked again at once: one failure must not cost the next answers."""
+    return chat and Chat(chat.spec, chat.timeout, chat.retries, pause=0)
 
 
 def _over(

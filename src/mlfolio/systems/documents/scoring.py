@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -76,29 +76,39 @@ def abstention_scores(model: DocumentsModel, data: Corpus, run: Run) -> list[Sco
     there = np.array([bool(question.relevant) for question in data.test])
     if not there.any():
         return []
+    area: Callable[..., float] = roc_area
     if not there.all():
         answers = model.predict([DocumentQuestion(question=q.text) for q in data.test])
         p_answered = np.array([sure(answer) for answer in answers])
-        others = "without an answer"
+        kinds = [p_answered[there], p_answered[~there]]
+        drawn, others = [there, p_answered], "without an answer"
     elif model.settings.confidence != CONFIDENCE:
-        kinds = signals_of(model, run.progress(data.test, "answering", len(data.test)))
-        p_answered = np.array([model.settings.confidence(each) for kind in kinds for each in kind])
-        there = np.repeat([True, False], len(data.test))
-        others = "with their documents taken away"
+        signals = signals_of(model, run.progress(data.test, "answering", len(data.test)))
+        kinds = [np.array([model.settings.confidence(each) for each in kind]) for kind in signals]
+        area, drawn, others = area_of_pairs, kinds, "with their documents taken away"
     else:
         return []
-    said = p_answered >= model.settings.least
     run.table(
         "Answered or not",
         pd.DataFrame(
-            {"questions": [there.sum(), (~there).sum()],
-             "answered": [said[there].sum(), said[~there].sum()]},
+            {"questions": [len(kind) for kind in kinds],
+             "answered": [(kind >= model.settings.least).sum() for kind in kinds]},
             index=["in the documents", "not in them"],
         ),
         f"Threshold {model.settings.least:.3f}.",
     )  # fmt: skip
     protocol = f"of test questions as they are, and {others}; {data.protocol}"
-    return [_area(IN_DOCUMENTS, there, p_answered, protocol, run.seed)]
+    return [_area_score(IN_DOCUMENTS, area, drawn, protocol, run.seed)]
+
+
+def area_of_pairs(there: NDArray[np.float64], away: NDArray[np.float64]) -> float:
+    """Area under the ROC curve of questions that are asked twice: drawn again, both go together.
+
+    Args:
+        there: The probability for each question that the documents answer, shape (questions,).
+        away: The same with the documents that answer it taken away.
+    """
+    return roc_area(np.repeat([True, False], len(there)), np.concatenate([there, away]))
 
 
 class Looked(NamedTuple):
@@ -175,18 +185,20 @@ def scores_beside(name: str, parts: Sequence[Looked], protocol: str, seed: int) 
     if there.any() and not there.all():
         p_answered = np.concatenate([part.sure for part in parts])
         told = f"of questions that it answers, and that it does not; {protocol}"
-        scores.append(_area(f"{name} {IN_DOCUMENTS}", there, p_answered, told, seed))
+        drawn = [there, p_answered]
+        scores.append(_area_score(f"{name} {IN_DOCUMENTS}", roc_area, drawn, told, seed))
     return scores
 
 
-def _area(
-    name: str, there: NDArray[np.bool_], p_answered: NDArray[np.float64], protocol: str, seed: int
+def _area_score(
+    name: str, area: Callable[..., float], drawn: Sequence[NDArray[Any]], protocol: str, seed: int
 ) -> Score:
+    """An area with its interval; what is drawn has an element for each question."""
     return Score(
         name=name,
-        value=roc_area(there, p_answered),
-        n=len(there),
-        ci95=bootstrap_ci95(roc_area, there, p_answered, seed=seed),
+        value=area(*drawn),
+        n=len(drawn[0]),
+        ci95=bootstrap_ci95(area, *drawn, seed=seed),
         protocol=f"probability that the documents answer, {protocol}",
         trivial=Baseline(name="chance", value=0.5),
     )

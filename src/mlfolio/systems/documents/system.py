@@ -128,16 +128,16 @@ class Documents(System):
         chosen = {"weight", "expansion", "reranker", "tuned"}
         settings = Settings(**self.model_dump(exclude_none=True, exclude=chosen))
         plain = index_documents(settings, encoder, new_working(run), data, run)
-        asked = unseen = [question for question in data.train if question.relevant]
-        tuned = None
+        asked = [question for question in data.train if question.relevant]
+        seen, held_out = parted(asked)
+        model = None
         if self.tuned and len(asked) >= FEWEST:
-            seen, held_out = parted(asked)
-            tuned = self._tuned(plain, seen, held_out, data, run)
-        if tuned is not None:
-            model, unseen = tuned, held_out
-        else:
+            model = self._tuned(plain, seen, held_out, data, run)
+        if model is None:
             model = choose_search(plain, asked, run, self.weight, self.expansion).model
-        return scale_confidence(_with_reranker(model, self.reranker, asked, run), unseen, run)
+        model = _with_reranker(model, self.reranker, asked, run)
+        trained = model.settings.tuned or model.settings.reranker == TRAINED
+        return scale_confidence(model, held_out if trained else asked, run)
 
     def _tuned(
         self, plain: DocumentsModel, seen: list[Question], held_out: list[Question], data: Corpus,
