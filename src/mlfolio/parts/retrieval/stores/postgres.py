@@ -6,10 +6,10 @@ Probabilistic Relevance Framework: BM25 and Beyond), with LanceDB's numbers and 
 
 Writers wait for each other at an advisory lock, which the server takes from a killed process; those
 who wait keep no connection from the readers. Deleted text leaves with the schema that held it (see
-`schema`). Readers go on meanwhile; the writer, who holds that lock, waits for the last of them in
-the old tables, for one table at a time and a few seconds at most. Where that was not enough (a
-backup reads for hours) the trace stays, and the next writer or opener erases what is left. The log
-of transactions and backups are the server's, and keep old text for their time.
+`schema`): a writer waits for whoever still reads there, a few seconds at most, and who asks
+meanwhile waits with it. Where that was not enough (a backup reads for hours) the trace stays, and
+the next writer or opener erases what is left. The log of transactions and backups are the server's,
+and keep old text for their time.
 """
 
 from __future__ import annotations
