@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -384,18 +384,16 @@ class DocumentsModel:
             yield not_found(hits, 1 - p_answered, warnings)
             return
         if chat is not None:
-            begun = False
+            said = _said(chat, prompt(question, hits), len(hits), streamed)
+            pieces = self._generated(said, hits, p_answered, warnings)
             try:
-                said = _said(chat, prompt(question, hits), len(hits), streamed)
-                with closing(self._generated(said, hits, p_answered, warnings)) as pieces:
-                    for piece in pieces:
-                        begun = True
-                        yield piece
-                return
-            except LanguageModelError as error:
-                if begun:  # quotes behind half an answer would be read as its end
-                    raise
+                first = next(pieces)
+            except LanguageModelError as error:  # later, quotes would be read as the answer's end
                 warnings.append(f"{QUOTED}: {error.message}")
+            else:
+                yield first
+                yield from pieces
+                return
         answer = quoted(quotes, p_answered, warnings)
         if streamed:
             yield from answer.answer.splitlines(keepends=True)
