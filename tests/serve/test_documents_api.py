@@ -21,6 +21,7 @@ from mlfolio.parts.retrieval.generate import NOTHING
 from tests.conftest import SampleOf
 from tests.parts.llm_server import Breaks, Script, serve
 from tests.serve.conftest import Server, serving, serving_sample
+from tests.serve.test_tenants import event
 
 pytest.importorskip("lancedb")
 openai = pytest.importorskip("openai")
@@ -399,13 +400,19 @@ def test_of_an_answer_that_is_not_finished_no_more_is_kept_than_of_a_whole_one(
     began = time.time()
     runs = Path(shutil.copytree(library.runs, tmp_path / "runs"))
     options = ("--store-inputs", "documents") if kept else ()
-    with serve(script), serving(runs, *options, MLFOLIO_LLM=f"{script.url}/v1#m") as server:
+    with (
+        serve(script),
+        serving(runs, *options, pages=True, MLFOLIO_LLM=f"{script.url}/v1#m") as server,
+    ):
+        shown = event(server.client, "answer", [CHARTER, [], "", []])
         with talking(server, CHARTER) as lines:
             left = next(line for line in lines if "bishop" in line)  # and goes away
         with talking(server, CHARTER.lower()) as lines:
             read = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
         server.stop()
 
+    assert "his secret" in shown
+    assert "Broken off" in shown
     assert "secret" not in left
     said = "".join(piece["choices"][0]["delta"].get("content") or "" for piece in read[:-1])
     assert said == "The bishop said his secret, as [1] tells.", "no quotes come behind it"
@@ -414,9 +421,9 @@ def test_of_an_answer_that_is_not_finished_no_more_is_kept_than_of_a_whole_one(
         rows = database.execute(
             "select input, output from predictions where time > ?", [began]
         ).fetchall()
-    assert ["bishop" in output for _, output in rows] == [kept, kept]
-    assert [given is not None for given, _ in rows] == [kept, kept]
-    assert [json.loads(output)["warnings"] for _, output in rows] == [["cut off"] * kept] * 2
+    assert ["bishop" in output for _, output in rows] == [kept] * 3
+    assert [given is not None for given, _ in rows] == [kept] * 3
+    assert [json.loads(output)["warnings"] for _, output in rows] == [["cut off"] * kept] * 3
 
 
 @contextmanager
