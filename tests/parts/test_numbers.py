@@ -25,6 +25,7 @@ def stands(said: str, text: str) -> bool:
         ("2024-04-01", "1 April 2024"), ("1 April 2024", "01.04.2024"), ("April 1st", "1 April"),
         ("120", "Permit 90 120 300"), ("1990s", "in 1990"), ("5-10", "5 to 10"), ("٣", "3"),
         ("version 3.1.2", "3.1.2"), ("B12 and CO2", "neither"), ("1.25", "1.250"),
+        ("1 hour", "an hour"), ("31", "the thirty-first"), ("2 20 88", "two and twenty eighty-eight"),
     ],
 )  # fmt: skip
 def test_what_is_the_same(said: str, text: str) -> None:
@@ -36,6 +37,7 @@ def test_what_is_the_same(said: str, text: str) -> None:
     [
         ("900", "90"), ("90", "900"), ("9", "90 and 900"), ("1000", "1 and 100"), ("3.5", "3, 5"),
         ("1.5 million", "1.5"), ("0.2", "2"), ("13", "12 and twelve"), ("1,250", "1,25"),
+        ("5", "two or three, two and three"), ("3", "a second"), ("28", "twenty eighty-eight"),
     ],
 )  # fmt: skip
 def test_what_is_not(said: str, text: str) -> None:

@@ -24,11 +24,11 @@ _LISTS = (  # each word is its place
     "- january february march april may june july august september october november december",
 )
 _WORDS = {word: n for words in _LISTS for n, word in enumerate(words.split()) if word != "-"} | {
-    "a": 1, "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80,
-    "ninety": 90,
+    "thirty": 30, "forty": 40, "fifty": 50, "sixty": 60, "seventy": 70, "eighty": 80, "ninety": 90,
 }  # fmt: skip
 _WORD = "|".join([*_WORDS, *_TIMES])
 _IN_WORDS = re.compile(rf"\b(?:{_WORD})(?:(?:\s+and)?[\s-]+(?:{_WORD}))*\b", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ban?\b", re.IGNORECASE)
 
 
 def numbers_in(text: str) -> list[Readings]:
@@ -39,7 +39,7 @@ def numbers_in(text: str) -> list[Readings]:
 def stated(text: str) -> Readings:
     """All that a text may state: its numbers in every reading, and those in words."""
     text = _plain(text)
-    found: set[Decimal] = set(map(Decimal, _in_words(text)))
+    found = set(map(Decimal, [*_in_words(text), *([1] if _ARTICLE.search(text) else [])]))
     for number in _NUMBER.finditer(text):
         found |= _readings(number)
         if number["by"] == " ":  # a row of a table
@@ -82,6 +82,10 @@ def _in_words(text: str) -> Iterator[int]:
                 part = max(part, 1) * _TIMES[word]
                 whole, part = (whole + part, 0) if part >= 1000 else (whole, part)
             elif word != "and":
-                yield _WORDS[word]
-                part += _WORDS[word]
+                value = _WORDS[word]
+                after_tens = part % 100 >= 20 and part % 10 == 0 and value < 10
+                if part % 100 and not after_tens:  # two and three are not five
+                    yield whole + part
+                    whole = part = 0
+                part += value
         yield whole + part
