@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler
-from typing import Any
+from typing import Any, NamedTuple
 
 from tests.loopback import listening
 
 READ, WROTE = 700, 30  # tokens, as it tells them
 BROKEN_OFF = 0  # a step that hangs up without a reply
-Step = str | int  # a text to say, or an HTTP status to fail with
+
+
+class Breaks(NamedTuple):
+    """A text that is streamed, and then no end of it but an error."""
+
+    text: str
+    after_s: float = 0
+
+
+Step = str | int | Breaks  # a text to say, an HTTP status to fail with, or both
 
 
 class Script:
@@ -66,6 +76,8 @@ def serve(script: Script) -> Iterator[Script]:
                 key = self.headers.get("Authorization", "") + self.headers.get("x-api-key", "")
                 message = f"refused {key}"  # some servers repeat the key that they refuse
                 self._send(step, {"type": "error", "error": {"type": "e", "message": message}})
+            elif isinstance(step, Breaks):
+                self._break(step)
             elif self.path.endswith("/chat/completions"):
                 if body.get("stream"):
                     told = body.get("stream_options", {}).get("include_usage", False)
@@ -99,6 +111,17 @@ def serve(script: Script) -> Iterator[Script]:
                 for event in events
             )
             self._send_text(data, "text/event-stream")
+
+        def _break(self, step: Breaks) -> None:
+            pieces = [*_openai_pieces(step.text, usage=False)[:-1], {"error": {"message": "busy"}}]
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            with suppress(OSError):  # nobody reads on
+                for n, piece in enumerate(pieces):
+                    time.sleep(step.after_s * (n == len(pieces) - 1))
+                    self.wfile.write(f"data: {json.dumps(piece)}\n\n".encode())
+                    self.wfile.flush()
 
         def _send_text(self, text: str, kind: str) -> None:
             data = text.encode()

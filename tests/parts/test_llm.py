@@ -11,7 +11,7 @@ from mlfolio.core.errors import UserError
 from mlfolio.core.trace import Called, spending
 from mlfolio.parts.llm.chat import Chat, LanguageModelError, Spec, from_environment, parse_spec
 
-from .llm_server import READ, WROTE, Script, serve
+from .llm_server import READ, WROTE, Breaks, Script, serve
 
 KEY = "sk-not-a-real-key-1234567890"
 Serve = Callable[..., Script]
@@ -233,6 +233,30 @@ def test_who_cannot_be_reached_is_not_asked_again_at_once(
     with pytest.raises(LanguageModelError, match="401"):
         chat.ask("s", "q")
     assert chat.ask("s", "q") == "Yes.", "a refusal costs no time, and may be over"
+
+
+@pytest.mark.parametrize("maker", ["openai", "server"])
+def test_what_breaks_off_costs_nobody_else_a_minute(served: Serve, maker: str) -> None:
+    script = served(maker, Breaks("It is so, as"))
+    chat = from_environment()
+    assert chat is not None
+
+    with pytest.raises(LanguageModelError, match="busy"):
+        list(chat.stream("s", "q"))
+    script.steps = ["Yes."]
+
+    assert chat.ask("s", "q") == "Yes.", "it can be reached, so it is asked"
+
+
+def test_who_takes_too_long_is_not_asked_again_at_once() -> None:
+    with socket.socket() as silent:  # takes the connection and says nothing
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        chat = Chat(Spec("server", "tiny", url), timeout=0.3, retries=0)
+        for told in ("did not answer", "a moment ago"):
+            with pytest.raises(LanguageModelError, match=told):
+                chat.ask("s", "q")
 
 
 def test_no_model_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

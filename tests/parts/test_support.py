@@ -35,10 +35,41 @@ def test_each_sentence_is_held_against_what_it_cites() -> None:
 
 
 def test_numbers_in_code_are_no_citations() -> None:
-    answer = "The blue pump starts at nine bars, says `xs[7]` and `xs[0]` [1]."
+    red = "The red valve shuts at 12 bars, says `xs[2]`"
 
-    assert len(unsupported(ENCODER, answer, [PUMP])) <= 1
+    assert unsupported(ENCODER, f"{red} [2].", [PUMP, VALVE]) == []
+    assert unsupported(ENCODER, f"{red} [1].", [PUMP, VALVE]) == [f"{red}."], "[2] is in the code"
     assert unsupported(ENCODER, "The blue pump starts.", []) == ["The blue pump starts."]
+
+
+COST = "Permits\nA permit for a second car costs 1,250 pounds, 20% of it at once. Twelve are left."
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("A permit for a second car costs 1,250 pounds [1].", True),
+        ("A permit for a second car costs 1250 pounds [1].", True),
+        ("A permit for a second car costs 1 250.00 pounds [1].", True),
+        ("A permit for a second car costs 12,500 pounds [1].", False),
+        ("A permit for a second car costs 250 pounds [1].", False),
+        ("A permit for a second car costs pounds, 20 % of it at once [1].", True),
+        ("A permit for a second car costs pounds, 5 % of it at once [1].", False),
+        ("12 permits are left [1].", True),
+        ("13 permits are left [1].", False),
+        ("1,250 [1].", True),
+        ("Yes: 1,250 [1].", True),
+        ("900 [1].", False),
+        ("900. [1]", False),
+        ("In 1987 [1].", False),
+        ("7. A permit for a second car costs 1,250 pounds [1].", True),
+        ("- (2) A permit for a second car costs 1,250 pounds [1].", True),
+    ],
+)
+def test_a_number_that_nothing_cited_has_is_not_supported(said: str, right: bool) -> None:
+    assert (unsupported(ENCODER, said, [COST]) == []) is right
+    other = said.replace("[1]", "[2]")
+    assert unsupported(ENCODER, other, [VALVE, COST]) == unsupported(ENCODER, said, [COST])
 
 
 def test_numbers_have_to_be_there() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import socket
 import sqlite3
 import time
@@ -18,8 +19,9 @@ import pytest
 
 from mlfolio.parts.retrieval.generate import NOTHING
 from tests.conftest import SampleOf
-from tests.parts.llm_server import Script, serve
+from tests.parts.llm_server import Breaks, Script, serve
 from tests.serve.conftest import Server, serving, serving_sample
+from tests.serve.test_tenants import event
 
 pytest.importorskip("lancedb")
 openai = pytest.importorskip("openai")
@@ -176,6 +178,21 @@ def test_what_is_uploaded_together_is_judged_apart(library: Server) -> None:
     assert library.client.delete(f"{DOCUMENTS}/good.md").status_code == 204
     form = library.client.put(f"{DOCUMENTS}/good.md", files={"file": b"# Good"})
     assert form.status_code == 415
+
+
+def test_files_that_would_have_one_name_are_all_refused(library: Server) -> None:
+    files = [
+        ("file", ("legal/readme.md", b"# Legal\n\nThe keeper is called Berta.")),
+        ("file", ("notes.md", b"# Notes\n\nThe notes are short.")),
+        ("file", (r"tax\readme.md", b"# Tax\n\nThe tax is seven percent.")),
+    ]
+    before = library.client.get(DOCUMENTS).json()
+    reply = library.client.post(DOCUMENTS, files=files)
+
+    assert reply.status_code == 422
+    assert "'readme.md'" in reply.json()["detail"]
+    assert "PUT" in reply.json()["fix"]
+    assert library.client.get(DOCUMENTS).json() == before
 
 
 HARBOUR = b"The harbour master of Arnholm is called %s."
@@ -372,6 +389,52 @@ def test_a_language_model_writes_piece_by_piece(library: Server) -> None:
     assert len(told) > 1, "it comes as it is written"
     assert again == ["".join(told)], "what was given is given again, and costs nothing"
     assert "".join(nothing) == NOT_FOUND
+
+
+@pytest.mark.parametrize("kept", [False, True])
+def test_of_an_answer_that_is_not_finished_no_more_is_kept_than_of_a_whole_one(
+    library: Server, tmp_path: Path, kept: bool
+) -> None:
+    """Whether the reader leaves or the language model fails in the middle."""
+    script = Script(Breaks("The bishop said his secret, as [1] tells.", after_s=3))
+    began = time.time()
+    runs = Path(shutil.copytree(library.runs, tmp_path / "runs"))
+    options = ("--store-inputs", "documents") if kept else ()
+    with (
+        serve(script),
+        serving(runs, *options, pages=True, MLFOLIO_LLM=f"{script.url}/v1#m") as server,
+    ):
+        shown = event(server.client, "answer", [CHARTER, [], "", []])
+        with talking(server, CHARTER) as lines:
+            left = next(line for line in lines if "bishop" in line)  # and goes away
+        with talking(server, CHARTER.lower()) as lines:
+            read = [json.loads(line[6:]) for line in lines if line.startswith("data: {")]
+        server.stop()
+
+    assert "his secret" in shown
+    assert "Broken off" in shown
+    assert "secret" not in left
+    said = "".join(piece["choices"][0]["delta"].get("content") or "" for piece in read[:-1])
+    assert said == "The bishop said his secret, as [1] tells.", "no quotes come behind it"
+    assert "busy" in read[-1]["error"]["message"]
+    with sqlite3.connect(runs / "predictions.db") as database:
+        rows = database.execute(
+            "select input, output from predictions where time > ?", [began]
+        ).fetchall()
+    assert ["bishop" in output for _, output in rows] == [kept] * 3
+    assert [given is not None for given, _ in rows] == [kept] * 3
+    assert [json.loads(output)["warnings"] for _, output in rows] == [["cut off"] * kept] * 3
+
+
+@contextmanager
+def talking(server: Server, question: str) -> Iterator[Iterator[str]]:
+    """The lines of a streamed answer."""
+    body = {
+        "model": "documents", "stream": True, "messages": [{"role": "user", "content": question}]
+    }  # fmt: skip
+    url = f"{server.url}/v1/chat/completions"
+    with httpx.stream("POST", url, json=body, timeout=60) as reply:
+        yield reply.iter_lines()
 
 
 def test_a_language_model_that_hangs_stops_nobody_else(library: Server) -> None:

@@ -113,11 +113,16 @@ def test_every_door_shows_what_is_one_s_own(house: House, name: str) -> None:
             json.dumps([about["examples"], listed, WHO.get(name, "")]),
         )
         assert (about["scores"], about["cost"]) == ([], None)
+        for each in (about, client.get("/v1/systems").json()[0]):
+            assert "version" in each
+            assert not {"metric", "value"} & each.keys()
         assert client.get(f"{HOME}/report").status_code == 404
         assert client.get(f"{HOME}/picture").status_code == 404
         assert client.get("/metrics").status_code == 403
     else:
         assert about["scores"]
+        assert about["metric"]
+        assert client.get("/v1/systems").json()[0]["value"] == about["value"]
         assert client.get(f"{HOME}/report").status_code == 200
         assert client.get("/metrics").status_code == 200
     for open_to_all in ("/v1/systems", "/v1/models", "/openapi.json"):
@@ -184,9 +189,11 @@ def test_feedback_to_another_s_prediction_is_to_none(house: House) -> None:
     assert unknown.json()["title"] == theirs.json()["title"]
 
 
-def event(client: httpx.Client, name: str, data: list[Any], session: str = "") -> str:
-    """Sends an event of the documents page as a browser does, and reads all that comes back."""
-    page = client.get("/documents").text
+def event(
+    client: httpx.Client, name: str, data: list[Any], session: str = "", page: str = "/documents"
+) -> str:
+    """Sends an event of a page as a browser does, and reads all that comes back."""
+    page = client.get(page).text
     config = json.JSONDecoder().raw_decode(page.partition("window.gradio_config = ")[2])[0]
     (number,) = {e["id"] for e in config["dependencies"] if e["api_name"] == name}
     session = session or uuid4().hex
@@ -199,6 +206,18 @@ def event(client: httpx.Client, name: str, data: list[Any], session: str = "") -
             if "process_completed" in line or "close_stream" in line:
                 break
     return said
+
+
+@pytest.mark.parametrize("name", ["acme", "empty", "all"])
+def test_the_first_page_has_no_scores_of_what_a_tenant_does_not_see(
+    house: House, name: str
+) -> None:
+    page = house.by[name].get("/").text
+    cards = event(house.by[name], "show", ["all", "all"], page="/")
+
+    for standing, sees in (("sample", name == "all"), ("what is yours", name != "all")):
+        assert standing not in page, "it is made for everybody"
+        assert (standing in cards) is sees
 
 
 @pytest.mark.parametrize("name", ["acme", "bolt"])

@@ -13,11 +13,11 @@ import torch
 
 import mlfolio
 from mlfolio.core.errors import FileError, InputError, UserError
-from mlfolio.core.model import Indexes, Model, Output, Warms
+from mlfolio.core.model import Conversation, Indexes, Message, Model, Output, Warms
 from mlfolio.core.run import Run
 from mlfolio.core.source import SAMPLE, Source
 from mlfolio.parts.retrieval.chunk import Chunking
-from mlfolio.parts.retrieval.generate import SYSTEM, renumber
+from mlfolio.parts.retrieval.generate import REWRITE, SYSTEM, renumber
 from mlfolio.parts.retrieval.questions import known_items
 from mlfolio.parts.retrieval.stores.lance import LanceIndex
 from mlfolio.parts.text.embed import BUNDLED, find_encoder
@@ -611,6 +611,31 @@ def test_two_askers_and_a_writer_at_once(model: DocumentsModel, tmp_path: Path) 
     assert not failures
 
 
+def talked(model: DocumentsModel, *questions: str) -> DocumentAnswer:
+    """The answer to the last of some questions; each before it was answered."""
+    messages = [Message(role="user", content=questions[0])]
+    for question in questions[1:]:
+        messages += [
+            Message(role="assistant", content="I see."),
+            Message(role="user", content=question),
+        ]
+    *_, answer = model.talk(Conversation(messages=tuple(messages)))
+    assert isinstance(answer, DocumentAnswer)
+    return answer
+
+
+LONG = "The canteen was painted last year, as the newsletter says. " * 40
+
+
+def test_a_follow_up_of_something_long_keeps_its_question(model: DocumentsModel) -> None:
+    answer = talked(model, LONG, f"And {PUMPS.lower()}")
+    assert "nine bars" in answer.answer
+
+    chain = [f"And what about the other thing, number {n}?" for n in range(60)]
+    assert talked(model, *chain, f"And {PUMPS.lower()}").warnings == [], "all that is asked is read"
+    assert "input truncated" in talked(model, "Hello?", LONG).warnings[0]
+
+
 # ---------------------------------------------------------------- with a language model
 
 
@@ -632,6 +657,31 @@ def test_a_generated_answer_cites_only_what_exists(model: DocumentsModel, llm: S
     assert said["system"] == SYSTEM
     assert 'document="pumps.pdf" page="2" heading="Blue pump"' in said["user"]
     assert said["user"].endswith(f"<question>\n{PUMPS}\n</question>")
+
+
+def test_a_follow_up_is_rewritten_however_long_what_it_follows(
+    model: DocumentsModel, llm: Script
+) -> None:
+    llm.steps = [PUMPS, "It starts at nine bars [1]."]
+    answer = talked(model, LONG, "And how many is it?")
+
+    assert [llm.messages(call)["system"] for call in (0, 1)] == [REWRITE, SYSTEM]
+    assert f"<question>\n{PUMPS}\n</question>" in llm.messages(1)["user"]
+    assert answer.answer == "It starts at nine bars [1]."
+
+
+def test_a_number_stands_in_a_heading_or_a_name_too(
+    model: DocumentsModel, llm: Script, tmp_path: Path
+) -> None:
+    (tmp_path / "rules-2031.md").write_text("# Section 47\n\nThe green pump starts at seven bars.")
+    model.add(tmp_path / "rules-2031.md")
+    llm.steps = ["By section 47 of the rules of 2031 the green pump starts at 7 bars [1]."]
+    right = ask(model, "How many bars does the green pump start at?")
+    llm.steps = ["By section 48 of the rules of 2031 the green pump starts at 7 bars [1]."]
+    wrong = ask(model, "At how many bars does the green pump start?")
+
+    assert right.unsupported == []
+    assert len(wrong.unsupported) == 1
 
 
 def test_getting_warm_costs_nothing(model: DocumentsModel, llm: Script) -> None:

@@ -7,6 +7,7 @@ import logging
 import gradio as gr
 
 from mlfolio.app import words
+from mlfolio.app.asking import caller
 from mlfolio.core.card import Card
 from mlfolio.core.catalog import catalog, get_card
 from mlfolio.core.errors import MlfolioError
@@ -39,8 +40,9 @@ def build(service: Service) -> None:
         served = {one.card.slug: one for one in service.fleet}
         found = [c for c in known if kind in (ALL, c.kind) and level in (ALL, c.level)]
         found.sort(key=lambda card: card.slug not in served)  # trained ones first
-        inside = "".join(words.card(card, served.get(card.slug)) for card in found)
+        tenant = caller().tenant
+        inside = "".join(words.card(card, served.get(card.slug), tenant) for card in found)
         return f'<div class="mlf-cards">{inside or "<p>There is none of this kind.</p>"}</div>'
 
-    shown = gr.HTML(show(ALL, ALL))
+    shown = gr.HTML()  # what is made here would be shown to every tenant
     gr.on(None, show, [kind, level], shown, show_progress="hidden")

@@ -121,15 +121,16 @@ def error(lines: Sequence[str]) -> str:
     return f'<div class="mlf-error" role="alert">{shown}</div>'
 
 
-def card(about: Card, served: Served | None) -> str:
-    """A system on the first page: all of it leads to its page."""
+def card(about: Card, served: Served | None, tenant: str | None) -> str:
+    """A system on the first page, for a tenant: all of it leads to its page."""
     name = escape(about.slug)
     picture = ""
-    if served is not None and served.picture is not None:
+    if served is not None and served.picture is not None and not served.has_own(tenant):
         picture = f'<img src="/v1/systems/{name}/picture" alt="" loading="lazy">'
+    standing = _standing(about, served, tenant)
     return (
         f'<article class="mlf-card"><h3><a href="/{name}">{escape(about.title)}</a></h3>'
-        f"<p>{escape(about.summary)}</p><p>{_standing(about, served)}</p>{faint(about)}{picture}"
+        f"<p>{escape(about.summary)}</p><p>{standing}</p>{faint(about)}{picture}"
         "</article>"
     )
 
@@ -139,10 +140,12 @@ def faint(about: Card) -> str:
     return f'<p class="mlf-faint">{escape(about.kind)} · {escape(about.level)}</p>'
 
 
-def _standing(about: Card, served: Served | None) -> str:
+def _standing(about: Card, served: Served | None, tenant: str | None) -> str:
     """How good it is, where that can be said."""
     if served is None:
         return "not trained yet"
+    if served.has_own(tenant):  # its scores are about what the tenant does not see
+        return "answers from what is yours"
     version = served.version
     if version.source == "sample":
         return ABOUT_SAMPLE

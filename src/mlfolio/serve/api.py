@@ -131,7 +131,8 @@ async def prometheus(request: Request) -> Response:
 @router.get("/v1/systems")
 async def systems(request: Request) -> list[dict[str, Any]]:
     """What is served: each with its primary score and what it can do."""
-    return [_summary(served) for served in request.app.state.service.fleet]
+    tenant = request.scope["caller"].tenant
+    return [_summary(served, tenant) for served in request.app.state.service.fleet]
 
 
 @router.get("/v1/systems/{name}")
@@ -148,7 +149,7 @@ async def system(name: str, request: Request) -> dict[str, Any]:
             scores = await asyncio.to_thread(scores_of, folder)
     beside = request.app.state.service.fleet.beside(served)
     return {
-        **_summary(served),
+        **_summary(served, tenant),
         "tried": beside.plan.model_dump() if beside else None,
         "card": served.card.model_dump(mode="json"),
         "knobs": served.version.knobs,
@@ -263,8 +264,9 @@ def _file_of(request: Request, system: str, name: str, media_type: str) -> Respo
     return FileResponse(path, headers=headers, media_type=media_type)
 
 
-def _summary(served: Served) -> dict[str, Any]:
+def _summary(served: Served, tenant: str | None) -> dict[str, Any]:
     version = served.version
+    score = {"metric": version.metric, "value": version.value}
     return {
         "name": served.card.slug,
         "title": served.card.title,
@@ -273,8 +275,7 @@ def _summary(served: Served) -> dict[str, Any]:
         "version": version.number,
         "run": version.run,
         "data": version.source,
-        "metric": version.metric,
-        "value": version.value,
+        **({} if served.has_own(tenant) else score),
         "explains": served.reasons is not None,
     }
 

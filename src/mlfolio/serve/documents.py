@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from typing import Any
 
 import orjson
@@ -34,7 +35,8 @@ async def uploaded(name: str, request: Request) -> Response:
 
     A field `metadata`, a JSON object, goes for all of them.
 
-    Those that cannot be read are named in `errors`; the others are in, and named in `added`.
+    Those that cannot be read are named in `errors`; the others are in, and named in `added`. Where
+    two would have one name, none is.
     """
     service: Service = request.app.state.service
     served, caller = service.fleet.get(name), request.scope["caller"]
@@ -45,8 +47,9 @@ async def uploaded(name: str, request: Request) -> Response:
         files = [value for _, value in form.multi_items() if isinstance(value, UploadFile)]
         if not files:
             raise ProblemError(422, "there is no file in the form", "curl -F file=@report.pdf ...")
-        for file in files:
-            document = re.split(r"[/\\]", file.filename or "")[-1]  # no path of the sender's
+        names = [re.split(r"[/\\]", file.filename or "")[-1] for file in files]  # no path of theirs
+        _require_apart(names)
+        for document, file in zip(names, files, strict=True):
             try:
                 content = await file.read()
                 chunks = await service.add_document(served, document, content, caller, metadata)
@@ -62,6 +65,21 @@ async def uploaded(name: str, request: Request) -> Response:
             422, f"{len(errors)} of {len(files)} files were not added", errors=errors, added=added
         )
     return JSONResponse(added, 201)
+
+
+def _require_apart(names: list[str]) -> None:
+    """Two files of one name would be one document.
+
+    Raises:
+        ProblemError: There are such.
+    """
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        shown = ", ".join(repr(name[:80]) for name in twice[:5])
+        raise ProblemError(
+            422, f"several files of the form would be named {shown}; none was added",
+            "a form's files go without their folders; PUT .../documents/FOLDER/NAME keeps one",
+        )  # fmt: skip
 
 
 def _form_metadata(form: FormData) -> dict[str, Any] | None:

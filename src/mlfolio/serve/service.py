@@ -136,7 +136,8 @@ class Service:
     ) -> AsyncIterator[str | Entry]:
         """The pieces of an answer as they come; the last is the log's entry of the whole.
 
-        Of an answer whose reader goes away, what was said until then is logged.
+        An answer that is not finished, since its reader goes away or it fails, is logged too: with
+        what was said until then, where inputs are kept.
 
         Raises:
             ProblemError: The model cannot be talked to.
@@ -173,7 +174,9 @@ class Service:
             self._talking -= 1
             work.add_done_callback(lambda _: _end(pieces))
             if whole is None and said:
-                cut = Output(answer=said, warnings=["cut off"])
+                # Half an answer cannot be redacted as a whole one is, and may quote anything.
+                kept = said if self._keeps_inputs(served) else ""
+                cut = Output(answer=kept, warnings=["cut off"])
                 self.journal.offer(self._entries(served, [conversation], [cut], started, caller))
         (entry,) = self._entries(served, [conversation], [whole], started, caller)
         await self.journal.add([entry])

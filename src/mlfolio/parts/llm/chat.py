@@ -143,8 +143,8 @@ class Chat:
             yield
         except (MissingExtraError, GeneratorExit):
             raise
-        except LanguageModelError:  # it does not say which models it has
-            self._unreachable_until = time.monotonic() + self.pause
+        except LanguageModelError as error:  # it does not say which models it has
+            self._pause_after(error.__context__)
             raise
         except Exception as error:  # every maker's client has a tree of errors of its own
             raise self._failure(error) from None
@@ -160,15 +160,23 @@ class Chat:
 
     def _failure(self, error: Exception) -> LanguageModelError:
         status = getattr(error, "status_code", None)
-        if status is None:  # no connection, or no answer in time
-            self._unreachable_until = time.monotonic() + self.pause
+        away = self._pause_after(error)
         message = hide_keys(" ".join(str(error).split()))[:300]  # half a key is a secret too
         fix = {
             401: "check the key", 403: "check the key", 404: "check the model's name",
             429: "wait, or raise the account's limit",
-        }.get(status or 0, "check that the server runs and can be reached")  # fmt: skip
+        }.get(status or 0, "ask again")  # fmt: skip
+        if away:
+            fix = "check that the server runs and can be reached"
         reason = f"{type(error).__name__}{f' {status}' if status else ''}: {message}"
         return LanguageModelError(f"{self.spec} did not answer ({reason})", fix)
+
+    def _pause_after(self, error: BaseException | None) -> bool:
+        """Asks it no more for a while if it could not be reached; whether that is so."""
+        away = _is_away(error)
+        if away:
+            self._unreachable_until = time.monotonic() + self.pause
+        return away
 
 
 class _Heard:
@@ -221,6 +229,8 @@ def from_environment() -> Chat | None:
     return _cached(text, around) if text else None
 
 
+# By name: some clients speak by httpx, others by a copy of it, with errors of its own.
+_AWAY = {"TransportError", "ConnectionError", "TimeoutError"}
 _ADDRESSES = ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL", "OLLAMA_HOST")
 
 
@@ -262,6 +272,15 @@ def _has_host(url: str) -> bool:
         return bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port that is no number, half an IPv6 address
         return False
+
+
+def _is_away(error: BaseException | None) -> bool:
+    """Whether there was no connection, or no answer in time: clients wrap what was the matter."""
+    while error is not None:
+        if not _AWAY.isdisjoint(kind.__name__ for kind in type(error).__mro__):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _attributes(spec: Spec) -> dict[str, AttributeValue]:

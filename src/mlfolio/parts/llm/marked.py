@@ -5,10 +5,17 @@ from __future__ import annotations
 import html
 import re
 
-# What nobody sees and a model reads: tags of Unicode, marks that turn the direction of writing
-# round, spaces without width. Instructions are hidden in them, or words broken so that no one
-# finds them. Joiners (emoji, Persian) are left.
-_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff\u202a-\u202e\u2066-\u2069\U000e0000-\U000e007f]")
+# What nobody sees and a model reads: tags and variation selectors, marks that turn the direction of
+# writing round, fillers, spaces without width. Instructions are hidden in them, or words broken so
+# that no one finds them. It is what Unicode calls Default_Ignorable_Code_Point, and the marks of
+# annotations; but for joiners (Persian, Indic scripts, emoji) and the two selectors of emoji, which
+# have no meaning in a row.
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+    "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3"
+    "\U0001d173-\U0001d17a\U000e0000-\U000e0fff]"
+)
+_IN_A_ROW = re.compile("([\ufe0e\ufe0f]?+[\u200c\u200d]?+)[\ufe0e\ufe0f\u200c\u200d]+")
 
 
 def marked(mark: str, text: str, **about: object) -> str:
@@ -28,4 +35,4 @@ def marked(mark: str, text: str, **about: object) -> str:
 
 
 def _seen(text: str) -> str:
-    return _UNSEEN.sub("", text)
+    return _IN_A_ROW.sub(r"\1", _UNSEEN.sub("", text))

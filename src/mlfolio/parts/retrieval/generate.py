@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Generator, Iterable, Sequence
 
 from mlfolio.core.model import Message
 from mlfolio.parts.llm.marked import marked
@@ -27,6 +27,8 @@ _CITATION = re.compile(
     rf"|(?P<before>[\w ]?)\[(?P<numbers>{_NUMBER}(?:\s*[,;]\s*{_NUMBER})*)\]",
     re.DOTALL,
 )
+# What may still become a part of a citation, or of code, where a text goes on: to its end.
+_OPEN = re.compile(rf"{_CITATION.pattern}|(?P<open>`[^\n]*| ?\[[\d\s,;–-]*| )\Z", re.DOTALL)
 
 
 REWRITE = """\
@@ -66,9 +68,10 @@ def finish(said: str, n: int) -> tuple[str, list[int], list[str]]:
         The text (empty if the model says that the passages do not answer), positions of the
         passages cited, in the order of their new numbers, and warnings.
     """
-    if _letters(said) == NOTHING:
-        return "", [], []
     text, used, invented = renumber(said, n)
+    text = text.strip()
+    if _says_nothing(text, used):
+        return "", [], []
     warnings = []
     if invented:
         shown = ", ".join(f"[{number}]" for number in sorted(invented))
@@ -78,13 +81,55 @@ def finish(said: str, n: int) -> tuple[str, list[int], list[str]]:
     return text, used, warnings
 
 
-def may_be_nothing(said: str) -> bool:
+def as_it_comes(pieces: Iterable[str], n: int) -> Generator[str, None, str]:
+    """What can be shown of an answer while it is written: together it is the text of `finish`.
+
+    Held back is what may still become part of a citation, and what may turn out to say that there
+    is no answer. Citations are numbered in the order in which they come, so what is out stays true.
+
+    Args:
+        pieces: What a language model says.
+        n: How many passages it was given.
+
+    Returns:
+        All that it said.
+    """
+    said = shown = ""
+    for piece in pieces:
+        said += piece
+        text, used, _ = renumber(said[: _settled(said)], n)
+        text = text.strip()
+        if len(text) > len(shown) and not _may_say_nothing(text, used):
+            yield text[len(shown) :]
+            shown = text
+    text, _, _ = finish(said, n)
+    if rest := text[len(shown) :]:
+        yield rest
+    return said
+
+
+def _settled(said: str) -> int:
+    """How many characters of a text mean the same, however it goes on."""
+    *_, last = [None, *_OPEN.finditer(said)]
+    return last.start() if last and last["open"] else len(said)
+
+
+def _says_nothing(text: str, used: Sequence[int]) -> bool:
+    """Whether an answer says that there is none: in so many words, whatever it says of it.
+
+    What rests on a passage is an answer: "Not in the documents of May; in June it is nine [1]."
+    """
+    letters = _letters(text)
+    return letters == NOTHING or (letters.startswith(f"{NOTHING} ") and not used)
+
+
+def _may_say_nothing(text: str, used: Sequence[int]) -> bool:
     """Whether an answer that has begun so may turn out to say that there is none."""
-    return NOTHING.startswith(_letters(said))
+    return NOTHING.startswith(_letters(text)) or _says_nothing(text, used)
 
 
 def _letters(said: str) -> str:
-    return re.sub(r"\W+", " ", said).strip().upper()
+    return re.sub(r"[\W\d_]+", " ", said).strip().upper()
 
 
 def renumber(text: str, n: int) -> tuple[str, list[int], set[int]]:

@@ -23,19 +23,27 @@ def _helper() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(max_workers=4, thread_name_prefix="full-text")
 
 
+def reads_all(encoder: Encodes, question: str) -> bool:
+    """Whether nothing of a question would be cut off."""
+    return _tokens(encoder, question) <= encoder.max_tokens
+
+
 def cut_question(encoder: Encodes, question: str) -> tuple[str, int]:
     """The part of a question that the encoder reads, and how many tokens the whole one has."""
-    limit = encoder.max_tokens
-    tokens = encoder.count_tokens([question])[0] + 2  # the two special ones
+    limit, tokens = encoder.max_tokens, _tokens(encoder, question)
     if tokens <= limit:
         return question, tokens
     words = question.split()
     low, high = 1, len(words)
     while low < high:  # the most words that fit
         middle = (low + high + 1) // 2
-        fits = encoder.count_tokens([" ".join(words[:middle])])[0] + 2 <= limit
+        fits = reads_all(encoder, " ".join(words[:middle]))
         low, high = (middle, high) if fits else (low, middle - 1)
     return " ".join(words[:low])[: 20 * limit], tokens
+
+
+def _tokens(encoder: Encodes, question: str) -> int:
+    return encoder.count_tokens([question])[0] + 2  # the two special ones
 
 
 def find(

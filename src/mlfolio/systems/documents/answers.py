@@ -151,7 +151,8 @@ def checked(answer: DocumentAnswer, encoder: Encodes) -> DocumentAnswer:
     """A generated answer, with the sentences that nothing it cites supports."""
     if not answer.found:
         return answer
-    passages = [source.text for source in answer.sources]
+    # With the name, page and headings: the language model was told them too.
+    passages = [f"{source}\n{source.text}" for source in answer.sources]
     found = unsupported(encoder, answer.answer, passages)
     if not found:
         return answer

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -17,12 +18,12 @@ from mlfolio.parts.llm.judge import named_judge
 from mlfolio.parts.llm.usage import Usage, prices, usage
 from mlfolio.parts.retrieval.expand import Expansion, expanded
 from mlfolio.parts.retrieval.extract import Quote, Signals, extract
-from mlfolio.parts.retrieval.follow_up import stand_alone
+from mlfolio.parts.retrieval.follow_up import follows, stand_alone
 from mlfolio.parts.retrieval.generate import (
     REWRITE,
     SYSTEM,
+    as_it_comes,
     conversation,
-    may_be_nothing,
     prompt,
 )
 from mlfolio.parts.retrieval.index import Index, Within
@@ -30,7 +31,7 @@ from mlfolio.parts.retrieval.questions import made_questions, read_questions
 from mlfolio.parts.retrieval.ranking import Candidates, Hit, varied
 from mlfolio.parts.retrieval.remembered import Remembered
 from mlfolio.parts.retrieval.rerank import Reranker, Saves, rerank
-from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits
+from mlfolio.parts.retrieval.search import best_hits, cut_question, first_hits, reads_all
 from mlfolio.parts.retrieval.stores.opening import open_index
 from mlfolio.parts.text.embed import Encoder, get_encoder
 from mlfolio.parts.text.vectors import Encodes, Vectors
@@ -391,14 +392,15 @@ class DocumentsModel:
             yield not_found(hits, 1 - p_answered, warnings)
             return
         if chat is not None:
+            said = _said(chat, prompt(question, hits), len(hits), streamed)
+            pieces = self._generated(said, hits, p_answered, warnings)
             try:
-                said = yield from _said(chat, prompt(question, hits), streamed)
-            except LanguageModelError as error:
+                first = next(pieces)
+            except LanguageModelError as error:  # later, quotes would be read as the answer's end
                 warnings.append(f"{QUOTED}: {error.message}")
             else:
-                with stage("support"):
-                    answer = checked(generated(said, hits, p_answered, warnings), self.encoder)
-                yield answer
+                yield first
+                yield from pieces
                 return
         answer = quoted(quotes, p_answered, warnings)
         if streamed:
@@ -408,6 +410,19 @@ class DocumentsModel:
     def _chat(self) -> Chat | None:
         """The language model that may write, if there is one."""
         return (self._patient or from_environment()) if self.generates else None
+
+    def _generated(
+        self,
+        pieces: Generator[str, None, str],
+        hits: Sequence[Hit],
+        p_answered: float,
+        warnings: list[str],
+    ) -> Generator[str | DocumentAnswer, None, None]:
+        """What a language model says, and the answer that this makes."""
+        said = yield from pieces
+        with stage("support"):
+            answer = checked(generated(said, hits, p_answered, warnings), self.encoder)
+        yield answer
 
     def _reread(self, question: str, found: Candidates) -> list[Hit]:
         """The first passages in the reranker's order."""
@@ -422,15 +437,14 @@ class DocumentsModel:
 
     def _stand_alone(self, messages: Sequence[Message]) -> str:
         """The last question, such that it can be understood alone."""
-        by_rule = stand_alone(messages)
-        chat = from_environment() if self.generates else None
-        if chat is None or by_rule == messages[-1].content:
-            return by_rule[:MAX_QUESTION]
-        try:
-            with stage("rewrite"):
+        chat = self._chat()
+        if chat is not None and follows(messages):
+            with suppress(LanguageModelError), stage("rewrite"):
                 return chat.ask(REWRITE, conversation(messages))[:MAX_QUESTION]
-        except LanguageModelError:
-            return by_rule[:MAX_QUESTION]
+        return stand_alone(messages, self._reads)[:MAX_QUESTION]
+
+    def _reads(self, question: str) -> bool:
+        return len(question) <= MAX_QUESTION and reads_all(self.encoder, question)
 
     def _cut(self, question: str) -> tuple[str, list[str]]:
         """The part of a question that the encoder reads, and a warning if that is not all."""
@@ -440,17 +454,11 @@ class DocumentsModel:
         return cut, [too_long] if tokens > limit else []
 
 
-def _said(chat: Chat, asked: str, streamed: bool) -> Generator[str, None, str]:
-    """All that a language model says; on the way its pieces, where they are wanted."""
+def _said(chat: Chat, asked: str, n: int, streamed: bool) -> Generator[str, None, str]:
+    """All that a language model says; on the way what can be shown of it, where that is wanted."""
     if not streamed:
         return chat.ask(SYSTEM, asked)
-    said = held = ""
-    for piece in chat.stream(SYSTEM, asked):
-        said, held = said + piece, held + piece
-        if not may_be_nothing(said):  # that there is no answer is said in our own words
-            yield held
-            held = ""
-    return said
+    return (yield from as_it_comes(chat.stream(SYSTEM, asked), n))
 
 
 def _patient(chat: Chat | None) -> Chat | None:

@@ -102,7 +102,8 @@ def build(ask: Ask) -> None:
                     below = found + below.replace("<details open ", "<details ")
                 yield gr.skip(), turns, below  # the next question may be in the box already
         except MlfolioError as error:
-            turns[-1] = {"role": "assistant", "content": plain(f"No answer: {_why(error)}")}
+            told = f"{text}\n\nBroken off" if text else "No answer"
+            turns[-1] = {"role": "assistant", "content": plain(f"{told}: {_why(error)}")}
             yield gr.skip(), turns, below
 
     async def judge(turns: Turns, thumb: gr.LikeData) -> str:
