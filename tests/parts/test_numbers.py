@@ -25,8 +25,7 @@ def stands(said: str, text: str) -> bool:
         ("2024-04-01", "1 April 2024"), ("1 April 2024", "01.04.2024"), ("April 1st", "1 April"),
         ("120", "Permit 90 120 300"), ("1990s", "in 1990"), ("5-10", "5 to 10"), ("٣", "3"),
         ("version 3.1.2", "3.1.2"), ("B12 and CO2", "neither"), ("1.25", "1.250"),
-        ("1 hour", "an hour"), ("31", "the thirty-first"),
-        ("2 20 88", "two and twenty eighty-eight"),
+        ("1 hour", "an hour"), ("31", "the thirty-first"), ("2 88", "two and eighty-eight"),
     ],
 )  # fmt: skip
 def test_what_is_the_same(said: str, text: str) -> None:
