@@ -35,6 +35,7 @@ from mlfolio.parts.retrieval.stores.schema import (
     make,
     pour,
     statement,
+    wait_for_readers,
 )
 from mlfolio.parts.retrieval.stores.server import (
     need_vectors,
@@ -206,6 +207,7 @@ class PostgresIndex:
         with self.writing() as connection:
             try:
                 drop(connection, old)  # a killed process or a long reader may have left it
+                wait_for_readers(connection, self.name)  # or all that is poured is for nothing
                 with self._committing():
                     pour(connection, self.name, new, self.dimension)
                     exchange(connection, self.name, new)

@@ -101,6 +101,15 @@ def pour(connection: Connection[Any], name: str, new: str, dimension: int) -> No
         )
 
 
+def wait_for_readers(connection: Connection[Any], name: str) -> None:
+    """Goes on when nobody reads in a schema, and holds them off until the transaction ends.
+
+    Raises:
+        psycopg.errors.LockNotAvailable: Somebody reads for longer than we wait.
+    """
+    connection.execute(statement(f"{IMPATIENT} LOCK {{s}}.state", name))
+
+
 def exchange(connection: Connection[Any], name: str, new: str) -> None:
     """Gives a schema the name and the rights of another, which is `former` from then on.
 
@@ -113,7 +122,7 @@ def exchange(connection: Connection[Any], name: str, new: str) -> None:
     """
     for (grant,) in connection.execute(statement(_RIGHTS, name, new)).fetchall():
         connection.execute(grant)
-    connection.execute(statement(f"{IMPATIENT} LOCK {{s}}.state", name))
+    wait_for_readers(connection, name)
     connection.execute(statement("ALTER SCHEMA {s} RENAME TO {t}", name, former(name)))
     connection.execute(statement("ALTER SCHEMA {s} RENAME TO {t}", new, name))
 
